@@ -1,0 +1,519 @@
+//! The identity provider's answer: is it for this login, and whom does it name
+//! (OpenID Connect Core §3.1.3.7, RFC 9207 §2.4).
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+
+use crate::{
+    flow::cleaned,
+    jwt::{Algorithm, VerifiedClaims},
+    params::Params,
+    secret::Digest,
+    time::Timestamp,
+};
+
+/// What came to the callback address, before it is matched with a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Which login it claims to be for.
+    pub state: String,
+    /// What it says.
+    pub says: Says,
+    /// The `iss` parameter.
+    pub iss: Option<String>,
+}
+
+/// What the provider said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// Here is a code.
+    Code(String),
+    /// No.
+    Error {
+        /// Its error code, cleaned.
+        error: String,
+        /// Its words, cleaned.
+        said: String,
+    },
+}
+
+/// A callback request that is no answer at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// No `state`, or a parameter twice.
+    #[error("the address lacks its parameters")]
+    Malformed,
+}
+
+impl Answer {
+    /// Reads the query of the callback.
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub fn read(params: &Params<'_>) -> Result<Self, AnswerError> {
+        let one = |name| params.one(name).map_err(|_| AnswerError::Malformed);
+        let state = one("state")?.ok_or(AnswerError::Malformed)?.to_owned();
+        let says = match (one("error")?, one("code")?) {
+            (Some(error), _) => Says::Error {
+                error: cleaned(error, 64),
+                said: cleaned(one("error_description")?.unwrap_or_default(), 500),
+            },
+            (None, Some(code)) => Says::Code(code.to_owned()),
+            (None, None) => return Err(AnswerError::Malformed),
+        };
+        Ok(Self {
+            state,
+            says,
+            iss: one("iss")?.map(str::to_owned),
+        })
+    }
+
+    /// Whether it came from the provider that this login was sent to: `iss` must be its
+    /// issuer, and must be there if the provider announces it (UP-4).
+    pub fn is_from(&self, issuer: &str, announces_iss: bool) -> bool {
+        match &self.iss {
+            Some(iss) => iss == issuer,
+            None => !announces_iss,
+        }
+    }
+}
+
+/// What this login expects of an ID token.
+#[derive(Debug, Clone)]
+pub struct Expected<'a> {
+    /// The provider's issuer, text for text.
+    pub issuer: &'a str,
+    /// Our client id there.
+    pub client_id: &'a str,
+    /// The nonce of this login.
+    pub nonce: &'a str,
+    /// The access token that came beside it, for `at_hash`.
+    pub access_token: Option<&'a str>,
+    /// `max_age` that we asked for.
+    pub max_age: Option<u32>,
+    /// How far the clocks may be apart.
+    pub leeway: Duration,
+    /// How people are told apart.
+    pub key: SubjectKey,
+}
+
+/// Which claims make a person's lasting key. Names and addresses never do (UP-15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectKey {
+    /// `sub`.
+    Sub,
+    /// `tid` and `oid`, as Entra has it: `sub` differs there from app to app.
+    TenantAndObject,
+}
+
+/// A person whom the provider vouched for in this very login. Only [`judge`] makes these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedIdentity {
+    issuer: String,
+    subject: String,
+    name: Option<String>,
+    username: Option<String>,
+    email: Option<String>,
+    groups: Vec<String>,
+}
+
+impl VerifiedIdentity {
+    /// The provider.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The lasting key of the person at that provider.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The name to show.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The e-mail address, for show.
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    /// What to call the person on a page: user name, address, name or the bare key.
+    pub fn for_people(&self) -> &str {
+        self.username
+            .as_deref()
+            .or(self.email.as_deref())
+            .or(self.name.as_deref())
+            .unwrap_or(&self.subject)
+    }
+
+    /// Groups and roles by their lasting ids.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+}
+
+/// Why an ID token does not name the person of this login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    /// A `typ` of another kind of token.
+    #[error("is another kind of token")]
+    Kind,
+    /// A claim that is missing or of the wrong type.
+    #[error("lacks a claim, or has one of the wrong type")]
+    Claim,
+    /// Another issuer.
+    #[error("was issued by another provider")]
+    Issuer,
+    /// For another client.
+    #[error("was issued for another application")]
+    Audience,
+    /// Several audiences without us as the authorized party.
+    #[error("names another authorized party")]
+    AuthorizedParty,
+    /// No longer valid.
+    #[error("has expired")]
+    Expired,
+    /// From the future.
+    #[error("is not valid yet; the clocks differ")]
+    NotYet,
+    /// Not for this login.
+    #[error("belongs to another login")]
+    Nonce,
+    /// The access token beside it is another one.
+    #[error("does not belong to the access token beside it")]
+    AccessTokenHash,
+    /// The person signed in longer ago than was asked for.
+    #[error("tells of a sign-in that is too long ago")]
+    TooOld,
+}
+
+/// Judges the claims of an ID token whose signature was verified.
+///
+/// # Errors
+/// [`IdTokenError`], the first rule broken.
+pub fn judge(
+    token: &VerifiedClaims,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> Result<VerifiedIdentity, IdTokenError> {
+    use IdTokenError as E;
+    if token
+        .typ()
+        .is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt"))
+    {
+        return Err(E::Kind);
+    }
+    let claims = token.claims();
+    if text(claims, "iss")?.ok_or(E::Claim)? != expected.issuer {
+        return Err(E::Issuer);
+    }
+    audience(claims, expected.client_id)?;
+    let expires = seconds(claims, "exp")?.ok_or(E::Claim)?;
+    if now.minus(expected.leeway) >= expires {
+        return Err(E::Expired);
+    }
+    let issued = seconds(claims, "iat")?.ok_or(E::Claim)?;
+    let not_before = seconds(claims, "nbf")?.unwrap_or(issued);
+    if issued.max(not_before) > now.plus(expected.leeway) {
+        return Err(E::NotYet);
+    }
+    let nonce = text(claims, "nonce")?.ok_or(E::Nonce)?;
+    if Digest::of(nonce.as_bytes()) != Digest::of(expected.nonce.as_bytes()) {
+        return Err(E::Nonce);
+    }
+    if let (Some(hash), Some(access_token)) = (text(claims, "at_hash")?, expected.access_token) {
+        at_hash(hash, access_token, token.algorithm())?;
+    }
+    if let Some(max_age) = expected.max_age {
+        let signed_in = seconds(claims, "auth_time")?.ok_or(E::Claim)?;
+        let limit = Duration::from_secs(u64::from(max_age)) + expected.leeway;
+        if now.since(signed_in) > limit {
+            return Err(E::TooOld);
+        }
+    }
+    let subject = match expected.key {
+        SubjectKey::Sub => text(claims, "sub")?.ok_or(E::Claim)?.to_owned(),
+        SubjectKey::TenantAndObject => {
+            let tenant = text(claims, "tid")?.ok_or(E::Claim)?;
+            let object = text(claims, "oid")?.ok_or(E::Claim)?;
+            format!("{tenant}/{object}")
+        }
+    };
+    if subject.is_empty() || subject.len() > 512 {
+        return Err(E::Claim);
+    }
+    let shown = |name| -> Result<Option<String>, E> {
+        Ok(text(claims, name)?
+            .map(|value| cleaned(value, 200))
+            .filter(|value| !value.is_empty()))
+    };
+    Ok(VerifiedIdentity {
+        issuer: expected.issuer.to_owned(),
+        subject,
+        name: shown("name")?,
+        username: shown("preferred_username")?,
+        email: shown("email")?,
+        groups: list(claims, "groups")?
+            .into_iter()
+            .chain(list(claims, "roles")?)
+            .collect(),
+    })
+}
+
+fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
+    use IdTokenError as E;
+    let several = match claims.get("aud") {
+        Some(Value::String(one)) if one == client_id => false,
+        Some(Value::Array(list)) => {
+            if !list.iter().all(Value::is_string) {
+                return Err(E::Claim);
+            }
+            if !list.iter().any(|one| one.as_str() == Some(client_id)) {
+                return Err(E::Audience);
+            }
+            list.len() > 1
+        }
+        Some(Value::String(_)) => return Err(E::Audience),
+        _ => return Err(E::Claim),
+    };
+    match text(claims, "azp")? {
+        Some(party) if party != client_id => Err(E::AuthorizedParty),
+        None if several => Err(E::AuthorizedParty),
+        _ => Ok(()),
+    }
+}
+
+fn at_hash(hash: &str, access_token: &str, algorithm: Algorithm) -> Result<(), IdTokenError> {
+    // The hash is that of the signature's algorithm; only SHA-256 is at hand here.
+    let sha256 = matches!(
+        algorithm,
+        Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256
+    );
+    if !sha256 {
+        return Ok(());
+    }
+    let half = URL_SAFE_NO_PAD.encode(&Digest::of(access_token.as_bytes()).bytes()[..16]);
+    if half == hash {
+        Ok(())
+    } else {
+        Err(IdTokenError::AccessTokenHash)
+    }
+}
+
+/// A claim that is text, or absent. Of another type it is an error, not absent.
+fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, IdTokenError> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(IdTokenError::Claim),
+    }
+}
+
+fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, IdTokenError> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => {
+            let whole = number.as_u64().or_else(|| {
+                let float = number.as_f64()?;
+                (0.0..1e15).contains(&float).then_some(float as u64)
+            });
+            whole
+                .map(|n| Some(Timestamp::from_unix(n)))
+                .ok_or(IdTokenError::Claim)
+        }
+        Some(_) => Err(IdTokenError::Claim),
+    }
+}
+
+fn list(claims: &Map<String, Value>, name: &str) -> Result<Vec<String>, IdTokenError> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(values)) => values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned).ok_or(IdTokenError::Claim))
+            .collect(),
+        Some(_) => Err(IdTokenError::Claim),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::tests::verified;
+
+    const GOOD: &str = r#"{"iss":"https://idp.example","aud":"vestibule","exp":2000,"iat":1000,
+        "nonce":"n1","sub":"42","name":"Ada","preferred_username":"ada"}"#;
+
+    fn judged(claims: &str) -> Result<VerifiedIdentity, IdTokenError> {
+        judged_as(claims, SubjectKey::Sub)
+    }
+
+    fn judged_as(claims: &str, key: SubjectKey) -> Result<VerifiedIdentity, IdTokenError> {
+        judge(
+            &verified(claims),
+            &Expected {
+                issuer: "https://idp.example",
+                client_id: "vestibule",
+                nonce: "n1",
+                access_token: Some("at"),
+                max_age: None,
+                leeway: Duration::from_secs(60),
+                key,
+            },
+            Timestamp::from_unix(1500),
+        )
+    }
+
+    #[test]
+    fn a_good_token_names_a_person() {
+        let identity = judged(GOOD).expect("good");
+        assert_eq!(
+            (identity.issuer(), identity.subject()),
+            ("https://idp.example", "42")
+        );
+        assert_eq!(identity.for_people(), "ada");
+    }
+
+    #[test]
+    fn up_6_t_idp_04_t_idp_06_t_idp_08_each_claim_counts() {
+        use IdTokenError as E;
+        let hash = URL_SAFE_NO_PAD.encode(&Digest::of(b"at").bytes()[..16]);
+        let table = [
+            (
+                r#""https://idp.example""#,
+                r#""https://idp.example/""#.to_owned(),
+                Some(E::Issuer),
+            ),
+            (
+                r#""iss":"https://idp.example","#,
+                String::new(),
+                Some(E::Claim),
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":"other""#.into(),
+                Some(E::Audience),
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":["other"]"#.into(),
+                Some(E::Audience),
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":["vestibule"]"#.into(),
+                None,
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":["vestibule","o"]"#.into(),
+                Some(E::AuthorizedParty),
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":["vestibule","o"],"azp":"vestibule""#.into(),
+                None,
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":"vestibule","azp":"o""#.into(),
+                Some(E::AuthorizedParty),
+            ),
+            (
+                r#""aud":"vestibule""#,
+                r#""aud":{"a":1}"#.into(),
+                Some(E::Claim),
+            ),
+            ("2000", "1440".into(), Some(E::Expired)),
+            ("2000", "1441".into(), None),
+            ("2000", r#""9999999999""#.into(), Some(E::Claim)),
+            ("2000", "-1".into(), Some(E::Claim)),
+            ("2000", "1e400".replace("1e400", "1e30"), Some(E::Claim)),
+            (r#""exp":2000,"#, String::new(), Some(E::Claim)),
+            (r#""iat":1000"#, r#""iat":1561"#.into(), Some(E::NotYet)),
+            (
+                r#""iat":1000"#,
+                r#""iat":1000,"nbf":1561"#.into(),
+                Some(E::NotYet),
+            ),
+            (r#""nonce":"n1""#, r#""nonce":"n2""#.into(), Some(E::Nonce)),
+            (r#""nonce":"n1","#, String::new(), Some(E::Nonce)),
+            (r#""sub":"42""#, r#""sub":"""#.into(), Some(E::Claim)),
+            (r#""sub":"42""#, r#""sub":42"#.into(), Some(E::Claim)),
+            (
+                r#""sub":"42""#,
+                r#""sub":"42","at_hash":"wrong""#.into(),
+                Some(E::AccessTokenHash),
+            ),
+            (
+                r#""sub":"42""#,
+                format!(r#""sub":"42","at_hash":"{hash}""#),
+                None,
+            ),
+        ];
+        for (from, to, expected) in table {
+            let claims = GOOD.replace(from, &to);
+            assert_ne!(claims, GOOD, "{from} is in the token");
+            assert_eq!(judged(&claims).err(), expected, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn tkn_5_a_token_of_another_kind_is_no_id_token() {
+        let typed = crate::jwt::verify(
+            &crate::jwt::tests::token(r#"{"alg":"ES256","kid":"k1","typ":"at+jwt"}"#, GOOD, "good"),
+            &crate::jwt::tests::Pretend,
+            &Algorithm::ALL,
+        )
+        .expect("verifies");
+        let expected = Expected {
+            issuer: "https://idp.example",
+            client_id: "vestibule",
+            nonce: "n1",
+            access_token: None,
+            max_age: None,
+            leeway: Duration::ZERO,
+            key: SubjectKey::Sub,
+        };
+        assert_eq!(
+            judge(&typed, &expected, Timestamp::from_unix(1500)).err(),
+            Some(IdTokenError::Kind)
+        );
+    }
+
+    #[test]
+    fn up_15_t_idp_07_people_are_told_apart_by_lasting_keys() {
+        let entra = GOOD.replace(r#""sub":"42""#, r#""sub":"pairwise","tid":"t1","oid":"o1""#);
+        let identity = judged_as(&entra, SubjectKey::TenantAndObject).expect("good");
+        assert_eq!(identity.subject(), "t1/o1");
+        assert_eq!(
+            judged_as(GOOD, SubjectKey::TenantAndObject).err(),
+            Some(IdTokenError::Claim),
+            "no tenant, no identity"
+        );
+    }
+
+    #[test]
+    fn up_4_t_idp_03_an_answer_of_another_provider_is_refused() {
+        let read = |query: &str| Answer::read(&Params::parse(query).expect("readable"));
+        let with = read("state=s&code=c&iss=https%3A%2F%2Fidp.example").expect("an answer");
+        assert!(with.is_from("https://idp.example", true));
+        assert!(!with.is_from("https://other.example", false));
+        let without = read("state=s&code=c").expect("an answer");
+        assert!(without.is_from("https://idp.example", false));
+        assert!(!without.is_from("https://idp.example", true));
+        assert_eq!(read("code=c"), Err(AnswerError::Malformed));
+        assert_eq!(read("state=s"), Err(AnswerError::Malformed));
+        assert_eq!(read("state=s&state=t&code=c"), Err(AnswerError::Malformed));
+        assert_eq!(
+            read("state=s&error=access_denied&error_description=%0Ano").map(|a| a.says),
+            Ok(Says::Error {
+                error: "access_denied".into(),
+                said: " no".into()
+            })
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! The protocol of Vestibule: parse, decide, plan.
+//!
+//! This crate reads what clients, browsers and identity providers send, judges it by the
+//! RFCs and the MCP specification, and returns what should happen. It never opens a socket,
+//! reads a clock, draws a random number or waits: the present time and every random byte
+//! come in as arguments, so each rule can be tested as a table.
+//!
+//! Proofs are types. A [`client::MatchedRedirect`] can only come from comparing a redirect
+//! URI with a client's own list, an [`client_auth::AuthenticatedClient`] only from checking
+//! its credentials, a [`bearer::Caller`] only from opening an access token.
+
+#![warn(missing_docs)]
+
+pub mod access_token;
+pub mod address;
+pub mod authorize;
+pub mod bearer;
+pub mod callback;
+pub mod client;
+pub mod client_auth;
+pub mod client_document;
+pub mod consent;
+pub mod era;
+pub mod flow;
+pub mod id;
+pub mod jwt;
+pub mod keyring;
+pub mod mcp;
+pub mod metadata;
+pub mod params;
+pub mod pkce;
+pub mod register;
+pub mod resource;
+pub mod revoke;
+pub mod scope;
+pub mod seal;
+pub mod secret;
+pub mod session;
+pub mod ticket;
+pub mod time;
+pub mod token;
+pub mod uri;
+
+mod wire;
+
+pub use wire::WireError;

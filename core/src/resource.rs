@@ -1,0 +1,297 @@
+//! The MCP servers behind this gateway, each a protected resource of its own (RFC 9728).
+
+use std::collections::BTreeMap;
+
+use crate::{
+    scope::ScopeSet,
+    uri::{Issuer, canonical_resource},
+};
+
+/// One MCP server as clients see it.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The exact path under the public origin, such as `/weather/mcp`.
+    pub path: String,
+    /// The public URL: its identifier and the audience of its tokens.
+    pub uri: String,
+    /// What people read.
+    pub title: String,
+    /// Each scope with what it lets an app do, in plain words.
+    pub scopes: BTreeMap<String, String>,
+    /// What a client gets that asks for nothing in particular.
+    pub default_scopes: ScopeSet,
+    /// Tools that need a scope of their own.
+    pub tools: Vec<ToolRule>,
+}
+
+/// Tools whose names match need this scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolRule {
+    /// A tool's name, in which `*` stands for any characters.
+    pub pattern: String,
+    /// The scope that a call needs.
+    pub scope: String,
+}
+
+impl Resource {
+    /// A resource without scopes and rules, published at `path` of `issuer`.
+    pub fn new(issuer: &Issuer, name: &str, path: &str, title: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            uri: format!("{issuer}{path}"),
+            title: title.to_owned(),
+            scopes: BTreeMap::new(),
+            default_scopes: ScopeSet::empty(),
+            tools: Vec::new(),
+        }
+    }
+
+    /// Everything a token for this resource may say.
+    pub fn all_scopes(&self) -> ScopeSet {
+        ScopeSet::of(self.scopes.keys().cloned())
+    }
+
+    /// What a request for `asked` may be granted (AUTHZ-12): what is known of it, or the
+    /// default if it names nothing or only OpenID Connect's own scopes.
+    ///
+    /// `None` if it names scopes, and this resource knows none of them.
+    pub fn grantable(
+        &self,
+        asked: Option<&ScopeSet>,
+        limit: Option<&ScopeSet>,
+    ) -> Option<ScopeSet> {
+        let limited = |scopes: ScopeSet| match limit {
+            Some(limit) => scopes.narrowed_to(limit),
+            None => scopes,
+        };
+        let default = || limited(self.default_scopes.clone());
+        let Some(asked) = asked else {
+            return Some(default());
+        };
+        if self.scopes.is_empty() || asked.is_oidc_only() {
+            return Some(default());
+        }
+        let granted = limited(asked.narrowed_to(&self.all_scopes()));
+        (!granted.is_empty()).then_some(granted)
+    }
+
+    /// The scopes that calling `tool` needs.
+    pub fn needed_for(&self, tool: &str) -> ScopeSet {
+        ScopeSet::of(
+            self.tools
+                .iter()
+                .filter(|rule| matches(&rule.pattern, tool))
+                .map(|rule| rule.scope.clone()),
+        )
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        if let Some(middle) = last.replace(part) {
+            let Some(at) = rest.find(middle) else {
+                return false;
+            };
+            rest = &rest[at + middle.len()..];
+        }
+    }
+    match last {
+        Some(last) => rest.len() >= last.len() && rest.ends_with(last),
+        None => rest.is_empty(),
+    }
+}
+
+/// All resources of this gateway.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    resources: Vec<Resource>,
+    default: Option<usize>,
+}
+
+/// A `resource` parameter that names none of ours (RFC 8707 §2: `invalid_target`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceError {
+    /// It is not the address of a server here.
+    #[error("the resource is not one of this gateway's")]
+    Unknown,
+    /// Several were named; a token has one audience.
+    #[error("more than one resource was named")]
+    Several,
+    /// None was named, and there is no default.
+    #[error("no resource was named, and this gateway has several")]
+    Missing,
+}
+
+impl Catalogue {
+    /// These resources; `default` names the one for requests without `resource`. A single
+    /// resource is its own default.
+    pub fn new(resources: Vec<Resource>, default: Option<&str>) -> Self {
+        let default = match default {
+            Some(name) => resources.iter().position(|resource| resource.name == name),
+            None => (resources.len() == 1).then_some(0),
+        };
+        Self { resources, default }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter()
+    }
+
+    /// The resource with this canonical identifier.
+    pub fn by_uri(&self, uri: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.uri == uri)
+    }
+
+    /// The only one, if there is just one.
+    pub fn only(&self) -> Option<&Resource> {
+        match self.resources.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The one resource that `named` (every value of the parameter) means.
+    ///
+    /// # Errors
+    /// [`ResourceError`].
+    pub fn named<'p>(
+        &self,
+        mut named: impl Iterator<Item = &'p str>,
+    ) -> Result<&Resource, ResourceError> {
+        let Some(first) = named.next() else {
+            return self
+                .default
+                .map(|at| &self.resources[at])
+                .ok_or(ResourceError::Missing);
+        };
+        let first = canonical_resource(first).ok_or(ResourceError::Unknown)?;
+        for other in named {
+            if canonical_resource(other).as_deref() != Some(&first) {
+                return Err(ResourceError::Several);
+            }
+        }
+        self.resources
+            .iter()
+            .find(|resource| canonical_resource(&resource.uri).as_deref() == Some(&first))
+            .ok_or(ResourceError::Unknown)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn catalogue(names: &[&str]) -> Catalogue {
+        let issuer = Issuer::parse("https://gw.example").expect("an origin");
+        let resources = names
+            .iter()
+            .map(|name| {
+                let mut resource = Resource::new(&issuer, name, &format!("/{name}/mcp"), name);
+                resource.scopes.insert("read".into(), "Read".into());
+                resource.scopes.insert("write".into(), "Write".into());
+                resource.default_scopes = ScopeSet::of(["read"]);
+                resource.tools = vec![ToolRule {
+                    pattern: "set_*".into(),
+                    scope: "write".into(),
+                }];
+                resource
+            })
+            .collect();
+        Catalogue::new(resources, None)
+    }
+
+    #[test]
+    fn authz_10_rev_4_t_aut_10_which_resource_is_meant() {
+        let two = catalogue(&["a", "b"]);
+        let one = catalogue(&["a"]);
+        let named = |catalogue: &Catalogue, named: &[&str]| {
+            catalogue
+                .named(named.iter().copied())
+                .map(|resource| resource.name.clone())
+        };
+        assert_eq!(named(&two, &["https://gw.example/b/mcp"]), Ok("b".into()));
+        assert_eq!(named(&two, &["https://GW.example/b/mcp/"]), Ok("b".into()));
+        assert_eq!(
+            named(
+                &two,
+                &["https://gw.example/b/mcp", "https://gw.example/b/mcp/"]
+            ),
+            Ok("b".into()),
+            "the same one twice"
+        );
+        assert_eq!(
+            named(
+                &two,
+                &["https://gw.example/a/mcp", "https://gw.example/b/mcp"]
+            ),
+            Err(ResourceError::Several)
+        );
+        assert_eq!(
+            named(&two, &["https://gw.example"]),
+            Err(ResourceError::Unknown)
+        );
+        assert_eq!(
+            named(&two, &["https://evil.example/a/mcp"]),
+            Err(ResourceError::Unknown)
+        );
+        assert_eq!(
+            named(&two, &["https://gw.example/a/mcp#x"]),
+            Err(ResourceError::Unknown)
+        );
+        assert_eq!(
+            named(&two, &["https://gw.example/a"]),
+            Err(ResourceError::Unknown)
+        );
+        assert_eq!(named(&two, &[]), Err(ResourceError::Missing));
+        assert_eq!(named(&one, &[]), Ok("a".into()));
+    }
+
+    #[test]
+    fn authz_12_scopes_narrow_to_what_the_resource_knows() {
+        let one = catalogue(&["a"]);
+        let resource = one.only().expect("one");
+        let grant =
+            |asked: &str| resource.grantable(Some(&ScopeSet::parse(asked).expect("scopes")), None);
+        assert_eq!(resource.grantable(None, None), Some(ScopeSet::of(["read"])));
+        assert_eq!(grant("read write"), Some(ScopeSet::of(["read", "write"])));
+        assert_eq!(grant("read other"), Some(ScopeSet::of(["read"])));
+        assert_eq!(grant("openid offline_access"), Some(ScopeSet::of(["read"])));
+        assert_eq!(grant("other"), None);
+        assert_eq!(
+            resource.grantable(None, Some(&ScopeSet::of(["write"]))),
+            Some(ScopeSet::empty()),
+            "a client's own limit is never exceeded"
+        );
+    }
+
+    #[test]
+    fn tool_patterns() {
+        for (pattern, text, hit) in [
+            ("set_*", "set_alert", true),
+            ("set_*", "set_", true),
+            ("set_*", "get_set_", false),
+            ("*_alert", "set_alert", true),
+            ("*_alert", "set_alerts", false),
+            ("s*_*t", "set_alert", true),
+            ("s*_*t", "st", false),
+            ("*", "", true),
+            ("set", "set", true),
+            ("set", "sets", false),
+            ("a*a", "a", false),
+            ("SET_*", "set_alert", false),
+        ] {
+            assert_eq!(matches(pattern, text), hit, "{pattern} {text}");
+        }
+    }
+}
