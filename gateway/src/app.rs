@@ -1,0 +1,317 @@
+//! Builds everything from the configuration and the world, starts it, and ends it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use http::{HeaderValue, uri::PathAndQuery};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use tokio::{runtime::Runtime, sync::watch};
+use vestibule_core::{metadata::Offered, register::RegistrationPolicy, uri::RedirectKind};
+
+use crate::{
+    admin,
+    config::{Admission, Config, Server, Tls},
+    document_cache::DocumentCache,
+    fetch::{self, Documents},
+    flows::Flows,
+    http::{self as serving, Threads, cookie::Jar},
+    keys::{Keys, KeysError},
+    office::Office,
+    provider::Provider,
+    proxy::{Proxy, pool::Pool, route::Mount},
+    revocation::Revocations,
+    routes,
+    store::{Store, StoreError, sqlite::Sqlite},
+    world::World,
+};
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// Outgoing connections.
+    #[error("outgoing connections: {0}")]
+    Outgoing(String),
+    /// A server's address.
+    #[error("servers.{0}: its upstream address cannot be used")]
+    Upstream(String),
+    /// Threads or runtimes.
+    #[error("the operating system refused a thread: {0}")]
+    Threads(std::io::Error),
+}
+
+/// A gateway that serves.
+pub struct Running {
+    runtime: Runtime,
+    threads: Threads,
+    stop: watch::Sender<bool>,
+    /// Where clients are served.
+    pub public: SocketAddr,
+    /// Where health is served.
+    pub admin: SocketAddr,
+}
+
+/// Routes that only the demo has.
+pub type Extra = Box<dyn FnOnce(&Arc<Office>) -> Router>;
+
+/// How often what nobody needs any more is forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Starts a gateway. The caller has installed the process-wide TLS provider.
+///
+/// # Errors
+/// [`StartError`], with everything that was started ended again.
+pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("pages")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let revocations = Arc::new(Revocations::default());
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.store, Arc::clone(&revocations))?);
+    let keys = runtime.block_on(Keys::load(
+        &config.keys_dir,
+        config.public_url.text(),
+        &*store,
+        world,
+    ))?;
+    let office = Arc::new(office(&config, keys, Arc::clone(&store), world)?);
+    let pages = routes::routes(Arc::clone(&office), extra(&office));
+
+    let listen = |address| move |error| StartError::Listen { address, error };
+    let listeners =
+        serving::bind(config.listen, config.limits.threads).map_err(listen(config.listen))?;
+    let public = listeners[0].local_addr().map_err(listen(config.listen))?;
+    let admin_listener =
+        std::net::TcpListener::bind(config.admin_listen).map_err(listen(config.admin_listen))?;
+    admin_listener
+        .set_nonblocking(true)
+        .map_err(listen(config.admin_listen))?;
+    let admin = admin_listener
+        .local_addr()
+        .map_err(listen(config.admin_listen))?;
+
+    // Whether every server can be mounted is found out here, not on a thread.
+    for server in &config.servers {
+        mount(server, None)?;
+    }
+    let tls = outgoing_tls()?;
+    let (stop, stopped) = watch::channel(false);
+    let handle = runtime.handle().clone();
+    let limits = config.limits;
+    let servers = config.servers;
+    let proxy_office = Arc::clone(&office);
+    let proxy_revocations = Arc::clone(&revocations);
+    let threads = serving::serve(listeners, limits, &stopped, move || {
+        let mounts = servers
+            .iter()
+            .filter_map(|server| mount(server, Some(Arc::clone(&tls))).ok())
+            .collect();
+        Proxy::new(
+            Arc::clone(&proxy_office),
+            Arc::clone(&proxy_revocations),
+            limits,
+            mounts,
+            pages.clone(),
+            handle.clone(),
+        )
+    })
+    .map_err(StartError::Threads)?;
+
+    runtime.spawn(keep_house(
+        Arc::clone(&office),
+        revocations,
+        stopped.clone(),
+    ));
+    runtime.spawn({
+        let office = Arc::clone(&office);
+        async move {
+            // A provider that is down is no reason not to start; it is found again later.
+            if let Err(error) = office.provider.discovered().await {
+                tracing::warn!(event = "idp.degraded", %error);
+            }
+        }
+    });
+    runtime.spawn(serve_admin(admin_listener, admin::routes(office), stopped));
+    Ok(Running {
+        runtime,
+        threads,
+        stop,
+        public,
+        admin,
+    })
+}
+
+impl Running {
+    /// Runs `until` and then ends everything: no new connections, running requests get their
+    /// time, the store is left tidy.
+    pub fn run_until(self, until: impl Future<Output = ()>) {
+        self.runtime.block_on(until);
+        self.stop();
+    }
+
+    /// A handle of the runtime beside the data threads.
+    pub fn handle(&self) -> tokio::runtime::Handle {
+        self.runtime.handle().clone()
+    }
+
+    /// Ends everything.
+    pub fn stop(self) {
+        let _ = self.stop.send(true);
+        self.threads.join();
+        self.runtime.shutdown_timeout(Duration::from_secs(5));
+    }
+}
+
+fn office(
+    config: &Config,
+    keys: Keys,
+    store: Arc<dyn Store>,
+    world: &World,
+) -> Result<Office, StartError> {
+    let extra_ca = config.extra_ca_file.as_deref();
+    let provider = Provider::new(
+        config.idp.clone(),
+        format!("{}/oauth-callback", config.public_url),
+        fetch::provider_client(extra_ca).map_err(StartError::Outgoing)?,
+        world.clone(),
+    );
+    let registration = &config.registration;
+    let documents = Documents::new(registration.unsafe_document_addresses.clone(), extra_ca)
+        .map_err(StartError::Outgoing)?;
+    let schemes = registration.private_schemes.clone();
+    if config
+        .clients
+        .iter()
+        .flat_map(|client| &client.redirect_uris)
+        .any(|uri| uri.kind() == RedirectKind::PrivateScheme)
+    {
+        tracing::info!(
+            event = "config.private_scheme",
+            "a client uses a scheme of its own"
+        );
+    }
+    Ok(Office {
+        issuer: config.public_url.clone(),
+        instance: config.instance_name.clone(),
+        jar: match config.tls {
+            Tls::PlainLoopback => Jar::PlainLoopback,
+            Tls::BehindProxy => Jar::Secure,
+        },
+        catalogue: config.catalogue(),
+        offered: Offered {
+            registration: registration.dynamic != Admission::Off,
+            documents: registration.documents != Admission::Off,
+            refresh: config.tokens.refresh,
+        },
+        policy: RegistrationPolicy {
+            private_schemes: schemes.clone(),
+            redirect_hosts: match &registration.dynamic {
+                Admission::Allowlist(hosts) => Some(hosts.clone()),
+                Admission::Open | Admission::Off => None,
+            },
+        },
+        registration: registration.clone(),
+        clients: config
+            .clients
+            .iter()
+            .map(|client| (client.id.clone(), client.clone()))
+            .collect(),
+        documents: DocumentCache::new(documents, schemes),
+        tokens: config.tokens,
+        body_max: config.limits.oauth_body,
+        keys: ArcSwap::from_pointee(keys),
+        flows: Flows::new(world.clone(), Arc::clone(&store)),
+        store,
+        provider,
+        flows_open: config.try_page,
+        world: world.clone(),
+    })
+}
+
+fn mount(server: &Server, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Mount, StartError> {
+    let wrong = || StartError::Upstream(server.resource.name.clone());
+    let url = &server.upstream;
+    let host = url.host_str().ok_or_else(wrong)?;
+    let port = url.port_or_known_default().ok_or_else(wrong)?;
+    let secure = url.scheme() == "https";
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let pool = Pool::new(host, port, tls.filter(|_| secure)).map_err(|_| wrong())?;
+    Ok(Mount {
+        resource: server.resource.clone(),
+        public: server.public,
+        origins: server.origins.clone(),
+        upstream_auth: server.upstream_auth.clone(),
+        host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,
+        target: PathAndQuery::try_from(target).map_err(|_| wrong())?,
+        pool: pool.into(),
+    })
+}
+
+fn outgoing_tls() -> Result<Arc<rustls::ClientConfig>, StartError> {
+    let config = rustls::ClientConfig::builder()
+        .with_platform_verifier()
+        .map_err(|error| StartError::Outgoing(error.to_string()))?
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+async fn keep_house(
+    office: Arc<Office>,
+    revocations: Arc<Revocations>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        let now = office.world.now();
+        revocations.forget(now);
+        if let Err(error) = office.store.sweep(now).await {
+            tracing::warn!(event = "store.sweep_failed", %error);
+        }
+    }
+}
+
+async fn serve_admin(
+    listener: std::net::TcpListener,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let served = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => {
+            axum::serve(listener, routes)
+                .with_graceful_shutdown(async move {
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
+                })
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        tracing::error!(event = "admin.failed", %error);
+    }
+}

@@ -1,0 +1,196 @@
+//! The command line. Results go to stdout, talk to stderr.
+
+mod demo;
+
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    app::{self, StartError},
+    config::Config,
+    telemetry,
+    world::World,
+};
+
+/// The exit codes that scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Ok = 0,
+    Unexpected = 1,
+    Usage = 2,
+    Unreachable = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// One door between MCP clients and a company's MCP servers.
+#[derive(Parser)]
+#[command(name = "vestibule", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Try it out: gateway, identity provider and weather server, on this computer only
+    Demo(demo::Arguments),
+    /// Serve
+    #[command(alias = "run")]
+    Serve {
+        /// The configuration
+        #[arg(
+            short,
+            long,
+            default_value = "vestibule.toml",
+            env = "VESTIBULE_CONFIG"
+        )]
+        config: PathBuf,
+    },
+    /// Check a configuration without starting anything
+    Check {
+        /// The configuration
+        #[arg(
+            short,
+            long,
+            default_value = "vestibule.toml",
+            env = "VESTIBULE_CONFIG"
+        )]
+        config: PathBuf,
+    },
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Everything that speaks TLS relies on this.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let exit = match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve { config } => serve(&config),
+        Command::Check { config } => check(&config),
+    };
+    exit.into()
+}
+
+fn serve(path: &std::path::Path) -> Exit {
+    telemetry::start("info");
+    let config = match Config::load(path, &environment()) {
+        Ok(config) => config,
+        Err(report) => {
+            say(&report.to_string());
+            return Exit::Usage;
+        }
+    };
+    let issuer = config.public_url.clone();
+    let plain = issuer.is_plain_http();
+    match app::start(config, &World::real(), Box::new(|_| axum::Router::new())) {
+        Ok(running) => {
+            if plain {
+                tracing::warn!(
+                    event = "started.plain_http",
+                    "plain http on loopback: cookies have no __Host- prefix; for trying out only",
+                );
+            }
+            tracing::info!(
+                event = "started",
+                issuer = issuer.text(),
+                listen = %running.public,
+                admin = %running.admin,
+            );
+            running.run_until(asked_to_stop());
+            tracing::info!(event = "stopped");
+            Exit::Ok
+        }
+        Err(error) => start_failed(&error),
+    }
+}
+
+fn check(path: &std::path::Path) -> Exit {
+    match Config::load(path, &environment()) {
+        Ok(config) => {
+            let servers = config.servers.len();
+            let plural = if servers == 1 { "" } else { "s" };
+            print(&format!(
+                "ok   {}: {}, {servers} server{plural}, identity provider {}\n",
+                path.display(),
+                config.public_url,
+                config.idp.issuer,
+            ));
+            Exit::Ok
+        }
+        Err(report) => {
+            say(&report.to_string());
+            Exit::Usage
+        }
+    }
+}
+
+fn start_failed(error: &StartError) -> Exit {
+    let (code, fix, exit) = match error {
+        StartError::Listen { .. } => (
+            "V-RUN-001",
+            "stop what listens there, or choose another address",
+            Exit::Unreachable,
+        ),
+        StartError::Store(_) => (
+            "V-RUN-002",
+            "look at the path, its rights and the space on its disk",
+            Exit::Unexpected,
+        ),
+        StartError::Keys(_) => (
+            "V-RUN-003",
+            "put the root key that belongs to this store back into keys.dir",
+            Exit::Usage,
+        ),
+        StartError::Outgoing(_) => ("V-RUN-004", "look at outbound.extra_ca_file", Exit::Usage),
+        StartError::Upstream(_) => (
+            "V-RUN-005",
+            "write it as http://host:port/path",
+            Exit::Usage,
+        ),
+        StartError::Threads(_) => (
+            "V-RUN-006",
+            "look at the limits of this user",
+            Exit::Unexpected,
+        ),
+    };
+    say(&format!(
+        "error[{code}]: {error}\n  fix: {fix}\nNothing was started."
+    ));
+    exit
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Ctrl-C or SIGTERM.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// A result, on stdout.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Talk, on stderr.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,175 @@
+use std::{collections::BTreeMap, path::Path};
+
+use super::*;
+
+const SMALL: &str = r#"
+public_url = "https://mcp.example.com"
+listen     = "0.0.0.0:8080"
+tls        = "behind-proxy"
+trusted_proxies = ["10.0.0.0/8"]
+
+[idp]
+issuer        = "https://id.example.com"
+client_id     = "vestibule"
+client_secret = { env = "IDP_SECRET" }
+
+[servers.weather]
+path     = "/weather/mcp"
+upstream = "http://127.0.0.1:8123/weather"
+title    = "Weather"
+scopes   = { "weather:read" = "Look up cities and their weather" }
+"#;
+
+fn env() -> BTreeMap<String, String> {
+    BTreeMap::from([("IDP_SECRET".to_owned(), "canary-secret".to_owned())])
+}
+
+fn read(text: &str) -> Result<Config, Report> {
+    Config::read("vestibule.toml", text, Path::new("/nowhere"), &env())
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    match read(text) {
+        Ok(_) => Vec::new(),
+        Err(report) => report.problems().iter().map(Problem::code).collect(),
+    }
+}
+
+#[test]
+fn the_smallest_configuration_is_enough() {
+    let config = read(SMALL).expect("the contract's example");
+    assert_eq!(config.public_url.text(), "https://mcp.example.com");
+    assert_eq!(config.tls, Tls::BehindProxy);
+    assert_eq!(
+        config.servers[0].resource.uri,
+        "https://mcp.example.com/weather/mcp"
+    );
+    assert_eq!(config.tokens.access_ttl, Duration::from_secs(600));
+    assert_eq!(config.store, Path::new("/nowhere/vestibule.db"));
+    assert_eq!(
+        config.admin_listen,
+        SocketAddr::from(([127, 0, 0, 1], 9090))
+    );
+    assert_eq!(config.registration.dynamic, Admission::Open);
+}
+
+#[test]
+fn bad_input_unknown_configuration_keys_are_errors_with_a_place_and_a_guess() {
+    let wrong = SMALL.replace("upstream =", "upstreem =");
+    let report = read(&wrong).expect_err("refused").to_string();
+    assert!(
+        report.contains("error[V-CFG-007]: unknown key \"servers.weather.upstreem\""),
+        "{report}"
+    );
+    assert!(report.contains("--> vestibule.toml:14:1"), "{report}");
+    assert!(report.contains("did you mean \"upstream\"?"), "{report}");
+    assert!(
+        report.contains("error[V-CFG-006]: servers.weather.upstream is missing"),
+        "{report}"
+    );
+    assert!(
+        report.contains("2 problems. Nothing was started."),
+        "{report}"
+    );
+}
+
+#[test]
+fn ops_4_tls_1_tls_3_t_sto_04_what_weakens_security_does_not_start() {
+    let table = [
+        (
+            SMALL.replace("https://mcp.example.com", "http://mcp.example.com"),
+            "V-CFG-010",
+        ),
+        (
+            SMALL.replace("mcp.example.com\"", "mcp.example.com/\""),
+            "V-CFG-010",
+        ),
+        (
+            SMALL.replace("tls        = \"behind-proxy\"", ""),
+            "V-CFG-006",
+        ),
+        (
+            SMALL.replace("trusted_proxies = [\"10.0.0.0/8\"]", ""),
+            "V-CFG-012",
+        ),
+        (
+            SMALL.replace("https://id.example.com", "http://id.example.com"),
+            "V-CFG-015",
+        ),
+        (
+            SMALL.replace("{ env = \"IDP_SECRET\" }", "\"literal\""),
+            "V-CFG-025",
+        ),
+        (SMALL.replace("IDP_SECRET", "NOT_SET"), "V-CFG-026"),
+        (
+            SMALL.replace("{ env = \"IDP_SECRET\" }", "{ file = \"missing\" }"),
+            "V-CFG-026",
+        ),
+        (SMALL.replace("/weather/mcp", "/"), "V-CFG-019"),
+        (SMALL.replace("/weather/mcp", "/a/../b"), "V-CFG-019"),
+        (SMALL.replace("/weather/mcp", "/token"), "V-CFG-020"),
+        (SMALL.replace("/weather/mcp", "/token/mcp"), "V-CFG-020"),
+        (SMALL.replace("/weather/mcp", "/.well-known/x"), "V-CFG-020"),
+        (
+            format!(
+                "{SMALL}\n[servers.b]\npath = \"/weather/mcp/b\"\nupstream = \"http://127.0.0.1:1/\"\n"
+            ),
+            "V-CFG-016",
+        ),
+        (
+            format!("{SMALL}\n[clients.x]\nredirect_uris = [\"http://evil.example/cb\"]\n"),
+            "V-CFG-022",
+        ),
+        (
+            format!("{SMALL}\n[tokens]\naccess_ttl = \"2d\"\n"),
+            "V-CFG-031",
+        ),
+        ("public_url = ".to_owned(), "V-CFG-001"),
+    ];
+    for (text, code) in table {
+        assert!(
+            codes(&text).contains(&code),
+            "{code}: {:?}\n{text}",
+            codes(&text)
+        );
+    }
+    let http = "public_url = \"http://127.0.0.1:8080\"\nlisten = \"0.0.0.0:8080\"\n";
+    assert!(
+        codes(http).contains(&"V-CFG-006"),
+        "plain http only on loopback"
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let wrong = SMALL
+        .replace("client_id     = \"vestibule\"", "client_id = 7")
+        .replace("0.0.0.0:8080", "everywhere")
+        .replace("title    =", "titel    =");
+    assert_eq!(codes(&wrong), ["V-CFG-029", "V-CFG-008", "V-CFG-007"]);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let mut env = env();
+    env.insert("VESTIBULE_IDP__CLIENT_ID".into(), "other".into());
+    env.insert("VESTIBULE_TOKENS__ACCESS_TTL".into(), "5m".into());
+    env.insert("VESTIBULE_LOG".into(), "debug".into());
+    let config = Config::read("f", SMALL, Path::new(""), &env).expect("good");
+    assert_eq!(config.idp.client_id, "other");
+    assert_eq!(config.tokens.access_ttl, Duration::from_secs(300));
+    env.insert("VESTIBULE_IDP__CLIENT".into(), "typo".into());
+    let report = Config::read("f", SMALL, Path::new(""), &env)
+        .expect_err("unknown")
+        .to_string();
+    assert!(
+        report.contains("environment variable VESTIBULE_IDP__CLIENT"),
+        "{report}"
+    );
+}
+
+#[test]
+fn t_adm_05_a_secret_is_shown_by_nothing() {
+    let config = read(SMALL).expect("good");
+    assert!(!format!("{config:?}").contains("canary-secret"));
+}

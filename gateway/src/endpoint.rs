@@ -1,0 +1,12 @@
+//! The public endpoints: each reads the request, fetches the facts, asks the core, commits
+//! and answers. What is right is the core's to say.
+
+pub mod answer;
+pub mod authorize;
+pub mod callback;
+pub mod consent;
+pub mod flows;
+pub mod register;
+pub mod revoke;
+pub mod token;
+pub mod well_known;

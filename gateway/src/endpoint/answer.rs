@@ -1,0 +1,170 @@
+//! Where errors become answers.
+
+use axum::{body::Body, response::Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use vestibule_core::{WireError, flow::FlowCode};
+
+use crate::{http::cors, office::Office, page, store::StoreError};
+
+/// JSON with the headers of every OAuth answer (RFC 6749 §5.1).
+pub fn json(status: StatusCode, body: &Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    cors::open(headers);
+    response
+}
+
+/// An OAuth error (RFC 6749 §5.2).
+pub fn error(error: WireError) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    json(
+        status,
+        &json!({ "error": error.error, "error_description": error.description }),
+    )
+}
+
+/// A client that did not prove itself; challenges for Basic if it tried that.
+pub fn not_authenticated(refused: vestibule_core::client_auth::ClientAuthError) -> Response {
+    let mut response = error(refused.wire());
+    if refused.challenges_basic() {
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"vestibule\""),
+        );
+    }
+    response
+}
+
+/// The store does not know: never an answer about a token, always one to try again.
+pub fn store_failed(error_of_store: &StoreError) -> Response {
+    tracing::error!(event = "store.failed", error = %error_of_store);
+    let mut response = error(WireError::new(
+        503,
+        "temporarily_unavailable",
+        "the gateway cannot answer right now; try again",
+    ));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
+/// A page that says no.
+pub struct Refused<'p> {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// The code of the catalogue.
+    pub code: &'static str,
+    /// What happened.
+    pub title: &'p str,
+    /// In a sentence.
+    pub what: &'p str,
+    /// What to do.
+    pub fix: &'p str,
+    /// A way back that is safe to offer.
+    pub back: Option<(&'p str, &'p str)>,
+}
+
+impl Refused<'_> {
+    /// Draws it.
+    pub fn page(&self, office: &Office, flow: Option<FlowCode>) -> Response {
+        page::answer(
+            self.status,
+            &page::Refusal {
+                frame: office.frame(flow),
+                code: self.code,
+                title: self.title,
+                what: self.what,
+                fix: self.fix,
+                back: self.back,
+            },
+        )
+    }
+}
+
+/// Sends a browser on. 303, so that a form is never posted again elsewhere (RFC 9700 §4.12).
+pub fn redirect(location: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    page::harden(&mut response);
+    match HeaderValue::from_str(location) {
+        Ok(location) => {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// Why a form could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormError {
+    /// Not `application/x-www-form-urlencoded`, or not only.
+    MediaType,
+    /// Over the limit.
+    TooLarge,
+    /// Broken off, or no UTF-8.
+    Unreadable,
+}
+
+impl FormError {
+    /// As an OAuth error.
+    pub fn wire(self) -> WireError {
+        match self {
+            Self::MediaType => WireError::new(
+                415,
+                "invalid_request",
+                "send the body as application/x-www-form-urlencoded",
+            ),
+            Self::TooLarge => WireError::new(413, "invalid_request", "the body is too large"),
+            Self::Unreadable => WireError::new(400, "invalid_request", "the body cannot be read"),
+        }
+    }
+}
+
+/// The body of a form, within `most` bytes.
+///
+/// # Errors
+/// [`FormError`].
+pub async fn form(headers: &HeaderMap, body: Body, most: usize) -> Result<String, FormError> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let kind = types
+        .next()
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if types.next().is_some()
+        || kind.contains(',')
+        || !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    {
+        return Err(FormError::MediaType);
+    }
+    let bytes = bounded(body, most).await?;
+    String::from_utf8(bytes).map_err(|_| FormError::Unreadable)
+}
+
+/// A body within `most` bytes.
+///
+/// # Errors
+/// [`FormError`].
+pub async fn bounded(body: Body, most: usize) -> Result<Vec<u8>, FormError> {
+    let limited = http_body_util::Limited::new(body, most);
+    match limited.collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(FormError::TooLarge),
+        Err(_) => Err(FormError::Unreadable),
+    }
+}

@@ -1,0 +1,229 @@
+//! `/authorize`: the request is judged, and a person is asked. Nothing is stored yet.
+
+use std::sync::Arc;
+
+use axum::{body::Body, extract::State, response::Response};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use vestibule_core::{
+    authorize::{self, AskConsent, PageRefusal, RedirectRefusal, Refusal},
+    client::{Client, KnownBy},
+    consent::{self, Warning},
+    flow::{FlowCode, Step},
+    params::Params,
+    secret::Digest,
+    ticket::Ticket,
+    uri::host_for_people,
+};
+
+use super::answer::{self, Refused};
+use crate::{
+    office::{NoClient, Office, Purpose},
+    page::{self, KnownByLine},
+};
+
+/// GET and form POST (OpenID Connect Core §3.1.2.1).
+pub async fn authorize(
+    State(office): State<Arc<Office>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let text = if method == Method::POST {
+        match answer::form(&headers, body, office.body_max).await {
+            Ok(text) => text,
+            Err(_) => return unreadable(&office),
+        }
+    } else {
+        uri.query().unwrap_or_default().to_owned()
+    };
+    let Ok(params) = Params::parse(&text) else {
+        return unreadable(&office);
+    };
+    let id = match authorize::client_id(&params) {
+        Ok(id) => id,
+        Err(refusal) => return refused_page(&office, refusal),
+    };
+    let client = match office.client(id, Purpose::Login).await {
+        Ok(client) => client,
+        Err(why) => return no_client(&office, &why),
+    };
+    let flow = office.flows.begin();
+    match authorize::judge(&params, &client, &office.catalogue) {
+        Ok(ask) => show(&office, &headers, &client, &ask, flow),
+        Err(Refusal::Page(refusal)) => refused_page(&office, refusal),
+        Err(Refusal::Redirect(refusal)) => refused_redirect(&office, &client, &refusal, flow),
+    }
+}
+
+fn show(
+    office: &Office,
+    headers: &HeaderMap,
+    client: &Client,
+    ask: &AskConsent,
+    flow: FlowCode,
+) -> Response {
+    let keys = office.keys.load();
+    // One per browser, kept if there: two tabs must not take it from each other.
+    let (cookie, fresh) = match office.jar.form(headers) {
+        Some(cookie) => (cookie, false),
+        None => (office.random_text(), true),
+    };
+    let Some(resource) = office.catalogue.by_uri(&ask.resource) else {
+        return unreadable(office);
+    };
+    let name = client
+        .name_for_people()
+        .unwrap_or_else(|| "An app without a name".to_owned());
+    let redirect_host = host_for_people(ask.redirect.text());
+    let (known_by, known_by_words) = match &client.known_by {
+        KnownBy::Operator => (KnownByLine::Operator, "added by an operator".to_owned()),
+        KnownBy::Document {
+            host,
+            trusted: true,
+        } => (
+            KnownByLine::Verified(host),
+            format!("document of {host}, trusted"),
+        ),
+        KnownBy::Document {
+            host,
+            trusted: false,
+        } => (KnownByLine::Document(host), format!("document of {host}")),
+        KnownBy::Dynamic => (
+            KnownByLine::Dynamic,
+            "registered itself, not verified".to_owned(),
+        ),
+    };
+    let browser = Digest::of(cookie.as_bytes());
+    office.flows.early(
+        flow,
+        Some(browser),
+        Step::Asked {
+            client: name.clone(),
+            known_by: known_by_words,
+            redirect_host: redirect_host.clone(),
+            server: resource.title.clone(),
+            scopes: ask.scopes.to_string(),
+        },
+    );
+    office.flows.early(flow, Some(browser), Step::ConsentShown);
+    let warning = consent::warning(&ask.redirect);
+    let ticket = Ticket {
+        id: vestibule_core::id::TicketId::new(office.world.random()),
+        drawn: office.world.now(),
+        flow,
+        ask: ask.clone(),
+    };
+    let handle = ticket.seal(&keys.browser, office.world.random());
+    let token = ticket.form_token(&keys.form, &cookie);
+    let (may, may_not) = resource
+        .scopes
+        .iter()
+        .map(|(name, sentence)| (sentence.as_str(), name.as_str()))
+        .partition(|(_, name)| ask.scopes.contains(name));
+    let provider = office.provider.host();
+    let mut response = page::answer_with_form(&page::Consent {
+        frame: office.frame(Some(flow)),
+        client: &name,
+        known_by,
+        redirect_host: &redirect_host,
+        redirect: ask.redirect.text(),
+        server: &resource.title,
+        may,
+        may_not,
+        stays: client.refresh && office.tokens.refresh,
+        provider: &provider,
+        this_computer: warning == Some(Warning::ThisComputer),
+        claimed_scheme: warning == Some(Warning::ClaimedScheme),
+        ticket: &handle,
+        token: &token,
+    });
+    if fresh {
+        response
+            .headers_mut()
+            .insert(header::SET_COOKIE, office.jar.set_form(&cookie));
+    }
+    response
+}
+
+/// The client may hear of it by redirect, or by a link that a person follows (CONS-9).
+fn refused_redirect(
+    office: &Office,
+    client: &Client,
+    refusal: &RedirectRefusal,
+    flow: FlowCode,
+) -> Response {
+    let step = Step::Refused {
+        code: "V-AUT-003".to_owned(),
+        why: refusal.error.to_string(),
+    };
+    office.flows.early(flow, None, step);
+    let location = refusal.location(&office.issuer, Some(&office.flow_url(flow)));
+    if client.may_hear_early_errors(&refusal.to) {
+        return answer::redirect(&location);
+    }
+    let host = host_for_people(refusal.to.text());
+    let what = format!("The app's request cannot be used: {}.", refusal.error);
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: "V-AUT-003",
+        title: "This request cannot be used",
+        what: &what,
+        fix: "This is for the makers of the app to mend. You can go back to it and tell it.",
+        back: Some((&location, &host)),
+    }
+    .page(office, Some(flow))
+}
+
+fn refused_page(office: &Office, refusal: PageRefusal) -> Response {
+    tracing::info!(event = "authorize.refused", why = %refusal);
+    let what = format!("In short: {refusal}.");
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: match refusal {
+            PageRefusal::ClientIdMissing | PageRefusal::Repeated => "V-AUT-001",
+            PageRefusal::RedirectMissing | PageRefusal::RedirectUnknown => "V-AUT-002",
+        },
+        title: "This link cannot be used",
+        what: &what,
+        fix: "Start again from the app itself. If that does not help, remove the server from \
+              the app and add it anew, so that it registers again.",
+        back: None,
+    }
+    .page(office, None)
+}
+
+fn no_client(office: &Office, why: &NoClient) -> Response {
+    tracing::info!(event = "authorize.no_client", %why);
+    // One page for every way a document can fail: nobody learns about our network by it.
+    let (code, what) = match why {
+        NoClient::Unknown => ("V-CLI-001", "The app's id is not one of this gateway's."),
+        NoClient::NotAdmitted => ("V-CLI-002", "This gateway does not admit that app."),
+        NoClient::Document(_) => (
+            "V-CLI-003",
+            "The web address that describes the app could not be used.",
+        ),
+    };
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code,
+        title: "This app is not known here",
+        what,
+        fix: "Remove the server from the app and add it anew, so that it registers again. If \
+              that does not help, ask your administrator to admit the app.",
+        back: None,
+    }
+    .page(office, None)
+}
+
+fn unreadable(office: &Office) -> Response {
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: "V-AUT-004",
+        title: "This link cannot be read",
+        what: "Its parameters are not properly encoded.",
+        fix: "Start again from the app itself.",
+        back: None,
+    }
+    .page(office, None)
+}

@@ -1,0 +1,286 @@
+//! `/oauth-callback`: the person is back from the identity provider.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, StatusCode, Uri, header};
+use vestibule_core::{
+    authorize::AuthorizeError,
+    callback::{Answer, Says},
+    flow::Step,
+    id::{GrantId, PersonId},
+    params::Params,
+    pkce::CodeVerifier,
+    secret::Digest,
+    token::authorization_code,
+};
+
+use super::{
+    answer::{self, Refused},
+    consent::{LoginSecrets, store_failed},
+};
+use crate::{
+    office::{Office, Purpose},
+    provider::{ProviderError, ProviderTokens},
+    store::{FinishedLogin, TakenLogin, idp_place, login_place},
+};
+
+/// See the module.
+pub async fn callback(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMap) -> Response {
+    let answer = Params::parse(uri.query().unwrap_or_default())
+        .ok()
+        .and_then(|params| Answer::read(&params).ok());
+    let Some(answer) = answer else {
+        return incomplete(&office);
+    };
+    let state = Digest::of(answer.state.as_bytes());
+    // Only the browser that pressed Allow holds this; an address alone opens nothing.
+    let Some(binding) = office.jar.login(&headers, &state) else {
+        return another_browser(&office);
+    };
+    let login = match office
+        .store
+        .take_login(state, Digest::of(binding.as_bytes()))
+        .await
+    {
+        Ok(Some(login)) => login,
+        Ok(None) => return used(&office),
+        Err(error) => return store_failed(&office, &error),
+    };
+    let mut response = answered(&office, &answer, &login, &state).await;
+    response
+        .headers_mut()
+        .append(header::SET_COOKIE, office.jar.clear_login(&state));
+    response
+}
+
+async fn answered(
+    office: &Office,
+    answer: &Answer,
+    login: &TakenLogin,
+    state: &Digest,
+) -> Response {
+    office.flows.record(login.flow, Step::CameBack).await;
+    if office.world.now() > login.expires {
+        let step = Step::Refused {
+            code: "V-IDP-004".into(),
+            why: "the sign-in took too long".into(),
+        };
+        office.flows.record(login.flow, step).await;
+        return too_late(office, login);
+    }
+    let discovered = match office.provider.discovered().await {
+        Ok(discovered) => discovered,
+        Err(error) => return failed(office, login, &error).await,
+    };
+    if login.issuer != office.provider.issuer()
+        || !answer.is_from(&login.issuer, discovered.announces_iss())
+    {
+        let step = Step::Refused {
+            code: "V-IDP-003".into(),
+            why: "the answer names another identity provider".into(),
+        };
+        office.flows.record(login.flow, step).await;
+        return mixed_up(office, login);
+    }
+    let code = match &answer.says {
+        Says::Code(code) => code,
+        Says::Error { error, said } => {
+            let step = Step::ProviderRefused {
+                error: error.clone(),
+                said: said.clone(),
+            };
+            office.flows.record(login.flow, step).await;
+            let why = match error.as_str() {
+                "access_denied"
+                | "login_required"
+                | "interaction_required"
+                | "consent_required"
+                | "account_selection_required" => AuthorizeError::NotSignedIn,
+                "temporarily_unavailable" => AuthorizeError::ProviderUnreachable,
+                _ => AuthorizeError::ProviderFailed,
+            };
+            return tell_client(office, login, why);
+        }
+    };
+    let keys = office.keys.load_full();
+    let secrets: Option<LoginSecrets> = keys
+        .open_at_rest(&login_place(state), login.sealed.clone())
+        .and_then(|plain| serde_json::from_slice(&plain).ok());
+    let Some((secrets, verifier)) = secrets
+        .and_then(|secrets| Some((CodeVerifier::parse(&secrets.verifier).ok()?, secrets)))
+        .map(|(verifier, secrets)| (secrets, verifier))
+    else {
+        tracing::error!(event = "store.damaged", what = "a login does not open");
+        return tell_client(office, login, AuthorizeError::Internal);
+    };
+    let tokens = match office.provider.redeem(&discovered, code, &verifier).await {
+        Ok(tokens) => tokens,
+        Err(error) => return failed(office, login, &error).await,
+    };
+    let identity = match office
+        .provider
+        .identify(&discovered, &tokens, &secrets.nonce, &login.ask.login)
+        .await
+    {
+        Ok(identity) => identity,
+        Err(error) => return failed(office, login, &error).await,
+    };
+    finish(office, login, identity, &tokens).await
+}
+
+async fn finish(
+    office: &Office,
+    login: &TakenLogin,
+    identity: vestibule_core::callback::VerifiedIdentity,
+    tokens: &ProviderTokens,
+) -> Response {
+    let Ok(client) = office.client(&login.ask.client_id, Purpose::Login).await else {
+        return tell_client(office, login, AuthorizeError::Internal);
+    };
+    let keys = office.keys.load_full();
+    let now = office.world.now();
+    let grant = GrantId::new(office.world.random());
+    let code = format!("{}{}", authorization_code::PREFIX, office.random_text());
+    let person = identity.for_people().to_owned();
+    let finished = office
+        .store
+        .finish_login(FinishedLogin {
+            new_person: PersonId::new(office.world.random()),
+            ask: login.ask.clone(),
+            client_name: client.name_for_people(),
+            code: Digest::of(code.as_bytes()),
+            grant,
+            idp: tokens
+                .to_keep()
+                .map(|plain| keys.seal_at_rest(&idp_place(grant), &plain, &office.world)),
+            flow: login.flow,
+            now,
+            expires: now.plus(authorization_code::LIFE),
+            identity,
+        })
+        .await;
+    match finished {
+        Ok(person_id) => {
+            tracing::info!(event = "login.succeeded", flow = %login.flow, user_ref = %person_id);
+        }
+        Err(error) => return store_failed(office, &error),
+    }
+    office
+        .flows
+        .record(login.flow, Step::SignedIn { person })
+        .await;
+    office.flows.record(login.flow, Step::CodeSent).await;
+    answer::redirect(&login.ask.success_location(&office.issuer, &code))
+}
+
+/// The provider failed: the record keeps its words, the client hears a fixed sentence.
+async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> Response {
+    let (step, why) = match error {
+        ProviderError::Unreachable(_) => (
+            Step::ProviderTokenFailed {
+                status: 0,
+                error: String::new(),
+                said: String::new(),
+            },
+            AuthorizeError::ProviderUnreachable,
+        ),
+        ProviderError::TokenRefused {
+            status,
+            error,
+            said,
+        } => (
+            Step::ProviderTokenFailed {
+                status: *status,
+                error: error.clone(),
+                said: said.clone(),
+            },
+            AuthorizeError::ProviderFailed,
+        ),
+        ProviderError::Discovery(_)
+        | ProviderError::NoIdToken
+        | ProviderError::Signature(_)
+        | ProviderError::Claims(_) => (
+            Step::IdentityRefused {
+                why: error.to_string(),
+            },
+            AuthorizeError::ProviderFailed,
+        ),
+    };
+    tracing::warn!(event = "login.failed", flow = %login.flow, %error);
+    office.flows.record(login.flow, step).await;
+    tell_client(office, login, why)
+}
+
+fn tell_client(office: &Office, login: &TakenLogin, why: AuthorizeError) -> Response {
+    let error_uri = office.flow_url(login.flow);
+    answer::redirect(
+        &login
+            .ask
+            .refused(why)
+            .location(&office.issuer, Some(&error_uri)),
+    )
+}
+
+fn incomplete(office: &Office) -> Response {
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: "V-IDP-005",
+        title: "This address is not complete",
+        what: "The identity provider's answer lacks its parameters.",
+        fix: "Start again from the app.",
+        back: None,
+    }
+    .page(office, None)
+}
+
+fn another_browser(office: &Office) -> Response {
+    tracing::warn!(event = "callback.another_browser");
+    Refused {
+        status: StatusCode::FORBIDDEN,
+        code: "V-IDP-002",
+        title: "This sign-in was not begun in this browser",
+        what: "The link belongs to a sign-in that somebody allowed in another browser, or that \
+               is over. Nobody was given access.",
+        fix: "If you wanted to connect an app, start again from the app. If somebody sent you \
+              this link, close the page and tell your administrator.",
+        back: None,
+    }
+    .page(office, None)
+}
+
+fn used(office: &Office) -> Response {
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: "V-IDP-006",
+        title: "This sign-in is over",
+        what: "The identity provider's answer was used before, or came too late.",
+        fix: "If the app is not connected yet, start again from the app.",
+        back: None,
+    }
+    .page(office, None)
+}
+
+fn too_late(office: &Office, login: &TakenLogin) -> Response {
+    Refused {
+        status: StatusCode::GONE,
+        code: "V-IDP-004",
+        title: "The sign-in took too long",
+        what: "More than ten minutes passed between Allow and the way back.",
+        fix: "Start again from the app.",
+        back: None,
+    }
+    .page(office, Some(login.flow))
+}
+
+fn mixed_up(office: &Office, login: &TakenLogin) -> Response {
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: "V-IDP-003",
+        title: "The answer came from another identity provider",
+        what: "It does not name the provider that this sign-in was sent to.",
+        fix: "Start again from the app. If it happens again, tell your administrator the flow code.",
+        back: None,
+    }
+    .page(office, Some(login.flow))
+}

@@ -1,0 +1,69 @@
+//! `POST /register` (RFC 7591).
+
+use std::sync::Arc;
+
+use axum::{body::Body, extract::State, response::Response};
+use http::{HeaderMap, StatusCode, header};
+use vestibule_core::{WireError, register};
+
+use super::answer;
+use crate::{config::Admission, office::Office};
+
+/// See the module.
+pub async fn post(State(office): State<Arc<Office>>, headers: HeaderMap, body: Body) -> Response {
+    if office.registration.dynamic == Admission::Off {
+        return answer::error(WireError::new(
+            403,
+            "access_denied",
+            "clients do not register themselves here; ask the operator",
+        ));
+    }
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| {
+            kind.split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case("application/json")
+        });
+    if !is_json {
+        return answer::error(WireError::new(
+            415,
+            "invalid_client_metadata",
+            "send the body as application/json",
+        ));
+    }
+    let body = match answer::bounded(body, office.body_max).await {
+        Ok(body) => body,
+        Err(error) => {
+            return answer::error(WireError {
+                error: "invalid_client_metadata",
+                ..error.wire()
+            });
+        }
+    };
+    let keys = office.keys.load();
+    let registered = register::register(
+        &body,
+        &office.policy,
+        &keys.registration,
+        office.world.random(),
+        office.world.now(),
+    );
+    match registered {
+        Ok(registered) => {
+            tracing::info!(
+                event = "client.registered",
+                client = %registered.client.reference(),
+                method = registered.client.credential.method_name(),
+            );
+            answer::json(StatusCode::CREATED, &registered.answer)
+        }
+        Err(refused) => {
+            tracing::info!(event = "client.refused", why = %refused);
+            answer::error(refused.wire())
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `/.well-known/…`, `/jwks.json`, the style sheet and the landing page.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use http::{HeaderValue, StatusCode, header};
+use vestibule_core::{metadata, resource::Resource};
+
+use super::answer;
+use crate::{office::Office, page};
+
+/// RFC 8414 §3; also where OpenID Connect clients look.
+pub async fn authorization_server(State(office): State<Arc<Office>>) -> Response {
+    let scopes = office
+        .catalogue
+        .iter()
+        .flat_map(|resource| resource.default_scopes.iter());
+    document(&metadata::authorization_server(
+        &office.issuer,
+        office.offered,
+        scopes,
+    ))
+}
+
+/// RFC 9728 §3.1, at the path of each server.
+pub async fn protected_resource(
+    State(office): State<Arc<Office>>,
+    Path(path): Path<String>,
+) -> Response {
+    let resource = office
+        .catalogue
+        .iter()
+        .find(|resource| resource.path[1..] == path);
+    of_resource(&office, resource)
+}
+
+/// Without a path only where there is one server: with several, a client would bind itself
+/// to the wrong one.
+pub async fn only_protected_resource(State(office): State<Arc<Office>>) -> Response {
+    of_resource(&office, office.catalogue.only())
+}
+
+fn of_resource(office: &Office, resource: Option<&Resource>) -> Response {
+    match resource {
+        Some(resource) => document(&metadata::protected_resource(&office.issuer, resource)),
+        None => answer::json(
+            StatusCode::NOT_FOUND,
+            &serde_json::json!({ "error": "not_found" }),
+        ),
+    }
+}
+
+/// RFC 7517 §5.
+pub async fn jwks(State(office): State<Arc<Office>>) -> Response {
+    document(&office.keys.load().jwks)
+}
+
+fn document(body: &serde_json::Value) -> Response {
+    let mut response = answer::json(StatusCode::OK, body);
+    // Shorter than the overlap of keys at a rotation.
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
+    response.headers_mut().remove(header::PRAGMA);
+    response
+}
+
+/// The one style sheet.
+pub async fn style() -> Response {
+    let mut response = Response::new(page::STYLE.into());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/css; charset=utf-8"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=3600"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// `/`.
+pub async fn landing(State(office): State<Arc<Office>>) -> Response {
+    let servers = office
+        .catalogue
+        .iter()
+        .map(|resource| (resource.title.as_str(), resource.uri.as_str()))
+        .collect();
+    page::answer(
+        StatusCode::OK,
+        &page::Landing {
+            frame: office.frame(None),
+            servers,
+        },
+    )
+}

@@ -1,0 +1,178 @@
+//! Listening, and handing each request to whom it is for.
+//!
+//! One thread per core, each with a runtime of its own, accepting from a socket of its own
+//! (`SO_REUSEPORT`), so that a proxied request never changes threads. Requests for pages and
+//! OAuth endpoints go to the office, a runtime beside these: what they began they finish,
+//! also when the client goes away.
+
+pub mod cookie;
+pub mod cors;
+
+use std::{
+    convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc,
+    thread::JoinHandle, time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{net::TcpListener, sync::watch, task::LocalSet};
+
+use crate::config::Limits;
+
+/// Any error of a body; what it says goes to the log only.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers requests on one data thread; made there, and never leaves it.
+pub trait Handler: 'static {
+    /// What it answers with.
+    type Body: http_body::Body<Data = Bytes, Error = BoxError> + 'static;
+
+    /// Answers one request of `peer`.
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = Response<Self::Body>>>>;
+}
+
+/// The threads that serve.
+pub struct Threads {
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    /// Waits until all have ended.
+    pub fn join(self) {
+        for handle in self.handles {
+            let _ = handle.join();
+        }
+    }
+}
+
+/// Binds `address` once for each thread. The first binding decides the port, if it is 0.
+///
+/// # Errors
+/// What the operating system says.
+pub fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut address = address;
+    let mut listeners = Vec::with_capacity(threads);
+    for _ in 0..threads {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        if threads > 1 {
+            socket.set_reuse_port(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        let listener: std::net::TcpListener = socket.into();
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Starts a thread for each listener. `make` builds each thread's handler on that thread.
+///
+/// # Errors
+/// What the operating system says.
+pub fn serve<H: Handler>(
+    listeners: Vec<std::net::TcpListener>,
+    limits: Limits,
+    stop: &watch::Receiver<bool>,
+    make: impl Fn() -> H + Send + Sync + 'static,
+) -> io::Result<Threads> {
+    let make = Arc::new(make);
+    let mut handles = Vec::with_capacity(listeners.len());
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let make = Arc::clone(&make);
+        let stop = stop.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = std::thread::Builder::new()
+            .name(format!("serve-{number}"))
+            .spawn(move || {
+                let local = LocalSet::new();
+                local.block_on(&runtime, async move {
+                    let handler = Rc::new(make());
+                    if let Err(error) = accept(listener, handler, limits, stop).await {
+                        tracing::error!(event = "listen.failed", %error);
+                    }
+                });
+            })?;
+        handles.push(handle);
+    }
+    Ok(Threads { handles })
+}
+
+/// Connections that one thread holds at most; more are closed at once.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// How long running requests may still take once the process is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+async fn accept<H: Handler>(
+    listener: std::net::TcpListener,
+    handler: Rc<H>,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_buf_size(limits.headers)
+        .max_headers(128)
+        .keep_alive(true)
+        .half_close(false);
+    let open = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, or a connection that is gone already.
+                    tracing::warn!(event = "accept.failed", %error);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            },
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Ok(permit) = Arc::clone(&open).try_acquire_owned() else {
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let handler = Rc::clone(&handler);
+        let service = service_fn(move |request| {
+            let answer = Rc::clone(&handler).handle(request, peer);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut stop = stop.clone();
+        tokio::task::spawn_local(async move {
+            let _permit = permit;
+            let mut connection = std::pin::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(DRAIN, connection).await;
+        });
+    }
+    drop(listener);
+    // Whatever still runs gets its time; every task holds one permit.
+    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(DRAIN, open.acquire_many(all)).await;
+    Ok(())
+}

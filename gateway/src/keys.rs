@@ -1,0 +1,289 @@
+//! The keys: a root key in a file, the ring sealed under it in the store, and from the ring
+//! one snapshot that everybody uses.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use vestibule_core::{
+    keyring::{Key, KeyId, KeyMissing, Purpose, Ring},
+    register::RegistrationKeys,
+    seal::{Kind, Sealer},
+    secret::MacKey,
+    time::Timestamp,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    store::{SealedKey, Store, StoreError},
+    world::World,
+};
+
+const ROOT_FILE: &str = "root.key";
+
+/// Everything that is made of keys, as of one moment.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Seals and opens access tokens.
+    pub access: Sealer,
+    /// Seals tickets, onward pages and session ids.
+    pub browser: Sealer,
+    /// Seals values at rest.
+    pub vault: Sealer,
+    /// Binds forms to browsers.
+    pub form: MacKey,
+    /// Behind self-describing client ids.
+    pub registration: RegistrationKeys,
+    /// The public part of what signs, as `/jwks.json` has it.
+    pub jwks: Value,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The root key's file or folder.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// The root key's file is not 32 bytes.
+    #[error("{0} is not a root key of 32 bytes")]
+    NotAKey(PathBuf),
+    /// Others may read the root key.
+    #[error("{path} may be read by others (mode {mode:o}); chmod 600 {path}")]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The store's ring was sealed under another root key.
+    #[error(
+        "the root key in {0} does not open this store's keys; restore the key that belongs to it"
+    )]
+    AnotherRoot(PathBuf),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ring lacks a key.
+    #[error(transparent)]
+    Missing(#[from] KeyMissing),
+    /// The signing key is none.
+    #[error("the signing key cannot be used")]
+    Signing,
+}
+
+impl Keys {
+    /// Loads the ring, or founds it on the first start.
+    ///
+    /// # Errors
+    /// [`KeysError`]; the gateway does not start without its keys.
+    pub async fn load(
+        dir: &Path,
+        issuer: &str,
+        store: &dyn Store,
+        world: &World,
+    ) -> Result<Self, KeysError> {
+        let stored = store.ring().await?;
+        let path = dir.join(ROOT_FILE);
+        let root = match read_root(&path)? {
+            Some(root) => root,
+            // A ring without its root is a loss that only an operator may accept.
+            None if !stored.is_empty() => return Err(KeysError::AnotherRoot(dir.to_owned())),
+            None => create_root(dir, &path, world)?,
+        };
+        let root_id = KeyId::new([0; 4]);
+        let sealer = Sealer::new((root_id, &root), [], "ring");
+        let stored = if stored.is_empty() {
+            let fresh = Purpose::ALL
+                .into_iter()
+                .map(|purpose| new_key(purpose, world).map(|key| seal_key(&key, &sealer, world)))
+                .collect::<Result<Vec<_>, _>>()?;
+            store.found_ring(fresh).await?
+        } else {
+            stored
+        };
+        let keys = stored
+            .iter()
+            .map(|key| open_key(key, &sealer).ok_or_else(|| KeysError::AnotherRoot(dir.to_owned())))
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::of(&Ring::new(keys), issuer, world.now())
+    }
+
+    fn of(ring: &Ring, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
+        let (_, form) = ring
+            .derived(Purpose::Browser, "form", now)?
+            .into_iter()
+            .next()
+            .ok_or(KeyMissing(Purpose::Browser))?;
+        Ok(Self {
+            access: ring.sealer(Purpose::Access, issuer, now)?,
+            browser: ring.sealer(Purpose::Browser, issuer, now)?,
+            // Not bound to the issuer: a changed public address must not lose what is stored.
+            vault: ring.sealer(Purpose::Vault, "store", now)?,
+            form: MacKey::new(&form),
+            registration: RegistrationKeys::new(
+                ring.derived(Purpose::Registration, "id", now)?,
+                &ring.derived(Purpose::Registration, "secret", now)?,
+            ),
+            jwks: jwks(ring, now)?,
+        })
+    }
+
+    /// Seals a value for rest.
+    pub fn seal_at_rest(&self, place: &[u8], plain: &[u8], world: &World) -> Vec<u8> {
+        self.vault.seal(Kind::AtRest, place, world.random(), plain)
+    }
+
+    /// Opens a value at rest.
+    pub fn open_at_rest(&self, place: &[u8], mut sealed: Vec<u8>) -> Option<Zeroizing<Vec<u8>>> {
+        self.vault
+            .open(Kind::AtRest, place, &mut sealed)
+            .map(|plain| Zeroizing::new(plain.to_vec()))
+    }
+}
+
+fn read_root(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, KeysError> {
+    let file = |error| KeysError::File {
+        path: path.to_owned(),
+        error,
+    };
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file(error)),
+    };
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeysError::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    let bytes = Zeroizing::new(fs::read(path).map_err(file)?);
+    let root: [u8; 32] = bytes
+        .as_slice()
+        .try_into()
+        .map_err(|_| KeysError::NotAKey(path.to_owned()))?;
+    Ok(Some(Zeroizing::new(root)))
+}
+
+fn create_root(dir: &Path, path: &Path, world: &World) -> Result<Zeroizing<[u8; 32]>, KeysError> {
+    let file = |error| KeysError::File {
+        path: path.to_owned(),
+        error,
+    };
+    if !dir.exists() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(file)?;
+    }
+    let root = Zeroizing::new(world.random::<32>());
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(file)?;
+    out.write_all(&*root)
+        .and_then(|()| out.sync_all())
+        .map_err(file)?;
+    fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(file)?;
+    Ok(root)
+}
+
+fn new_key(purpose: Purpose, world: &World) -> Result<Key, KeysError> {
+    let material = match purpose {
+        Purpose::Signing => {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+                .map_err(|_| KeysError::Signing)?;
+            pair.to_pkcs8v1()
+                .map_err(|_| KeysError::Signing)?
+                .as_ref()
+                .to_vec()
+        }
+        Purpose::Access | Purpose::Registration | Purpose::Browser | Purpose::Vault => {
+            world.random::<32>().to_vec()
+        }
+    };
+    let now = world.now();
+    Ok(Key {
+        id: KeyId::new(world.random()),
+        purpose,
+        material: Zeroizing::new(material),
+        created: now,
+        active_from: now,
+        retires: None,
+    })
+}
+
+fn place_of(id: &str, purpose: &str) -> Vec<u8> {
+    format!("ring/{purpose}/{id}").into_bytes()
+}
+
+fn seal_key(key: &Key, sealer: &Sealer, world: &World) -> SealedKey {
+    let id = key.id.to_string();
+    let purpose = key.purpose.word().to_owned();
+    SealedKey {
+        sealed: sealer.seal(
+            Kind::Ring,
+            &place_of(&id, &purpose),
+            world.random(),
+            &key.material,
+        ),
+        id,
+        purpose,
+        created: key.created,
+        active_from: key.active_from,
+        retires: key.retires,
+    }
+}
+
+fn open_key(key: &SealedKey, sealer: &Sealer) -> Option<Key> {
+    let mut sealed = key.sealed.clone();
+    let material = sealer.open(Kind::Ring, &place_of(&key.id, &key.purpose), &mut sealed)?;
+    Some(Key {
+        id: KeyId::parse(&key.id)?,
+        purpose: Purpose::parse(&key.purpose)?,
+        material: Zeroizing::new(material.to_vec()),
+        created: key.created,
+        active_from: key.active_from,
+        retires: key.retires,
+    })
+}
+
+/// The public keys that verify what we sign (RFC 7517 §5).
+fn jwks(ring: &Ring, now: Timestamp) -> Result<Value, KeysError> {
+    let keys = ring
+        .live(Purpose::Signing, now)
+        .map(|key| {
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.material)
+                .map_err(|_| KeysError::Signing)?;
+            let point = pair.public_key().as_ref();
+            // An uncompressed point: 4, x, y.
+            let (x, y) = point
+                .get(1..33)
+                .zip(point.get(33..65))
+                .ok_or(KeysError::Signing)?;
+            Ok(json!({
+                "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256",
+                "kid": key.id.to_string(),
+                "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+            }))
+        })
+        .collect::<Result<Vec<_>, KeysError>>()?;
+    Ok(json!({ "keys": keys }))
+}

@@ -1,0 +1,32 @@
+//! Vestibule: one door between MCP clients and a company's MCP servers.
+//!
+//! This crate touches the world; what is right and wrong is decided in `vestibule-core`.
+//! The arrows between the modules point down only:
+//!
+//! ```text
+//! cli, demo -> app -> routes, admin -> endpoint, proxy -> office -> provider, flows
+//!                                                   -> store, keys, fetch, http, page, world
+//! ```
+//!
+//! `config` is read by `app` alone, which hands each part its own piece.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod document_cache;
+pub mod endpoint;
+pub mod fetch;
+pub mod flows;
+pub mod http;
+pub mod keys;
+pub mod office;
+pub mod page;
+pub mod provider;
+pub mod proxy;
+pub mod revocation;
+pub mod routes;
+pub mod store;
+pub mod telemetry;
+pub mod world;

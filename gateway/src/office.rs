@@ -1,0 +1,140 @@
+//! What the endpoints share: the facts they fetch and the places where they commit.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use vestibule_core::{
+    client::Client,
+    client_document::DocumentUrl,
+    metadata::Offered,
+    register::{self, RegistrationPolicy},
+    resource::Catalogue,
+    uri::Issuer,
+};
+
+use crate::{
+    config::{Admission, Registration, Tokens},
+    document_cache::{DocumentCache, LookupError},
+    flows::Flows,
+    http::cookie::Jar,
+    keys::Keys,
+    page::Frame,
+    provider::Provider,
+    store::Store,
+    world::World,
+};
+
+pub use crate::document_cache::Purpose;
+
+/// See the module. One for the whole process.
+pub struct Office {
+    /// Who we are to everybody.
+    pub issuer: Issuer,
+    /// The name on pages.
+    pub instance: String,
+    /// How cookies are named.
+    pub jar: Jar,
+    /// The MCP servers.
+    pub catalogue: Catalogue,
+    /// What the metadata says.
+    pub offered: Offered,
+    /// Who may register.
+    pub registration: Registration,
+    /// The same for the core.
+    pub policy: RegistrationPolicy,
+    /// Clients of the configuration.
+    pub clients: HashMap<String, Client>,
+    /// Clients by their documents.
+    pub documents: DocumentCache,
+    /// Lives of what is issued.
+    pub tokens: Tokens,
+    /// Bytes of a body that are read.
+    pub body_max: usize,
+    /// All keys.
+    pub keys: ArcSwap<Keys>,
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// Who knows the people.
+    pub provider: Provider,
+    /// The record of logins.
+    pub flows: Flows,
+    /// Whether everybody may see the record of every login; only the demo, on loopback.
+    pub flows_open: bool,
+    /// Clock and entropy.
+    pub world: World,
+}
+
+/// Why there is no client of this id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoClient {
+    /// Nobody knows it.
+    #[error("the client is not known here")]
+    Unknown,
+    /// Known, but not let in by the operator's rules.
+    #[error("this gateway does not admit that client")]
+    NotAdmitted,
+    /// Its document.
+    #[error("the client's document {0}")]
+    Document(#[from] LookupError),
+}
+
+impl Office {
+    /// The client of this id, however it came to be one.
+    ///
+    /// # Errors
+    /// [`NoClient`].
+    pub async fn client(&self, id: &str, purpose: Purpose) -> Result<Client, NoClient> {
+        if let Some(client) = self.clients.get(id) {
+            return Ok(client.clone());
+        }
+        if id.starts_with(register::PREFIX) {
+            let keys = self.keys.load();
+            let client = register::read_id(id, &self.policy, &keys.registration)
+                .map_err(|_| NoClient::Unknown)?;
+            return match (&self.registration.dynamic, purpose) {
+                (Admission::Off, Purpose::Login) => Err(NoClient::NotAdmitted),
+                _ => Ok(client),
+            };
+        }
+        if DocumentUrl::looks_like_one(id) {
+            let url = DocumentUrl::parse(id).map_err(|_| NoClient::Unknown)?;
+            let admitted = match &self.registration.documents {
+                Admission::Open => true,
+                Admission::Allowlist(hosts) => hosts.iter().any(|host| host == url.host()),
+                Admission::Off => purpose == Purpose::Token,
+            };
+            if !admitted {
+                return Err(NoClient::NotAdmitted);
+            }
+            let trusted = self
+                .registration
+                .trusted_hosts
+                .iter()
+                .any(|host| host == url.host());
+            return Ok(self
+                .documents
+                .client(&url, trusted, purpose, self.world.now())
+                .await?);
+        }
+        Err(NoClient::Unknown)
+    }
+
+    /// What every page needs.
+    pub fn frame(&self, flow: Option<vestibule_core::flow::FlowCode>) -> Frame {
+        Frame {
+            instance: self.instance.clone(),
+            flow,
+        }
+    }
+
+    /// The page about a login.
+    pub fn flow_url(&self, flow: vestibule_core::flow::FlowCode) -> String {
+        format!("{}/flows/{flow}", self.issuer)
+    }
+
+    /// 32 random bytes as 43 characters.
+    pub fn random_text(&self) -> String {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        URL_SAFE_NO_PAD.encode(self.world.random::<32>())
+    }
+}

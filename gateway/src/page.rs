@@ -1,0 +1,177 @@
+//! What people see. Templates escape by default; every page has the same strict headers and
+//! works without script.
+
+use askama::Template;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use vestibule_core::flow::FlowCode;
+
+/// The one style sheet, at [`STYLE_PATH`].
+pub const STYLE: &str = include_str!("page/vestibule.css");
+
+/// Where it is served.
+pub const STYLE_PATH: &str = "/assets/vestibule.css";
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'";
+
+/// What every page needs.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The instance's name.
+    pub instance: String,
+    /// The record of this login, if there is one.
+    pub flow: Option<FlowCode>,
+}
+
+/// The consent page.
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub struct Consent<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// The app's name, cleaned.
+    pub client: &'p str,
+    /// How it is known.
+    pub known_by: KnownByLine<'p>,
+    /// Host of the redirect, as large as the name.
+    pub redirect_host: &'p str,
+    /// The redirect itself.
+    pub redirect: &'p str,
+    /// The server's title.
+    pub server: &'p str,
+    /// What it will be able to do: sentence and name.
+    pub may: Vec<(&'p str, &'p str)>,
+    /// What it will not be able to do.
+    pub may_not: Vec<(&'p str, &'p str)>,
+    /// Whether it stays connected.
+    pub stays: bool,
+    /// Host of the identity provider.
+    pub provider: &'p str,
+    /// Where the answer goes, if that needs a warning.
+    pub this_computer: bool,
+    /// The same for a scheme of an app's own.
+    pub claimed_scheme: bool,
+    /// The sealed handle.
+    pub ticket: &'p str,
+    /// Binds the form to the browser.
+    pub token: &'p str,
+}
+
+/// How the app is known, in one line.
+#[derive(Debug, Clone, Copy)]
+pub enum KnownByLine<'p> {
+    /// An operator added it.
+    Operator,
+    /// A document of a host on the trust list.
+    Verified(&'p str),
+    /// A document of another host.
+    Document(&'p str),
+    /// It registered itself.
+    Dynamic,
+}
+
+/// Our own page that sends the browser on.
+#[derive(Template)]
+#[template(path = "onward.html")]
+pub struct Onward<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Where to.
+    pub location: &'p str,
+    /// Its host, for people.
+    pub host: &'p str,
+    /// Whether that is the identity provider.
+    pub to_provider: bool,
+}
+
+/// A refusal.
+#[derive(Template)]
+#[template(path = "refusal.html")]
+pub struct Refusal<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// The error's code.
+    pub code: &'p str,
+    /// What happened.
+    pub title: &'p str,
+    /// In a sentence or two.
+    pub what: &'p str,
+    /// What to do.
+    pub fix: &'p str,
+    /// A way back to the app that is safe to offer: address and host.
+    pub back: Option<(&'p str, &'p str)>,
+}
+
+/// The record of a login, as an ordered list.
+#[derive(Template)]
+#[template(path = "flow.html")]
+pub struct Flow<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// The code.
+    pub code: &'p str,
+    /// How it stands.
+    pub state: &'p str,
+    /// Steps: seconds since the first, sentence, mark.
+    pub steps: Vec<(u64, String, &'static str)>,
+}
+
+/// The servers of this gateway.
+#[derive(Template)]
+#[template(path = "landing.html")]
+pub struct Landing<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Title and address.
+    pub servers: Vec<(&'p str, &'p str)>,
+}
+
+/// Renders a page with the headers of every page.
+pub fn answer(status: StatusCode, page: &impl Template) -> Response {
+    let (status, body) = match page.render() {
+        Ok(body) => (status, body),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The page could not be drawn.".to_owned(),
+        ),
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    harden(&mut response);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    response
+}
+
+/// Renders a page with a form. Under `no-referrer` browsers send `Origin: null` with a form
+/// (Fetch, "serializing a request origin"), and the decision is checked by its `Origin`;
+/// `same-origin` tells other origins as little.
+pub fn answer_with_form(page: &impl Template) -> Response {
+    let mut response = answer(StatusCode::OK, page);
+    response.headers_mut().insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+    response
+}
+
+/// The headers that every answer to a browser carries (CONS-5, T-CON-07).
+pub fn harden(response: &mut Response) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+}

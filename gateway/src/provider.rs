@@ -1,0 +1,452 @@
+//! The leg towards the company's identity provider, of which this gateway is a client
+//! (OpenID Connect Core, with PKCE, and nothing of the MCP client's in it).
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::{DecodingKey, jwk::JwkSet};
+use reqwest::Client;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use url::Url;
+use vestibule_core::{
+    authorize::LoginWishes,
+    callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
+    flow::cleaned,
+    jwt::{self, Algorithm, JwtError, KeySet, NoSuchKey},
+    pkce::{CodeChallenge, CodeVerifier},
+    secret::Secret,
+    time::Timestamp,
+    uri::with_query,
+};
+
+use crate::{
+    config::{Idp, IdpKind},
+    fetch::{self, FetchError},
+    world::World,
+};
+
+/// How far the provider's clock may be from ours.
+const LEEWAY: Duration = Duration::from_secs(90);
+
+/// How long a discovery document and keys are used before they are asked for again.
+const KEEP: Duration = Duration::from_secs(3600);
+
+/// Between two requests for keys because of an unknown one, and between two failed tries.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// An identity provider.
+#[derive(Debug)]
+pub struct Provider {
+    idp: Idp,
+    callback: String,
+    http: Client,
+    world: World,
+    discovered: ArcSwapOption<Discovered>,
+    /// One request for metadata at a time; holds when the last try was.
+    loading: Mutex<Option<Timestamp>>,
+}
+
+/// What its discovery document says, and its keys.
+#[derive(Debug)]
+pub struct Discovered {
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    announces_iss: bool,
+    takes_post_only: bool,
+    keys: JwkSet,
+    loaded: Timestamp,
+}
+
+/// Why the provider did not sign a person in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// Its metadata, keys or token endpoint do not answer.
+    #[error("the identity provider: {0}")]
+    Unreachable(FetchError),
+    /// Its discovery document is not that of the configured issuer.
+    #[error("the identity provider's discovery document {0}")]
+    Discovery(&'static str),
+    /// Its token endpoint said no.
+    #[error("the identity provider's token endpoint answered {status} {error}")]
+    TokenRefused {
+        /// HTTP status.
+        status: u16,
+        /// Its `error`, cleaned.
+        error: String,
+        /// Its words, cleaned.
+        said: String,
+    },
+    /// There is no ID token in its answer.
+    #[error("the identity provider sent no ID token")]
+    NoIdToken,
+    /// The ID token's signature.
+    #[error("the ID token {0}")]
+    Signature(#[from] JwtError),
+    /// The ID token's claims.
+    #[error("the ID token {0}")]
+    Claims(#[from] IdTokenError),
+}
+
+/// What its token endpoint gave.
+#[derive(Debug, Clone)]
+pub struct ProviderTokens {
+    /// The ID token, not yet believed.
+    id_token: String,
+    /// For the person's use of other services.
+    pub access_token: Option<Secret>,
+    /// To ask again whether the person is still there.
+    pub refresh_token: Option<Secret>,
+}
+
+impl ProviderTokens {
+    /// What is kept of it, as it is sealed into the store.
+    pub fn to_keep(&self) -> Option<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Kept<'t> {
+            refresh_token: &'t str,
+        }
+        let refresh_token = self.refresh_token.as_ref()?.expose();
+        serde_json::to_vec(&Kept { refresh_token }).ok()
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    id_token: Option<String>,
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorAnswer {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl Provider {
+    /// The provider of `idp`, which sends people back to `callback`.
+    pub fn new(idp: Idp, callback: String, http: Client, world: World) -> Self {
+        Self {
+            idp,
+            callback,
+            http,
+            world,
+            discovered: ArcSwapOption::empty(),
+            loading: Mutex::new(None),
+        }
+    }
+
+    /// Its issuer.
+    pub fn issuer(&self) -> &str {
+        &self.idp.issuer
+    }
+
+    /// Its host, for people.
+    pub fn host(&self) -> String {
+        vestibule_core::uri::host_for_people(&self.idp.issuer)
+    }
+
+    /// Whether its metadata is at hand; for readiness.
+    pub fn is_known(&self) -> bool {
+        self.discovered.load().is_some()
+    }
+
+    /// Its metadata and keys; asked for when there are none or they are old. Old ones serve
+    /// on while it does not answer.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn discovered(&self) -> Result<Arc<Discovered>, ProviderError> {
+        let now = self.world.now();
+        let have = self.discovered.load_full();
+        if let Some(known) = &have
+            && now.since(known.loaded) < KEEP
+        {
+            return Ok(Arc::clone(known));
+        }
+        match (
+            self.load(now, have.as_ref().map(|known| known.loaded))
+                .await,
+            have,
+        ) {
+            (Ok(fresh), _) => Ok(fresh),
+            (Err(_), Some(known)) => Ok(known),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Loads metadata and keys, unless somebody did since `seen`, or just tried in vain.
+    async fn load(
+        &self,
+        now: Timestamp,
+        seen: Option<Timestamp>,
+    ) -> Result<Arc<Discovered>, ProviderError> {
+        let mut last = self.loading.lock().await;
+        if let Some(known) = self.discovered.load_full()
+            && Some(known.loaded) != seen
+        {
+            return Ok(known);
+        }
+        if let Some(tried) = *last
+            && now.since(tried) < PAUSE
+            && let Some(known) = self.discovered.load_full()
+        {
+            return Ok(known);
+        }
+        *last = Some(now);
+        let fresh = self.ask(now).await?;
+        if let Some(known) = self.discovered.load_full()
+            && host_of(&known.token_endpoint) != host_of(&fresh.token_endpoint)
+        {
+            // Credentials do not follow a document to another host by themselves.
+            tracing::error!(
+                event = "idp.moved",
+                "the provider's token endpoint moved to another host; restart to accept it"
+            );
+            return Ok(known);
+        }
+        let fresh = Arc::new(fresh);
+        self.discovered.store(Some(Arc::clone(&fresh)));
+        Ok(fresh)
+    }
+
+    async fn ask(&self, now: Timestamp) -> Result<Discovered, ProviderError> {
+        use ProviderError as E;
+        let address = format!(
+            "{}/.well-known/openid-configuration",
+            self.idp.issuer.trim_end_matches('/')
+        );
+        let body = self.get(&address).await?;
+        let document: Document =
+            serde_json::from_slice(&body).map_err(|_| E::Discovery("is not one"))?;
+        if document.issuer != self.idp.issuer {
+            return Err(E::Discovery("names another issuer"));
+        }
+        let plain = self.idp.issuer.starts_with("http://");
+        for endpoint in [
+            &document.authorization_endpoint,
+            &document.token_endpoint,
+            &document.jwks_uri,
+        ] {
+            let url = Url::parse(endpoint).map_err(|_| E::Discovery("has a malformed endpoint"))?;
+            if url.scheme() != "https" && !(plain && url.scheme() == "http") {
+                return Err(E::Discovery("has an endpoint that is not https"));
+            }
+        }
+        let body = self.get(&document.jwks_uri).await?;
+        let keys =
+            serde_json::from_slice(&body).map_err(|_| E::Discovery("has no readable keys"))?;
+        let methods = document.token_endpoint_auth_methods_supported;
+        Ok(Discovered {
+            authorization_endpoint: document.authorization_endpoint,
+            token_endpoint: document.token_endpoint,
+            jwks_uri: document.jwks_uri,
+            announces_iss: document.authorization_response_iss_parameter_supported,
+            // Absent means basic (OpenID Connect Discovery §3).
+            takes_post_only: methods.is_some_and(|methods| {
+                !methods.iter().any(|method| method == "client_secret_basic")
+            }),
+            keys,
+            loaded: now,
+        })
+    }
+
+    async fn get(&self, address: &str) -> Result<Vec<u8>, ProviderError> {
+        match fetch::whole(self.http.get(address)).await {
+            Ok((200, body)) => Ok(body),
+            Ok((status, _)) => Err(ProviderError::Unreachable(FetchError::Status(status))),
+            Err(error) => Err(ProviderError::Unreachable(error)),
+        }
+    }
+
+    /// Where to send the browser. Only what we make ourselves is in it: the MCP client's
+    /// state, resource and prompt stay here.
+    pub fn authorization_url(
+        &self,
+        discovered: &Discovered,
+        state: &str,
+        nonce: &str,
+        challenge: &CodeChallenge,
+        wishes: &LoginWishes,
+    ) -> String {
+        let scope = self.idp.scopes.join(" ");
+        let challenge = challenge.text();
+        let max_age = wishes.max_age.map(|seconds| seconds.to_string());
+        let mut params = vec![
+            ("response_type", "code"),
+            ("client_id", self.idp.client_id.as_str()),
+            ("redirect_uri", self.callback.as_str()),
+            ("scope", scope.as_str()),
+            ("state", state),
+            ("nonce", nonce),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+        ];
+        if wishes.fresh {
+            params.push(("prompt", "login"));
+        }
+        if let Some(max_age) = &max_age {
+            params.push(("max_age", max_age));
+        }
+        with_query(&discovered.authorization_endpoint, &params)
+    }
+
+    /// Redeems the provider's code.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn redeem(
+        &self,
+        discovered: &Discovered,
+        code: &str,
+        verifier: &CodeVerifier,
+    ) -> Result<ProviderTokens, ProviderError> {
+        use ProviderError as E;
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.callback),
+            ("code_verifier", verifier.expose()),
+        ];
+        let mut request = self.http.post(&discovered.token_endpoint);
+        let secret = self.idp.client_secret.expose();
+        if discovered.takes_post_only {
+            form.push(("client_id", &self.idp.client_id));
+            form.push(("client_secret", secret));
+        } else {
+            // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
+            request = request.basic_auth(encoded(&self.idp.client_id), Some(encoded(secret)));
+        }
+        let (status, body) = fetch::whole(request.form(&form))
+            .await
+            .map_err(E::Unreachable)?;
+        if status != 200 {
+            let answer: ErrorAnswer = serde_json::from_slice(&body).unwrap_or_default();
+            return Err(E::TokenRefused {
+                status,
+                error: cleaned(&answer.error, 64),
+                said: cleaned(&answer.error_description, 500),
+            });
+        }
+        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| E::TokenRefused {
+            status,
+            error: "not_json".to_owned(),
+            said: String::new(),
+        })?;
+        Ok(ProviderTokens {
+            id_token: answer.id_token.ok_or(E::NoIdToken)?,
+            access_token: answer.access_token.map(Secret::new),
+            refresh_token: answer.refresh_token.map(Secret::new),
+        })
+    }
+
+    /// Believes the ID token, or says why not. An unknown key causes one more look at the
+    /// provider's keys, at a limited rate.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn identify(
+        &self,
+        discovered: &Discovered,
+        tokens: &ProviderTokens,
+        nonce: &str,
+        wishes: &LoginWishes,
+    ) -> Result<VerifiedIdentity, ProviderError> {
+        let now = self.world.now();
+        let check = |keys: &JwkSet| jwt::verify(&tokens.id_token, &Keys(keys), &Algorithm::ALL);
+        let claims = match check(&discovered.keys) {
+            Err(JwtError::NoSuchKey) => {
+                let fresh = self.load(now, Some(discovered.loaded)).await?;
+                check(&fresh.keys)?
+            }
+            other => other?,
+        };
+        let expected = Expected {
+            issuer: &self.idp.issuer,
+            client_id: &self.idp.client_id,
+            nonce,
+            access_token: tokens.access_token.as_ref().map(Secret::expose),
+            max_age: wishes.max_age,
+            leeway: LEEWAY,
+            key: match self.idp.kind {
+                IdpKind::Oidc => SubjectKey::Sub,
+                IdpKind::Entra => SubjectKey::TenantAndObject,
+            },
+        };
+        Ok(callback::judge(&claims, &expected, now)?)
+    }
+}
+
+impl Discovered {
+    /// Whether it announces `iss` in its answers (RFC 9207 §3).
+    pub fn announces_iss(&self) -> bool {
+        self.announces_iss
+    }
+
+    /// Where its keys are.
+    pub fn jwks_uri(&self) -> &str {
+        &self.jwks_uri
+    }
+}
+
+fn host_of(address: &str) -> Option<String> {
+    Url::parse(address)
+        .ok()
+        .map(|url| url.origin().ascii_serialization())
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// A provider's published keys behind the core's trait.
+struct Keys<'k>(&'k JwkSet);
+
+impl KeySet for Keys<'_> {
+    fn verify(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, NoSuchKey> {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        let fits = |jwk: &&jsonwebtoken::jwk::Jwk| match kid {
+            Some(kid) => jwk.common.key_id.as_deref() == Some(kid),
+            None => true,
+        };
+        let mut candidates = self.0.keys.iter().filter(fits);
+        let jwk = candidates.next().ok_or(NoSuchKey)?;
+        // Without a name, only a set of one key says which is meant.
+        if kid.is_none() && candidates.next().is_some() {
+            return Err(NoSuchKey);
+        }
+        let key = DecodingKey::from_jwk(jwk).map_err(|_| NoSuchKey)?;
+        let signature = URL_SAFE_NO_PAD.encode(signature);
+        let algorithm = match algorithm {
+            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
+            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+            Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        };
+        // A key of another type than the algorithm's is an error there, and no match here.
+        Ok(jsonwebtoken::crypto::verify(&signature, message, &key, algorithm).unwrap_or(false))
+    }
+}

@@ -1,0 +1,160 @@
+//! What a request meets on its way to an MCP server, in order:
+//!
+//! 1. [`route`]: the `Host` is ours, the target is a path, and the path is a server's.
+//! 2. `Origin`: a page of another site is turned away before anything else is looked at.
+//! 3. A preflight is answered here; other methods than POST, GET and DELETE are not.
+//! 4. [`guard`]: the token. Without a good one: where to log in, and nothing goes further.
+//! 5. [`call`]: the body, read to its last byte within bounds; its age; the tool's scope.
+//! 6. [`header`]: the session is unwrapped, the client's credentials are dropped, ours set.
+//! 7. [`forward`]: a connection of this thread, the original bytes, the answer as it comes.
+//! 8. [`header`] again: what of the answer is let through, and the session wrapped.
+//! 9. [`relay`]: each chunk as it comes, until the answer, the grant or the client ends.
+//!
+//! Each step yields what the next one needs, so none can be left out.
+
+pub mod call;
+pub mod forward;
+pub mod guard;
+pub mod header;
+pub mod pool;
+pub mod refuse;
+pub mod relay;
+pub mod route;
+
+use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::runtime;
+use tower::ServiceExt as _;
+use vestibule_core::era::Era;
+
+use self::{
+    call::Permit,
+    refuse::Refusal,
+    relay::AnswerBody,
+    route::{Mount, Route, Routes},
+};
+use crate::{config::Limits, http::Handler, office::Office, revocation::Revocations};
+
+/// Everything that a data thread needs; built on it.
+pub struct Proxy {
+    pub(crate) office: Arc<Office>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) limits: Limits,
+    routes: Routes,
+    pages: axum::Router,
+    pages_runtime: runtime::Handle,
+}
+
+impl Proxy {
+    /// A proxy to `mounts`; whatever is not a server's path goes to `pages`, which run on
+    /// `pages_runtime`.
+    pub fn new(
+        office: Arc<Office>,
+        revocations: Arc<Revocations>,
+        limits: Limits,
+        mounts: Vec<Mount>,
+        pages: axum::Router,
+        pages_runtime: runtime::Handle,
+    ) -> Self {
+        let routes = Routes::new(office.issuer.authority().to_owned(), mounts);
+        Self {
+            office,
+            revocations,
+            limits,
+            routes,
+            pages,
+            pages_runtime,
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
+        match self.routes.find(&request) {
+            Ok(Route::Server(mount)) => {
+                let mut origin = None;
+                let answer = self.serve(&mount, request, peer, &mut origin).await;
+                let mut response = answer.unwrap_or_else(|refusal| {
+                    refusal.response(&self.office.issuer, &mount.resource)
+                });
+                if let Some(origin) = &origin {
+                    crate::http::cors::for_origin(response.headers_mut(), origin);
+                }
+                response
+            }
+            Ok(Route::Pages) => self.page(request, peer).await,
+            Err(refusal) => refusal.plain(),
+        }
+    }
+
+    async fn serve(
+        &self,
+        mount: &Rc<Mount>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        origin: &mut Option<HeaderValue>,
+    ) -> Result<Response<AnswerBody>, Refusal> {
+        *origin = mount.judge_origin(request.headers(), &self.office.issuer)?;
+        if request.method() == Method::OPTIONS {
+            return Ok(preflight(request.headers()));
+        }
+        if ![Method::POST, Method::GET, Method::DELETE].contains(request.method()) {
+            return Err(Refusal::Method);
+        }
+        let caller = guard::judge(self, mount, &request)?;
+        let (parts, body) = request.into_parts();
+        let permit = if parts.method == Method::POST {
+            call::judge(&parts, body, mount, caller, &self.limits).await?
+        } else {
+            Permit::without_body(&parts, caller)
+        };
+        let session = header::session_of(&parts.headers, &permit, mount, &self.office)?;
+        let headers = header::for_server(&parts.headers, &permit, mount, session.as_deref(), peer);
+        let (answer, lease) = forward::send(self, mount, &parts, headers, permit.body()).await?;
+        let legacy_session = permit.era() == Era::Legacy;
+        let (answer, body) = answer.into_parts();
+        let mut response =
+            header::for_client(&answer, &permit, mount, legacy_session, &self.office)?;
+        let streams = header::is_event_stream(response.headers());
+        *response.body_mut() = relay::start(self, body, lease, streams, permit.caller());
+        Ok(response)
+    }
+
+    /// Pages and OAuth endpoints run beside the data threads, and to their end even if the
+    /// client goes away meanwhile.
+    async fn page(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
+        let mut request = request.map(axum::body::Body::new);
+        request
+            .extensions_mut()
+            .insert(axum::extract::ConnectInfo(peer));
+        let answer = self
+            .pages_runtime
+            .spawn(self.pages.clone().oneshot(request));
+        match answer.await {
+            Ok(Ok(response)) => response.map(AnswerBody::page),
+            Ok(Err(never)) => match never {},
+            Err(panicked) => {
+                tracing::error!(event = "page.panicked", %panicked);
+                Refusal::Internal.plain()
+            }
+        }
+    }
+}
+
+fn preflight(asked: &HeaderMap) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = crate::http::cors::preflight(response.headers_mut(), asked);
+    response
+}
+
+impl Handler for Proxy {
+    type Body = AnswerBody;
+
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
+        Box::pin(async move { self.answer(request, peer).await })
+    }
+}

@@ -1,0 +1,157 @@
+//! What is called: the body within bounds, its age, and whether the caller may.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use vestibule_core::{
+    bearer::Caller,
+    era::{self, Era, EraError, Headers, Mirrored},
+    mcp::{self, Body, Message},
+};
+
+use super::{refuse::Refusal, route::Mount};
+use crate::config::Limits;
+
+/// How long a request body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// A request that may go to its server. Only this module makes these, and only a permit is
+/// forwarded.
+pub struct Permit {
+    caller: Option<Caller>,
+    era: Era,
+    body: Bytes,
+}
+
+impl Permit {
+    /// The permit of a request that has no body to judge.
+    pub fn without_body(parts: &Parts, caller: Option<Caller>) -> Self {
+        Self {
+            caller,
+            era: era::of_headers(&mirrored(&parts.headers)),
+            body: Bytes::new(),
+        }
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// The age of the request.
+    pub fn era(&self) -> Era {
+        self.era
+    }
+
+    /// The original bytes.
+    pub fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+}
+
+/// Reads and judges the body of a POST.
+///
+/// # Errors
+/// [`Refusal`]; nothing has gone to the server then.
+pub async fn judge(
+    parts: &Parts,
+    body: Incoming,
+    mount: &Mount,
+    caller: Option<Caller>,
+    limits: &Limits,
+) -> Result<Permit, Refusal> {
+    is_json(&parts.headers)?;
+    let body = read(body, limits.mcp_body).await?;
+    let message = mcp::read(&body).map_err(Refusal::Body)?;
+    let era = era::judge(&mirrored(&parts.headers), &message)
+        .map_err(|error| refused(error, &message))?;
+    match &message {
+        Body::One(message) => may(message, mount, caller.as_ref())?,
+        // One forbidden item refuses the whole.
+        Body::Batch(messages) => {
+            for message in messages {
+                may(message, mount, caller.as_ref())?;
+            }
+        }
+    }
+    drop(message);
+    Ok(Permit { caller, era, body })
+}
+
+fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<(), Refusal> {
+    let (Some(caller), Some(tool)) = (caller, message.tool()) else {
+        return Ok(());
+    };
+    if mount.resource.tools.is_empty() {
+        return Ok(());
+    }
+    caller
+        .may(&mount.resource.needed_for(tool))
+        .map_err(Refusal::Bearer)
+}
+
+fn refused(error: EraError, body: &Body<'_>) -> Refusal {
+    let id = match body {
+        Body::One(message) => message.id.map(|id| id.get().to_owned()),
+        Body::Batch(_) => None,
+    };
+    Refusal::Era { error, id }
+}
+
+fn mirrored(headers: &HeaderMap) -> Headers<'_> {
+    let of = |name| {
+        Mirrored::of(
+            headers
+                .get_all(name)
+                .iter()
+                .map(http::HeaderValue::as_bytes),
+        )
+    };
+    Headers {
+        version: of("mcp-protocol-version"),
+        method: of("mcp-method"),
+        name: of("mcp-name"),
+    }
+}
+
+/// JSON and nothing else: a page of another site can send other types without asking first,
+/// and an encoded body would not be seen.
+fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let kind = types
+        .next()
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut parts = kind.split(';').map(str::trim);
+    let json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    let plain = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if json && utf8 && plain && types.next().is_none() {
+        Ok(())
+    } else {
+        Err(Refusal::MediaType)
+    }
+}
+
+async fn read(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    let whole = Limited::new(body, most).collect();
+    match tokio::time::timeout(BODY_TIME, whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) => Err(Refusal::BodyBroken),
+        Err(_) => Err(Refusal::BodySlow),
+    }
+}

@@ -1,0 +1,363 @@
+//! What of a request reaches the server, and what of its answer reaches the client.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+use vestibule_core::{
+    era::Era,
+    session::{self, Owner},
+};
+
+use super::{call::Permit, refuse::Refusal, relay::AnswerBody, route::Mount};
+use crate::{config::UpstreamAuth, office::Office};
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The server's own session id for the one that the client sent (SES-1).
+///
+/// # Errors
+/// [`Refusal::Session`] for a session of somebody else, or none at all of ours.
+pub fn session_of(
+    headers: &HeaderMap,
+    permit: &Permit,
+    mount: &Mount,
+    office: &Office,
+) -> Result<Option<String>, Refusal> {
+    // From 2026-07-28 on there are no sessions; the header means nothing (MOD-9).
+    if permit.era() == Era::Modern {
+        return Ok(None);
+    }
+    let mut sessions = headers.get_all(SESSION).iter();
+    let Some(sent) = sessions.next() else {
+        return if headers.contains_key(LAST_EVENT) {
+            Err(Refusal::ResumeWithoutSession)
+        } else {
+            Ok(None)
+        };
+    };
+    if sessions.next().is_some() {
+        return Err(Refusal::Session);
+    }
+    let keys = office.keys.load();
+    session::unwrap(sent.as_bytes(), &owner(permit, mount), &keys.browser)
+        .map(Some)
+        .ok_or(Refusal::Session)
+}
+
+fn owner<'m>(permit: &Permit, mount: &'m Mount) -> Owner<'m> {
+    match permit.caller() {
+        Some(caller) => Owner::of(caller.token(), &mount.resource.uri),
+        None => Owner {
+            caller: None,
+            resource: &mount.resource.uri,
+        },
+    }
+}
+
+/// The headers that the server gets: the client's, less what is between us and the client,
+/// less whatever asserts who calls; then ours.
+pub fn for_server(
+    sent: &HeaderMap,
+    permit: &Permit,
+    mount: &Mount,
+    session: Option<&str>,
+    peer: SocketAddr,
+) -> HeaderMap {
+    let mut out = HeaderMap::with_capacity(sent.len() + 8);
+    let nominated = nominated(sent);
+    for (name, value) in sent {
+        let dropped = drops(name.as_str())
+            || nominated.iter().any(|nominated| nominated == name.as_str())
+            || *name == SESSION
+            || (*name == LAST_EVENT && permit.era() == Era::Modern);
+        if !dropped {
+            out.append(name.clone(), value.clone());
+        }
+    }
+    out.insert(header::HOST, mount.host.clone());
+    out.insert(header::VIA, HeaderValue::from_static("1.1 vestibule"));
+    if let Ok(value) = HeaderValue::from_str(&peer.ip().to_string()) {
+        out.insert("x-forwarded-for", value);
+    }
+    if let Some(session) = session
+        && let Ok(value) = HeaderValue::from_str(session)
+    {
+        out.insert(SESSION, value);
+    }
+    match &mount.upstream_auth {
+        UpstreamAuth::Nothing => {}
+        UpstreamAuth::Headers => {
+            if let Some(caller) = permit.caller() {
+                let token = caller.token();
+                for (name, text) in [
+                    ("x-vestibule-user", token.subject.text()),
+                    ("x-vestibule-client", token.client.text()),
+                ] {
+                    if let Ok(value) = HeaderValue::from_str(&text) {
+                        out.insert(HeaderName::from_static(name), value);
+                    }
+                }
+            }
+        }
+        UpstreamAuth::Fixed { name, value } => {
+            if let (Ok(name), Ok(mut value)) = (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::from_str(value.expose()),
+            ) {
+                value.set_sensitive(true);
+                out.insert(name, value);
+            }
+        }
+    }
+    out
+}
+
+/// Names that `Connection` declares to be for this hop only (RFC 9110 §7.6.1).
+fn nominated(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect()
+}
+
+/// Whether a header of the client's never goes on.
+fn drops(name: &str) -> bool {
+    const DROPPED: [&str; 27] = [
+        // Between us and the client.
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "expect",
+        "host",
+        "via",
+        // Credentials, which are for us.
+        "authorization",
+        "dpop",
+        "cookie",
+        // Judged here; a server that judges again would judge our address.
+        "origin",
+        "referer",
+        // Answers are passed as they come, so they must not be compressed.
+        "accept-encoding",
+        "forwarded",
+        // Names under which others assert who calls or what was asked for.
+        "x-real-ip",
+        "x-client-ip",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-original-host",
+        "remote-user",
+        "x-remote-user",
+        "x-user",
+        "x-user-id",
+        "x-api-key",
+    ];
+    const PREFIXES: [&str; 7] = [
+        "proxy-",
+        "x-forwarded-",
+        "x-vestibule-",
+        "x-auth-",
+        "x-authenticated-",
+        "x-ms-client-principal",
+        "sec-",
+    ];
+    if DROPPED.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return true;
+    }
+    // Many servers read an underscore as a dash, so these could be any of the above.
+    name.contains('_') && !name.starts_with("mcp-param-")
+}
+
+/// The status and headers that the client gets. The body is still to come.
+///
+/// # Errors
+/// [`Refusal::ServerAnswer`] for what has no business on our origin: challenges, redirects,
+/// upgrades, pages.
+pub fn for_client(
+    answer: &response::Parts,
+    permit: &Permit,
+    mount: &Mount,
+    wrap_session: bool,
+    office: &Office,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let status = answer.status;
+    let refused = matches!(status.as_u16(), 401 | 407)
+        || status.is_redirection()
+        || status.is_informational();
+    if refused {
+        tracing::warn!(
+            event = "server.answer_refused",
+            server = mount.resource.name,
+            status = status.as_u16(),
+        );
+        return Err(Refusal::ServerAnswer);
+    }
+    let kind = kind_of(&answer.headers);
+    let empty = answer
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .is_some_and(|v| v.as_bytes() == b"0");
+    let passes = match kind {
+        Kind::Json | Kind::EventStream => true,
+        Kind::None => true,
+        Kind::Text => status.is_client_error(),
+        Kind::Other => empty || matches!(status.as_u16(), 202 | 204 | 404 | 405),
+    };
+    if !passes {
+        tracing::warn!(
+            event = "server.answer_refused",
+            server = mount.resource.name,
+            status = status.as_u16(),
+            "the answer is neither JSON nor an event stream",
+        );
+        return Err(Refusal::ServerAnswer);
+    }
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let content_type = match kind {
+        Kind::Json | Kind::EventStream => answer.headers.get(header::CONTENT_TYPE).cloned(),
+        Kind::None => None,
+        // Words for developers: shown as text by whoever shows them.
+        Kind::Text | Kind::Other => Some(HeaderValue::from_static("text/plain; charset=utf-8")),
+    };
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    for name in ["retry-after", "allow", "mcp-protocol-version"] {
+        for value in answer.headers.get_all(name) {
+            headers.append(HeaderName::from_static(name), value.clone());
+        }
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),
+    );
+    if kind == Kind::EventStream {
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-cache, no-transform"),
+        );
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    } else {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if wrap_session && let Some(id) = answer.headers.get(SESSION) {
+        let keys = office.keys.load();
+        let wrapped = session::wrap(
+            id.as_bytes(),
+            &owner(permit, mount),
+            &keys.browser,
+            office.world.random(),
+        )
+        .and_then(|wrapped| HeaderValue::try_from(wrapped).ok())
+        .ok_or(Refusal::ServerAnswer)?;
+        headers.insert(SESSION, wrapped);
+    }
+    Ok(response)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    EventStream,
+    Text,
+    Other,
+    None,
+}
+
+fn kind_of(headers: &HeaderMap) -> Kind {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Kind::None;
+    };
+    let text = value.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Kind::Json
+    } else if essence.eq_ignore_ascii_case("text/event-stream") {
+        Kind::EventStream
+    } else if essence.eq_ignore_ascii_case("text/plain") {
+        Kind::Text
+    } else {
+        Kind::Other
+    }
+}
+
+/// Whether an answer goes on until somebody ends it.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    kind_of(headers) == Kind::EventStream
+}
+
+/// Whether the status has no body (RFC 9110 §6.4.1).
+pub fn has_no_body(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 204 | 304)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn px_2_rs_14_t_prx_06_t_prx_07_t_prx_10_what_never_goes_on() {
+        for name in [
+            "authorization",
+            "cookie",
+            "dpop",
+            "proxy-authorization",
+            "connection",
+            "te",
+            "transfer-encoding",
+            "upgrade",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-user",
+            "x-real-ip",
+            "x-original-url",
+            "x-vestibule-user",
+            "x_vestibule_user",
+            "x-vestibule_user",
+            "x_forwarded_user",
+            "remote_user",
+        ] {
+            assert!(drops(name), "{name}");
+        }
+        for name in [
+            "accept",
+            "content-type",
+            "mcp-protocol-version",
+            "mcp-method",
+            "mcp-name",
+            "mcp-param-region",
+            "mcp-param-a_b",
+            "traceparent",
+            "tracestate",
+            "baggage",
+            "accept-language",
+            "user-agent",
+            "last-event-id",
+        ] {
+            assert!(!drops(name), "PX-1: {name}");
+        }
+    }
+
+    #[test]
+    fn t_prx_05_what_connection_names_is_for_this_hop() {
+        let mut headers = HeaderMap::new();
+        headers.append("connection", HeaderValue::from_static("close, X-Secret"));
+        headers.append("connection", HeaderValue::from_static("mcp-name"));
+        assert_eq!(nominated(&headers), ["close", "x-secret", "mcp-name"]);
+    }
+}

@@ -1,0 +1,178 @@
+//! Every way in which a request is turned away on the data path, and what it looks like.
+
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use vestibule_core::{
+    bearer::BearerError, era::EraError, mcp::BodyError, resource::Resource, uri::Issuer,
+};
+
+use super::relay::AnswerBody;
+
+/// Why a request goes no further.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refusal {
+    /// No `Host`, or two.
+    #[error("one Host is needed")]
+    Host,
+    /// A `Host` that is not ours.
+    #[error("this host is not served here")]
+    ForeignHost,
+    /// A target that is no path.
+    #[error("the target must be a path")]
+    Target,
+    /// A page of another site.
+    #[error("pages of that origin may not call this server")]
+    Origin,
+    /// A method that no MCP transport has.
+    #[error("the method is not one of MCP's")]
+    Method,
+    /// The token.
+    #[error("{0}")]
+    Bearer(BearerError),
+    /// The guard cannot tell what was revoked.
+    #[error("the gateway cannot judge tokens right now")]
+    GuardBlind,
+    /// A body of another type than JSON.
+    #[error("send the body as application/json, without encoding")]
+    MediaType,
+    /// A body over the limit.
+    #[error("the body is too large")]
+    TooLarge,
+    /// A body that broke off.
+    #[error("the body broke off")]
+    BodyBroken,
+    /// A body that took too long.
+    #[error("the body took too long")]
+    BodySlow,
+    /// A body that is no message.
+    #[error("{0}")]
+    Body(BodyError),
+    /// Headers and body that do not agree. The id goes back with the error.
+    #[error("{error}")]
+    Era {
+        /// What.
+        error: EraError,
+        /// The id of the message, as it was written.
+        id: Option<String>,
+    },
+    /// A session that is not the caller's.
+    #[error("the session is not known")]
+    Session,
+    /// Resuming without a session.
+    #[error("Last-Event-ID needs its session")]
+    ResumeWithoutSession,
+    /// The MCP server is not there.
+    #[error("the MCP server cannot be reached")]
+    ServerUnreachable,
+    /// The MCP server did not begin to answer in time.
+    #[error("the MCP server did not answer in time")]
+    ServerSlow,
+    /// The MCP server answered something that is not let through.
+    #[error("the MCP server's answer is not one of MCP's")]
+    ServerAnswer,
+    /// A fault of our own.
+    #[error("the gateway failed")]
+    Internal,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Host | Self::Target | Self::BodyBroken | Self::ResumeWithoutSession => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Bearer(error) => {
+                StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
+            }
+            Self::GuardBlind => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodySlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(_) | Self::Era { .. } => StatusCode::BAD_REQUEST,
+            Self::Session => StatusCode::NOT_FOUND,
+            Self::ServerUnreachable | Self::ServerAnswer => StatusCode::BAD_GATEWAY,
+            Self::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The answer at a server's path.
+    pub fn response(&self, issuer: &Issuer, resource: &Resource) -> Response<AnswerBody> {
+        let mut response = self.plain();
+        if let Self::Bearer(error) = self
+            && let Ok(challenge) = HeaderValue::from_str(&error.challenge(issuer, resource))
+        {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+
+    /// The answer anywhere.
+    pub fn plain(&self) -> Response<AnswerBody> {
+        let body = match self {
+            Self::Body(error) => rpc_error(error.code(), &error.to_string(), None),
+            Self::Era {
+                error: EraError::HeaderMismatch,
+                id,
+            } => rpc_error(
+                -32020,
+                "HeaderMismatch: the headers do not agree with the body",
+                id.as_deref(),
+            ),
+            Self::Era {
+                error: EraError::Batch,
+                ..
+            } => rpc_error(-32600, &EraError::Batch.to_string(), None),
+            Self::Bearer(error) => serde_json::json!({
+                "error": error.error().unwrap_or("unauthorized"),
+                "error_description": error.description(),
+            })
+            .to_string(),
+            // No JSON-RPC error here: clients tell the age of a server by those (REV-11).
+            other => serde_json::json!({ "error_description": other.to_string() }).to_string(),
+        };
+        let mut response = Response::new(AnswerBody::full(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        match self {
+            Self::Method => {
+                headers.insert(
+                    header::ALLOW,
+                    HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
+                );
+            }
+            Self::GuardBlind => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            // Whatever else is on this connection is not worth the doubt.
+            Self::Host | Self::Target | Self::TooLarge | Self::BodyBroken | Self::BodySlow => {
+                headers.insert(
+                    HeaderName::from_static("connection"),
+                    HeaderValue::from_static("close"),
+                );
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+fn rpc_error(code: i32, message: &str, id: Option<&str>) -> String {
+    // The id is a JSON value that was read already; it goes back as it came.
+    let id = id.unwrap_or("null");
+    let error = serde_json::json!({ "code": code, "message": message });
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}

@@ -1,0 +1,123 @@
+//! From a request to the MCP server that it means, by the configured public address only.
+
+use std::rc::Rc;
+
+use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
+use vestibule_core::{resource::Resource, uri::Issuer};
+
+use super::{pool::Pool, refuse::Refusal};
+use crate::config::UpstreamAuth;
+
+/// A server's place on this gateway, as one data thread has it.
+pub struct Mount {
+    /// As clients see it.
+    pub resource: Resource,
+    /// Whether it needs no token.
+    pub public: bool,
+    /// Browser origins that may call it.
+    pub origins: Vec<String>,
+    /// What it gets in place of the client's token.
+    pub upstream_auth: UpstreamAuth,
+    /// `Host` of the server itself.
+    pub host: HeaderValue,
+    /// Path and query of the server itself.
+    pub target: PathAndQuery,
+    /// This thread's connections to it.
+    pub pool: Rc<Pool>,
+}
+
+impl Mount {
+    /// Turns away pages of other sites (PX-6). The origin to allow reading, if any was named.
+    ///
+    /// # Errors
+    /// [`Refusal::Origin`].
+    pub fn judge_origin(
+        &self,
+        headers: &HeaderMap,
+        issuer: &Issuer,
+    ) -> Result<Option<HeaderValue>, Refusal> {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else {
+            return Ok(None);
+        };
+        let known = origin.as_bytes() == issuer.text().as_bytes()
+            || self
+                .origins
+                .iter()
+                .any(|listed| listed.as_bytes() == origin.as_bytes());
+        if known && origins.next().is_none() {
+            Ok(Some(origin.clone()))
+        } else {
+            Err(Refusal::Origin)
+        }
+    }
+
+    /// The server's own target for a request with this query.
+    pub fn target_with(&self, query: Option<&str>) -> Option<Uri> {
+        let target = match query {
+            None | Some("") => self.target.clone(),
+            Some(query) => {
+                let separator = if self.target.query().is_some() {
+                    '&'
+                } else {
+                    '?'
+                };
+                PathAndQuery::try_from(format!("{}{separator}{query}", self.target)).ok()?
+            }
+        };
+        Some(Uri::from(target))
+    }
+}
+
+/// Where a request goes.
+pub enum Route {
+    /// To an MCP server.
+    Server(Rc<Mount>),
+    /// To our own pages and endpoints.
+    Pages,
+}
+
+/// All mounts of one data thread.
+pub struct Routes {
+    authority: String,
+    mounts: Vec<Rc<Mount>>,
+}
+
+impl Routes {
+    /// Routes for requests to `authority`, which is the public host and port.
+    pub fn new(authority: String, mounts: Vec<Mount>) -> Self {
+        Self {
+            authority,
+            mounts: mounts.into_iter().map(Rc::new).collect(),
+        }
+    }
+
+    /// Finds the place of a request.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a missing, doubled or foreign host, and for a target that is no path.
+    pub fn find<B>(&self, request: &Request<B>) -> Result<Route, Refusal> {
+        // A path only: an address as target would make this a proxy to anywhere.
+        if request.uri().authority().is_some() || !request.uri().path().starts_with('/') {
+            return Err(Refusal::Target);
+        }
+        let mut hosts = request.headers().get_all(header::HOST).iter();
+        let host = hosts.next().ok_or(Refusal::Host)?;
+        if hosts.next().is_some() {
+            return Err(Refusal::Host);
+        }
+        if !host
+            .as_bytes()
+            .eq_ignore_ascii_case(self.authority.as_bytes())
+        {
+            return Err(Refusal::ForeignHost);
+        }
+        let path = request.uri().path();
+        Ok(
+            match self.mounts.iter().find(|mount| mount.resource.path == path) {
+                Some(mount) => Route::Server(Rc::clone(mount)),
+                None => Route::Pages,
+            },
+        )
+    }
+}

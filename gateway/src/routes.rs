@@ -1,0 +1,89 @@
+//! All public URLs but the servers' own, on one page.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::Response,
+    routing::{any, get, post},
+};
+use http::{Method, StatusCode};
+
+use crate::{
+    endpoint::{answer, authorize, callback, consent, flows, register, revoke, token, well_known},
+    http::cors,
+    office::Office,
+    page,
+};
+
+/// The router of pages and OAuth endpoints; `extra` are routes of the demo.
+pub fn routes(office: Arc<Office>, extra: Router) -> Router {
+    // Endpoints that browser clients call with script: readable by every page, no cookies.
+    let open = Router::new()
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(well_known::authorization_server),
+        )
+        .route(
+            "/.well-known/openid-configuration",
+            get(well_known::authorization_server),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource",
+            get(well_known::only_protected_resource),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/{*path}",
+            get(well_known::protected_resource),
+        )
+        .route("/jwks.json", get(well_known::jwks))
+        .route("/register", post(register::post))
+        .route("/token", post(token::post))
+        .route("/revoke", post(revoke::post))
+        .layer(middleware::from_fn(preflight));
+    // Pages for people: no page of another site reads them.
+    let pages = Router::new()
+        .route(
+            "/authorize",
+            get(authorize::authorize).post(authorize::authorize),
+        )
+        .route("/consent/decision", post(consent::decide))
+        .route("/consent/onward/{handle}", get(consent::onward))
+        .route("/oauth-callback", get(callback::callback))
+        .route("/flows/{code}", get(flows::show))
+        .route(page::STYLE_PATH, get(well_known::style))
+        .route("/", get(well_known::landing));
+    Router::new()
+        .merge(open)
+        .merge(pages)
+        .with_state(Arc::clone(&office))
+        .merge(extra)
+        .fallback(any(move || not_found(Arc::clone(&office))))
+}
+
+/// Answers preflights before the method is looked at, and lets answers be read.
+async fn preflight(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        let mut response = Response::default();
+        *response.status_mut() = cors::preflight(response.headers_mut(), request.headers());
+        cors::open(response.headers_mut());
+        return response;
+    }
+    let mut response = next.run(request).await;
+    cors::open(response.headers_mut());
+    response
+}
+
+async fn not_found(office: Arc<Office>) -> Response {
+    answer::Refused {
+        status: StatusCode::NOT_FOUND,
+        code: "V-WEB-001",
+        title: "There is nothing here",
+        what: "This address is not one of this gateway's.",
+        fix: "Look at the address again. The gateway's own page lists its MCP servers.",
+        back: None,
+    }
+    .page(&office, None)
+}

@@ -1,0 +1,312 @@
+//! What the gateway remembers, in the verbs of the protocol.
+//!
+//! # Promises
+//!
+//! - Each verb is atomic: it happens wholly or not at all, and of two callers racing for the
+//!   same thing, one gets it.
+//! - An answer means that it is durable. A crash at any moment loses nothing answered.
+//! - "Not there" is `None` or a variant, never an error. An error means that the store does
+//!   not know, and must never be turned into an answer about a token.
+//! - Expiry is judged at use. Sweeping only frees space.
+//! - A revocation is in [`Revocations`](crate::revocation::Revocations) before its verb
+//!   answers.
+//!
+//! What a wrong answer would cost: a code or ticket given out twice is a second way in; a
+//! spent refresh token taken as current is a thief's branch; a lost revocation is access
+//! that somebody believes ended. A live thing reported as gone costs one login.
+
+pub mod sqlite;
+
+use std::{future::Future, pin::Pin};
+
+use vestibule_core::{
+    authorize::AskConsent,
+    callback::VerifiedIdentity,
+    flow::{Entry, FlowCode},
+    id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
+    secret::Digest,
+    time::Timestamp,
+    token::{
+        authorization_code::{CodeState, StoredCode},
+        refresh_token::{Family, GrantFacts},
+    },
+};
+
+use crate::revocation::Revocation;
+
+/// What a verb gives, later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The store does not know. Never an answer about a token.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed: disk full, file gone, damaged.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// Too much is waiting already.
+    #[error("the store is overloaded")]
+    Busy,
+    /// The store has stopped.
+    #[error("the store has stopped")]
+    Stopped,
+}
+
+/// A key of the ring as it rests.
+#[derive(Debug, Clone)]
+pub struct SealedKey {
+    /// Its id, eight hexadecimal digits.
+    pub id: String,
+    /// Its purpose.
+    pub purpose: String,
+    /// The material, sealed under the root key.
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is used.
+    pub active_from: Timestamp,
+    /// From when on it opens nothing.
+    pub retires: Option<Timestamp>,
+}
+
+/// A login on its way to the provider, begun by a person's Allow.
+#[derive(Debug, Clone)]
+pub struct NewLogin {
+    /// The page that was decided on.
+    pub ticket: TicketId,
+    /// Digest of the `state` that goes to the provider.
+    pub state: Digest,
+    /// Digest of the cookie that this browser got with the decision.
+    pub binding: Digest,
+    /// Its record.
+    pub flow: FlowCode,
+    /// The provider.
+    pub issuer: String,
+    /// What was allowed.
+    pub ask: AskConsent,
+    /// Nonce and verifier, sealed for [`login_place`].
+    pub sealed: Vec<u8>,
+    /// When it is too late to come back.
+    pub expires: Timestamp,
+}
+
+/// The login that a callback belongs to; taken once, by the browser that allowed it.
+#[derive(Debug, Clone)]
+pub struct TakenLogin {
+    /// Its record.
+    pub flow: FlowCode,
+    /// The provider.
+    pub issuer: String,
+    /// What was allowed.
+    pub ask: AskConsent,
+    /// Nonce and verifier, sealed for [`login_place`].
+    pub sealed: Vec<u8>,
+    /// When it was too late.
+    pub expires: Timestamp,
+}
+
+/// Where a login's sealed part belongs.
+pub fn login_place(state: &Digest) -> Vec<u8> {
+    format!("logins/{}/sealed", state.text()).into_bytes()
+}
+
+/// Where a grant's secret belongs.
+pub fn secret_place(grant: GrantId) -> Vec<u8> {
+    format!("grants/{grant}/secret").into_bytes()
+}
+
+/// Where the provider's tokens of a grant belong, also while its code waits.
+pub fn idp_place(grant: GrantId) -> Vec<u8> {
+    format!("grants/{grant}/idp").into_bytes()
+}
+
+/// Whether a decision was the first on its ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It was.
+    Now,
+    /// Somebody decided before.
+    Before,
+}
+
+/// A login that the provider confirmed: person, consent and code in one write.
+#[derive(Debug, Clone)]
+pub struct FinishedLogin {
+    /// Who signed in.
+    pub identity: VerifiedIdentity,
+    /// The id they get if they are new.
+    pub new_person: PersonId,
+    /// What was allowed.
+    pub ask: AskConsent,
+    /// The client's name at this time.
+    pub client_name: Option<String>,
+    /// Digest of the code.
+    pub code: Digest,
+    /// The grant that redeeming makes.
+    pub grant: GrantId,
+    /// The provider's tokens, sealed for [`idp_place`].
+    pub idp: Option<Vec<u8>>,
+    /// Its record.
+    pub flow: FlowCode,
+    /// Now.
+    pub now: Timestamp,
+    /// When the code ends.
+    pub expires: Timestamp,
+}
+
+/// A grant to make when its code is spent.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// Which.
+    pub id: GrantId,
+    /// The secret behind its refresh tokens, sealed for [`secret_place`].
+    pub secret: Vec<u8>,
+    /// Now.
+    pub now: Timestamp,
+    /// When its first access token ends.
+    pub access_until: Timestamp,
+    /// When it ends if unused.
+    pub idle_until: Timestamp,
+    /// When it ends in any case.
+    pub ends: Timestamp,
+}
+
+/// What came of redeeming a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redeemed {
+    /// It was spent now, and the grant exists.
+    Now(Epochs),
+    /// It was spent before.
+    Before,
+}
+
+/// The epochs that an access token carries, read in the issuing transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epochs {
+    /// Of the person.
+    pub subject: u32,
+    /// Of the client.
+    pub client: u32,
+}
+
+/// A code as it rests.
+#[derive(Debug, Clone)]
+pub struct FoundCode {
+    /// What it stands for.
+    pub code: StoredCode,
+    /// How it stands.
+    pub state: CodeState,
+    /// Its record.
+    pub flow: FlowCode,
+}
+
+/// A grant as it rests.
+#[derive(Debug, Clone)]
+pub struct FoundGrant {
+    /// What the protocol needs to know.
+    pub facts: GrantFacts,
+    /// The person.
+    pub person: PersonId,
+    /// The secret behind its refresh tokens, sealed for [`secret_place`].
+    pub secret: Vec<u8>,
+    /// The provider's tokens, sealed for [`idp_place`].
+    pub idp: Option<Vec<u8>>,
+    /// Until when some access token of it lives.
+    pub access_until: Timestamp,
+    /// Its record.
+    pub flow: FlowCode,
+}
+
+/// A refresh to store.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    /// Which grant.
+    pub grant: GrantId,
+    /// The family that was judged.
+    pub judged: Family,
+    /// The family to store if that is still the one.
+    pub renewed: Family,
+    /// Now.
+    pub now: Timestamp,
+    /// When the new access token ends.
+    pub access_until: Timestamp,
+    /// When the grant ends if unused from now on.
+    pub idle_until: Timestamp,
+}
+
+/// Why a grant ended; a closed list, for people and audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedWhy {
+    /// The client gave it back.
+    Revoked,
+    /// A code or refresh token was used again.
+    Replay,
+    /// The person or an operator stopped it.
+    Stopped,
+    /// The provider no longer vouches for the person.
+    Provider,
+}
+
+impl EndedWhy {
+    /// The word in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Replay => "replay",
+            Self::Stopped => "stopped",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+/// The verbs. See the module for what each implementation promises.
+pub trait Store: Send + Sync {
+    /// All keys of the ring.
+    fn ring(&self) -> Answer<'_, Vec<SealedKey>>;
+    /// Puts the first keys in, unless there are some; returns those that are there then.
+    fn found_ring(&self, keys: Vec<SealedKey>) -> Answer<'_, Vec<SealedKey>>;
+    /// Puts `key` in, and gives older keys of its purpose their end.
+    fn rotate_key(&self, key: SealedKey, older_retire: Timestamp) -> Answer<'_, ()>;
+
+    /// Records Allow: spends the ticket and begins the login.
+    fn begin_login(&self, login: NewLogin) -> Answer<'_, Decided>;
+    /// Records Deny: spends the ticket.
+    fn decline(&self, ticket: TicketId, forget: Timestamp) -> Answer<'_, Decided>;
+    /// Takes the login of `state` if `binding` is its browser's. Anybody else changes nothing.
+    fn take_login(&self, state: Digest, binding: Digest) -> Answer<'_, Option<TakenLogin>>;
+    /// Stores person, consent and code.
+    fn finish_login(&self, login: FinishedLogin) -> Answer<'_, PersonId>;
+
+    /// Looks a code up.
+    fn code(&self, code: Digest) -> Answer<'_, Option<FoundCode>>;
+    /// Spends a code and makes its grant; exactly one caller gets [`Redeemed::Now`].
+    fn redeem_code(&self, code: Digest, grant: NewGrant) -> Answer<'_, Redeemed>;
+    /// Counts a wrong verifier.
+    fn count_wrong_verifier(&self, code: Digest) -> Answer<'_, ()>;
+
+    /// Looks a grant up.
+    fn grant(&self, grant: GrantId) -> Answer<'_, Option<FoundGrant>>;
+    /// Stores a renewal if nobody changed the family since; `None` if somebody did, or the
+    /// grant ended: judge again.
+    fn renew_grant(&self, renewal: Renewal) -> Answer<'_, Option<Epochs>>;
+    /// Ends a grant and everything issued from it. Whether it lived until now.
+    fn end_grant(&self, grant: GrantId, why: EndedWhy, now: Timestamp) -> Answer<'_, bool>;
+    /// Ends one access token, which would live until `until`.
+    fn end_token(&self, token: TokenId, until: Timestamp) -> Answer<'_, ()>;
+    /// Revocations after number `seq`, in order.
+    fn revocations_since(&self, seq: u64) -> Answer<'_, Vec<Revocation>>;
+
+    /// Adds steps to the record of a login. `browser` is the digest of its form cookie.
+    fn record(&self, flow: FlowCode, browser: Option<Digest>, steps: Vec<Entry>) -> Answer<'_, ()>;
+    /// The record of a login with its browser.
+    fn flow(&self, flow: FlowCode) -> Answer<'_, Option<(Vec<Entry>, Option<Digest>)>>;
+
+    /// Forgets what nobody can use any more.
+    fn sweep(&self, now: Timestamp) -> Answer<'_, ()>;
+    /// Whether a write would succeed.
+    fn check(&self) -> Answer<'_, ()>;
+}
+
+/// The client's short reference as the store keys it.
+pub fn client_key(client_id: &str) -> String {
+    ClientRef::of(client_id).text()
+}

@@ -1,0 +1,708 @@
+//! The store in one file on disk (SQLite): the default, and no demo.
+//!
+//! `synchronous=FULL` in WAL mode: an answered redemption survives a power cut, or a spent
+//! code would come back. One conditional statement or one transaction for each verb.
+
+mod reader;
+mod writer;
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use serde::{Serialize, de::DeserializeOwned};
+use vestibule_core::{
+    flow::{Entry, FlowCode},
+    id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
+    scope::ScopeSet,
+    secret::Digest,
+    time::Timestamp,
+    token::{
+        authorization_code::{CodeState, StoredCode},
+        refresh_token::GrantFacts,
+    },
+};
+
+use self::{
+    reader::Readers,
+    writer::{Writer, failed},
+};
+use super::{
+    Answer, Decided, EndedWhy, Epochs, FinishedLogin, FoundCode, FoundGrant, NewGrant, NewLogin,
+    Redeemed, Renewal, SealedKey, Store, StoreError, TakenLogin, client_key,
+};
+use crate::revocation::{Ended, Revocation, Revocations};
+
+mod migrations {
+    refinery::embed_migrations!("src/store/migrations/sqlite");
+}
+
+/// How long a decided ticket and a spent code are remembered.
+const REMEMBER_SPENT: u64 = 24 * 3600;
+
+/// How long revocations are kept beyond the tokens they end, for clocks that differ.
+const REVOCATION_MARGIN: u64 = 120;
+
+/// See the module.
+pub struct Sqlite {
+    writer: Writer,
+    readers: Readers,
+    revocations: Arc<Revocations>,
+    /// Holds the lock that keeps a second server off the file.
+    _lock: std::fs::File,
+}
+
+impl Sqlite {
+    /// Opens or creates the database at `path`, applies migrations, and publishes all
+    /// revocations that still matter.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`], with a sentence for the operator.
+    pub fn open(path: &Path, revocations: Arc<Revocations>) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        create_private(path)?;
+        let mut connection = Connection::open(path).map_err(|error| failed(&error))?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL;
+                 PRAGMA synchronous = FULL;
+                 PRAGMA foreign_keys = ON;
+                 PRAGMA busy_timeout = 5000;
+                 PRAGMA wal_autocheckpoint = 1000;",
+            )
+            .map_err(|error| failed(&error))?;
+        migrations::migrations::runner()
+            .run(&mut connection)
+            .map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
+        for companion in ["-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(companion);
+            restrict(&PathBuf::from(name))?;
+        }
+        connection.set_prepared_statement_cache_capacity(64);
+        let entries = revocations_since(&connection, 0).map_err(|error| failed(&error))?;
+        revocations.publish(&entries);
+        let writer =
+            Writer::start(connection).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let readers = Readers::start(path)?;
+        Ok(Self {
+            writer,
+            readers,
+            revocations,
+            _lock: lock,
+        })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.call(work, |_| {}).await
+    }
+
+    /// A write that ends something: what ended is published before anybody hears of it.
+    async fn write_ending<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<(T, Vec<Revocation>), rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let revocations = Arc::clone(&self.revocations);
+        self.writer
+            .call(work, move |(_, ended): &(T, Vec<Revocation>)| {
+                revocations.publish(ended)
+            })
+            .await
+            .map(|(value, _)| value)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.call(work).await
+    }
+}
+
+/// Two servers on one file would each believe their own memory of what ended.
+fn lock(path: &Path) -> Result<std::fs::File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&name)
+        .map_err(|error| StoreError::Failed(format!("{}: {error}", name.to_string_lossy())))?;
+    file.try_lock().map_err(|_| {
+        StoreError::Failed(format!("{} is in use by another process", path.display()))
+    })?;
+    Ok(file)
+}
+
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))?;
+    restrict(path)
+}
+
+fn restrict(path: &Path) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
+}
+
+impl Store for Sqlite {
+    fn ring(&self) -> Answer<'_, Vec<SealedKey>> {
+        Box::pin(self.read(ring))
+    }
+
+    fn found_ring(&self, keys: Vec<SealedKey>) -> Answer<'_, Vec<SealedKey>> {
+        Box::pin(self.write(move |db| {
+            let there = ring(db)?;
+            if !there.is_empty() {
+                return Ok(there);
+            }
+            for key in &keys {
+                insert_key(db, key)?;
+            }
+            Ok(keys)
+        }))
+    }
+
+    fn rotate_key(&self, key: SealedKey, older_retire: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| {
+            db.prepare_cached(
+                "UPDATE ring SET retires_at = ?2 WHERE purpose = ?1 AND retires_at IS NULL",
+            )?
+            .execute(params![key.purpose, seconds(older_retire)])?;
+            insert_key(db, &key)
+        }))
+    }
+
+    fn begin_login(&self, login: NewLogin) -> Answer<'_, Decided> {
+        Box::pin(self.write(move |db| {
+            if decide(db, login.ticket, login.expires)? == Decided::Before {
+                return Ok(Decided::Before);
+            }
+            db.prepare_cached(
+                "INSERT INTO logins (state, binding, flow, issuer, ask, sealed, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                login.state.text(),
+                login.binding.text(),
+                login.flow.to_string(),
+                login.issuer,
+                json(&login.ask)?,
+                login.sealed,
+                seconds(login.expires)
+            ])?;
+            Ok(Decided::Now)
+        }))
+    }
+
+    fn decline(&self, ticket: TicketId, forget: Timestamp) -> Answer<'_, Decided> {
+        Box::pin(self.write(move |db| decide(db, ticket, forget)))
+    }
+
+    fn take_login(&self, state: Digest, binding: Digest) -> Answer<'_, Option<TakenLogin>> {
+        Box::pin(self.write(move |db| {
+            db.prepare_cached(
+                "DELETE FROM logins WHERE state = ?1 AND binding = ?2
+                 RETURNING flow, issuer, ask, sealed, expires_at",
+            )?
+            .query_row(params![state.text(), binding.text()], |row| {
+                Ok(TakenLogin {
+                    flow: flow_code(row, 0)?,
+                    issuer: row.get(1)?,
+                    ask: from_json(row, 2)?,
+                    sealed: row.get(3)?,
+                    expires: timestamp(row, 4)?,
+                })
+            })
+            .optional()
+        }))
+    }
+
+    fn finish_login(&self, login: FinishedLogin) -> Answer<'_, PersonId> {
+        Box::pin(self.write(move |db| finish_login(db, &login)))
+    }
+
+    fn code(&self, code: Digest) -> Answer<'_, Option<FoundCode>> {
+        Box::pin(self.read(move |db| {
+            db.prepare_cached("SELECT code, failures, spent_at, flow FROM codes WHERE digest = ?1")?
+                .query_row([code.text()], |row| {
+                    Ok(FoundCode {
+                        code: from_json(row, 0)?,
+                        state: CodeState {
+                            failures: row.get(1)?,
+                            spent: row.get::<_, Option<i64>>(2)?.is_some(),
+                        },
+                        flow: flow_code(row, 3)?,
+                    })
+                })
+                .optional()
+        }))
+    }
+
+    fn redeem_code(&self, code: Digest, grant: NewGrant) -> Answer<'_, Redeemed> {
+        Box::pin(self.write(move |db| redeem_code(db, code, &grant)))
+    }
+
+    fn count_wrong_verifier(&self, code: Digest) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| {
+            db.prepare_cached("UPDATE codes SET failures = failures + 1 WHERE digest = ?1")?
+                .execute([code.text()])
+                .map(|_| ())
+        }))
+    }
+
+    fn grant(&self, grant: GrantId) -> Answer<'_, Option<FoundGrant>> {
+        Box::pin(self.read(move |db| {
+            db.prepare_cached(
+                "SELECT client_id, resource, scopes, ended_at, idle_until, ends_at, family,
+                        person, secret, idp, access_until, flow
+                 FROM grants WHERE id = ?1",
+            )?
+            .query_row([grant.text()], |row| {
+                Ok(FoundGrant {
+                    facts: GrantFacts {
+                        id: grant,
+                        client_id: row.get(0)?,
+                        resource: row.get(1)?,
+                        scopes: scopes(row, 2)?,
+                        ended: row.get::<_, Option<i64>>(3)?.is_some(),
+                        idle_until: timestamp(row, 4)?,
+                        ends: timestamp(row, 5)?,
+                        family: from_json(row, 6)?,
+                    },
+                    person: id(row, 7, PersonId::parse)?,
+                    secret: row.get(8)?,
+                    idp: row.get(9)?,
+                    access_until: timestamp(row, 10)?,
+                    flow: flow_code(row, 11)?,
+                })
+            })
+            .optional()
+        }))
+    }
+
+    fn renew_grant(&self, renewal: Renewal) -> Answer<'_, Option<Epochs>> {
+        Box::pin(self.write(move |db| {
+            let parties = db
+                .prepare_cached(
+                    "UPDATE grants SET family = ?3, used_at = ?4, idle_until = ?5,
+                            access_until = max(access_until, ?6)
+                     WHERE id = ?1 AND family = ?2 AND ended_at IS NULL
+                     RETURNING person, client",
+                )?
+                .query_row(
+                    params![
+                        renewal.grant.text(),
+                        json(&renewal.judged)?,
+                        json(&renewal.renewed)?,
+                        seconds(renewal.now),
+                        seconds(renewal.idle_until),
+                        seconds(renewal.access_until)
+                    ],
+                    |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+                )
+                .optional()?;
+            match parties {
+                Some((person, client)) => epochs(db, &person, &client).map(Some),
+                None => Ok(None),
+            }
+        }))
+    }
+
+    fn end_grant(&self, grant: GrantId, why: EndedWhy, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.write_ending(move |db| {
+            let access_until = db
+                .prepare_cached(
+                    "UPDATE grants SET ended_at = ?2, ended_why = ?3, idp = NULL
+                     WHERE id = ?1 AND ended_at IS NULL RETURNING access_until",
+                )?
+                .query_row(params![grant.text(), seconds(now), why.word()], |row| {
+                    timestamp(row, 0)
+                })
+                .optional()?;
+            match access_until {
+                Some(until) => {
+                    let entry = publish(db, Ended::Grant(grant), 0, until)?;
+                    Ok((true, vec![entry]))
+                }
+                None => Ok((false, Vec::new())),
+            }
+        }))
+    }
+
+    fn end_token(&self, token: TokenId, until: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write_ending(move |db| {
+            let entry = publish(db, Ended::Token(token), 0, until)?;
+            Ok(((), vec![entry]))
+        }))
+    }
+
+    fn revocations_since(&self, seq: u64) -> Answer<'_, Vec<Revocation>> {
+        Box::pin(self.read(move |db| revocations_since(db, seq)))
+    }
+
+    fn record(&self, flow: FlowCode, browser: Option<Digest>, steps: Vec<Entry>) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| {
+            let next: i64 = db
+                .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM flows WHERE code = ?1")?
+                .query_row([flow.to_string()], |row| row.get(0))?;
+            let mut insert = db.prepare_cached(
+                "INSERT INTO flows (code, number, at, step, browser) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for (number, entry) in (next..).zip(&steps) {
+                insert.execute(params![
+                    flow.to_string(),
+                    number,
+                    seconds(entry.at),
+                    json(&entry.step)?,
+                    browser.map(|digest| digest.text())
+                ])?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn flow(&self, flow: FlowCode) -> Answer<'_, Option<(Vec<Entry>, Option<Digest>)>> {
+        Box::pin(self.read(move |db| {
+            let mut entries = Vec::new();
+            let mut browser = None;
+            let mut rows = db.prepare_cached(
+                "SELECT at, step, browser FROM flows WHERE code = ?1 ORDER BY number",
+            )?;
+            let rows = rows.query_map([flow.to_string()], |row| {
+                let entry = Entry {
+                    at: timestamp(row, 0)?,
+                    step: from_json(row, 1)?,
+                };
+                Ok((entry, row.get::<_, Option<String>>(2)?))
+            })?;
+            for row in rows {
+                let (entry, digest) = row?;
+                entries.push(entry);
+                browser = browser.or_else(|| digest.as_deref().and_then(Digest::parse));
+            }
+            Ok((!entries.is_empty()).then_some((entries, browser)))
+        }))
+    }
+
+    fn sweep(&self, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| {
+            let now = seconds(now);
+            for statement in [
+                "DELETE FROM decisions WHERE forget_at < ?1",
+                "DELETE FROM logins WHERE expires_at < ?1",
+                "DELETE FROM codes WHERE forget_at < ?1",
+                "DELETE FROM revocations WHERE until_at < ?1",
+                "DELETE FROM flows WHERE at < ?1 - 604800",
+            ] {
+                db.prepare_cached(statement)?.execute([now])?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn check(&self) -> Answer<'_, ()> {
+        Box::pin(self.write(|db| {
+            db.prepare_cached("UPDATE counters SET value = value WHERE name = 'revocations'")?
+                .execute([])
+                .map(|_| ())
+        }))
+    }
+}
+
+fn ring(db: &Connection) -> Result<Vec<SealedKey>, rusqlite::Error> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, purpose, sealed, created_at, active_from, retires_at FROM ring ORDER BY id",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(SealedKey {
+            id: row.get(0)?,
+            purpose: row.get(1)?,
+            sealed: row.get(2)?,
+            created: timestamp(row, 3)?,
+            active_from: timestamp(row, 4)?,
+            retires: row.get::<_, Option<i64>>(5)?.map(from_seconds),
+        })
+    })?;
+    rows.collect()
+}
+
+fn insert_key(db: &Connection, key: &SealedKey) -> Result<(), rusqlite::Error> {
+    db.prepare_cached(
+        "INSERT INTO ring (id, purpose, sealed, created_at, active_from, retires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        key.id,
+        key.purpose,
+        key.sealed,
+        seconds(key.created),
+        seconds(key.active_from),
+        key.retires.map(seconds)
+    ])
+    .map(|_| ())
+}
+
+fn decide(
+    db: &Connection,
+    ticket: TicketId,
+    expires: Timestamp,
+) -> Result<Decided, rusqlite::Error> {
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO decisions (ticket, forget_at) VALUES (?1, ?2) ON CONFLICT (ticket) DO NOTHING",
+        )?
+        .execute(params![ticket.text(), seconds(expires) + REMEMBER_SPENT.cast_signed()])?;
+    Ok(if inserted == 1 {
+        Decided::Now
+    } else {
+        Decided::Before
+    })
+}
+
+fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusqlite::Error> {
+    let identity = &login.identity;
+    let person = db
+        .prepare_cached(
+            "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (issuer, subject) DO UPDATE SET
+                 shown = excluded.shown, name = excluded.name, email = excluded.email,
+                 seen_at = excluded.seen_at
+             RETURNING id",
+        )?
+        .query_row(
+            params![
+                login.new_person.text(),
+                identity.issuer(),
+                identity.subject(),
+                identity.for_people(),
+                identity.name(),
+                identity.email(),
+                seconds(login.now)
+            ],
+            |row| id(row, 0, PersonId::parse),
+        )?;
+    let client = client_key(&login.ask.client_id);
+    db.prepare_cached(
+        "INSERT INTO clients (reference, client_id, name, since) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (reference) DO UPDATE SET name = excluded.name",
+    )?
+    .execute(params![
+        client,
+        login.ask.client_id,
+        login.client_name,
+        seconds(login.now)
+    ])?;
+    db.prepare_cached(
+        "INSERT INTO consents (person, client, redirect, resource, scopes, allowed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (person, client, redirect, resource) DO UPDATE SET
+             scopes = excluded.scopes, allowed_at = excluded.allowed_at",
+    )?
+    .execute(params![
+        person.text(),
+        client,
+        vestibule_core::uri::host_for_people(login.ask.redirect.text()),
+        login.ask.resource,
+        login.ask.scopes.to_string(),
+        seconds(login.now)
+    ])?;
+    let code = StoredCode {
+        client_id: login.ask.client_id.clone(),
+        redirect_uri: login.ask.redirect.text().to_owned(),
+        challenge: login.ask.challenge,
+        resource: login.ask.resource.clone(),
+        scopes: login.ask.scopes.clone(),
+        person,
+        grant: login.grant,
+        expires: login.expires,
+    };
+    db.prepare_cached(
+        "INSERT INTO codes (digest, code, idp, flow, forget_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        login.code.text(),
+        json(&code)?,
+        login.idp,
+        login.flow.to_string(),
+        seconds(login.expires) + REMEMBER_SPENT.cast_signed()
+    ])?;
+    Ok(person)
+}
+
+fn redeem_code(
+    db: &Connection,
+    code: Digest,
+    grant: &NewGrant,
+) -> Result<Redeemed, rusqlite::Error> {
+    let spent = db
+        .prepare_cached(
+            "UPDATE codes SET spent_at = ?2 WHERE digest = ?1 AND spent_at IS NULL
+             RETURNING code, idp, flow",
+        )?
+        .query_row(params![code.text(), seconds(grant.now)], |row| {
+            Ok((
+                from_json::<StoredCode>(row, 0)?,
+                row.get::<_, Option<Vec<u8>>>(1)?,
+                row.get::<_, String>(2)?,
+            ))
+        })
+        .optional()?;
+    let Some((stored, idp, flow)) = spent else {
+        return Ok(Redeemed::Before);
+    };
+    let client = client_key(&stored.client_id);
+    db.prepare_cached(
+        "INSERT INTO grants (id, person, client_id, client, resource, scopes, secret, family,
+                flow, idp, created_at, used_at, access_until, idle_until, ends_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        grant.id.text(),
+        stored.person.text(),
+        stored.client_id,
+        client,
+        stored.resource,
+        stored.scopes.to_string(),
+        grant.secret,
+        json(&vestibule_core::token::refresh_token::Family::default())?,
+        flow,
+        idp,
+        seconds(grant.now),
+        seconds(grant.access_until),
+        seconds(grant.idle_until),
+        seconds(grant.ends)
+    ])?;
+    db.prepare_cached("UPDATE codes SET idp = NULL WHERE digest = ?1")?
+        .execute([code.text()])?;
+    epochs(db, &stored.person.text(), &client).map(Redeemed::Now)
+}
+
+fn epochs(db: &Connection, person: &str, client: &str) -> Result<Epochs, rusqlite::Error> {
+    let subject = db
+        .prepare_cached("SELECT epoch FROM people WHERE id = ?1")?
+        .query_row([person], |row| row.get(0))?;
+    let client = db
+        .prepare_cached("SELECT epoch FROM clients WHERE reference = ?1")?
+        .query_row([client], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0);
+    Ok(Epochs { subject, client })
+}
+
+fn publish(
+    db: &Connection,
+    ended: Ended,
+    epoch: u32,
+    until: Timestamp,
+) -> Result<Revocation, rusqlite::Error> {
+    let until = Timestamp::from_unix(until.unix() + REVOCATION_MARGIN);
+    let seq: i64 = db
+        .prepare_cached(
+            "UPDATE counters SET value = value + 1 WHERE name = 'revocations' RETURNING value",
+        )?
+        .query_row([], |row| row.get(0))?;
+    let (kind, id) = match ended {
+        Ended::Grant(id) => ("grant", id.text()),
+        Ended::Token(id) => ("token", id.text()),
+        Ended::Subject(id) => ("subject", id.text()),
+        Ended::Client(id) => ("client", id.text()),
+    };
+    db.prepare_cached(
+        "INSERT INTO revocations (seq, kind, id, epoch, until_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![seq, kind, id, epoch, seconds(until)])?;
+    Ok(Revocation {
+        seq: seq.cast_unsigned(),
+        ended,
+        epoch,
+        until,
+    })
+}
+
+fn revocations_since(db: &Connection, seq: u64) -> Result<Vec<Revocation>, rusqlite::Error> {
+    let mut statement = db.prepare_cached(
+        "SELECT seq, kind, id, epoch, until_at FROM revocations WHERE seq > ?1 ORDER BY seq",
+    )?;
+    let rows = statement.query_map([seq.cast_signed()], |row| {
+        let kind: String = row.get(1)?;
+        let ended = match kind.as_str() {
+            "grant" => Ended::Grant(id(row, 2, GrantId::parse)?),
+            "token" => Ended::Token(id(row, 2, TokenId::parse)?),
+            "subject" => Ended::Subject(id(row, 2, PersonId::parse)?),
+            "client" => Ended::Client(id(row, 2, ClientRef::parse)?),
+            _ => return Err(damaged(1, "an unknown kind of revocation")),
+        };
+        Ok(Revocation {
+            seq: row.get::<_, i64>(0)?.cast_unsigned(),
+            ended,
+            epoch: row.get(3)?,
+            until: timestamp(row, 4)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn seconds(time: Timestamp) -> i64 {
+    i64::try_from(time.unix()).unwrap_or(i64::MAX)
+}
+
+fn from_seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_unix(u64::try_from(seconds).unwrap_or(0))
+}
+
+fn timestamp(row: &Row<'_>, at: usize) -> Result<Timestamp, rusqlite::Error> {
+    row.get(at).map(from_seconds)
+}
+
+fn scopes(row: &Row<'_>, at: usize) -> Result<ScopeSet, rusqlite::Error> {
+    let text: String = row.get(at)?;
+    ScopeSet::parse(&text).map_err(|_| damaged(at, "no scopes"))
+}
+
+fn flow_code(row: &Row<'_>, at: usize) -> Result<FlowCode, rusqlite::Error> {
+    id(row, at, FlowCode::parse)
+}
+
+fn id<T>(
+    row: &Row<'_>,
+    at: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, rusqlite::Error> {
+    let text: String = row.get(at)?;
+    parse(&text).ok_or_else(|| damaged(at, "no identifier"))
+}
+
+fn json(value: &impl Serialize) -> Result<String, rusqlite::Error> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Result<T, rusqlite::Error> {
+    let text: String = row.get(at)?;
+    serde_json::from_str(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error)))
+}
+
+/// A row that this program did not write.
+fn damaged(at: usize, what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, Type::Text, what.into())
+}
