@@ -1,0 +1,76 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request as forward } from 'node:http';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { listen, shut } from './wait.mjs';
+
+const run = promisify(execFile);
+
+/** A certificate for loopback, signed by an authority made for the occasion. */
+async function makeCertificate() {
+  const dir = await mkdtemp(join(tmpdir(), 'vestibule-tls-'));
+  const at = (name) => join(dir, name);
+  try {
+    await run('openssl', [
+      'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=Vestibule test authority', '-keyout', at('ca.key'), '-out', at('ca.pem'),
+      '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign',
+    ]);
+    await run('openssl', [
+      'req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+      '-subj', '/CN=localhost', '-keyout', at('leaf.key'), '-out', at('leaf.csr'),
+    ]);
+    await writeFile(at('ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n');
+    await run('openssl', [
+      'x509', '-req', '-in', at('leaf.csr'), '-CA', at('ca.pem'), '-CAkey', at('ca.key'),
+      '-set_serial', '2', '-days', '2', '-extfile', at('ext'), '-out', at('leaf.pem'),
+    ]);
+    const [ca, cert, key] = await Promise.all(['ca.pem', 'leaf.pem', 'leaf.key'].map((name) => readFile(at(name), 'utf8')));
+    return { ca, cert, key };
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** The reverse proxy that ends TLS before a gateway, and says so in the usual headers. */
+export async function startTls({ target }) {
+  const { ca, cert, key } = await makeCertificate();
+  const server = createServer({ cert, key }, (request, response) => {
+    const onward = forward({
+      host: '127.0.0.1',
+      port: target,
+      method: request.method,
+      path: request.url,
+      headers: {
+        ...request.headers,
+        'x-forwarded-for': request.socket.remoteAddress,
+        'x-forwarded-proto': 'https',
+        'x-forwarded-host': request.headers.host,
+      },
+    });
+    onward.on('response', (answer) => {
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      // An event stream must get its headers through before its first event.
+      response.flushHeaders();
+      answer.pipe(response);
+      answer.on('error', () => response.destroy());
+    });
+    onward.on('error', () => {
+      if (response.headersSent) response.destroy();
+      else response.writeHead(502).end();
+    });
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  });
+  const port = await listen(server);
+  return { url: `https://127.0.0.1:${port}`, port, ca, stop: () => shut(server) };
+}
+
+/** Lets the clients inside this process accept the certificate of `startTls`. */
+export function trust(ca) {
+  setDefaultCACertificates([...getCACertificates('default'), ca]);
+}

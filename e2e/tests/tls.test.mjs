@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { allowAndSignIn, decide, follow, watching } from '../support/browser.mjs';
+import { BareClient, post, weatherIn } from '../support/oauth.mjs';
+import { MemoryOAuth } from '../support/sdk.mjs';
+import { startStack } from '../support/stack.mjs';
+import { trust } from '../support/tls.mjs';
+import { until } from '../support/wait.mjs';
+import { OSLO } from '../support/weather.mjs';
+
+let stack;
+before(async () => {
+  stack = await startStack({ tls: true });
+  trust(stack.gateway.ca);
+});
+after(() => stack?.stop());
+
+/** Cookies are told apart by host alone, so the provider's on the same host are left out by their name. */
+const ours = async (page) => (await page.context().cookies()).filter((cookie) => !cookie.name.startsWith('contoso_'));
+
+test('over TLS: a whole login, and every cookie of the gateway is bound to the host', async () => {
+  const page = await stack.browser.person();
+  const planted = [];
+  page.on('response', async (response) => {
+    if (!response.url().startsWith(stack.gateway.url)) return;
+    for (const { name, value } of await response.headersArray()) {
+      if (name.toLowerCase() === 'set-cookie') planted.push(value);
+    }
+  });
+
+  const client = new BareClient(stack.url, { redirectUri: stack.callback.url });
+  await client.discover();
+  assert.equal(client.metadata.issuer, stack.gateway.url);
+  assert.equal((await client.register()).status, 201);
+  const request = client.authorization();
+  await watching(page, 'tls', async () => {
+    await page.goto(request.url);
+    await decide(page, 'allow');
+    await until(() => page.url().startsWith(stack.provider.origin), 'the provider');
+    assert.ok((await ours(page)).length > 0, 'the approval has bound this browser');
+    for (const cookie of await ours(page)) {
+      assert.match(cookie.name, /^__Host-/);
+      assert.ok(cookie.secure, cookie.name);
+      assert.ok(cookie.httpOnly, cookie.name);
+      assert.equal(cookie.sameSite, 'Lax', cookie.name);
+      assert.equal(cookie.path, '/', cookie.name);
+    }
+    await follow(page, { arrived: (address) => address.startsWith(stack.callback.url) });
+  });
+
+  const answer = await stack.callback.next();
+  assert.equal(answer.iss, stack.gateway.url);
+  const token = await client.redeem(answer.code, request.verifier);
+  assert.equal(token.status, 200, token.text);
+  assert.ok(planted.length > 0);
+  for (const cookie of planted) {
+    assert.match(cookie, /^__Host-/);
+    assert.match(cookie, /;\s*secure/i);
+    assert.match(cookie, /;\s*httponly/i);
+    assert.match(cookie, /;\s*samesite=lax/i);
+    assert.match(cookie, /;\s*path=\/(;|$)/i);
+    assert.doesNotMatch(cookie, /;\s*domain=/i);
+  }
+  await page.context().close();
+});
+
+test('over TLS: TypeScript SDK, from the first 401 to the weather in Oslo', async () => {
+  const oauth = new MemoryOAuth(stack.callback.url);
+  const first = new StreamableHTTPClientTransport(new URL(stack.url), { authProvider: oauth });
+  const newClient = () => new Client({ name: 'typescript-sdk', version: '1.32.2' }, { capabilities: {} });
+  await assert.rejects(newClient().connect(first), UnauthorizedError);
+  const page = await stack.browser.person();
+  assert.deepEqual(await allowAndSignIn(page, oauth.authorizationUrl.href, { person: 'bob' }), ['consent', 'provider']);
+  await first.finishAuth((await stack.callback.next()).code);
+  const client = newClient();
+  await client.connect(new StreamableHTTPClientTransport(new URL(stack.url), { authProvider: oauth }));
+  assert.deepEqual(weatherIn(await client.callTool({ name: 'get_weather', arguments: { city: 'Oslo' } })), OSLO);
+  await client.close();
+  await page.context().close();
+});
+
+test('over TLS: the challenge and the metadata name the public address, whatever the proxy was asked for', async () => {
+  const answer = await post(stack.url, 'ping', {});
+  assert.equal(answer.status, 401);
+  assert.ok(answer.headers.get('www-authenticate').includes(`"${stack.gateway.url}/.well-known/oauth-protected-resource/weather/mcp"`));
+});
