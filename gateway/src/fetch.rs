@@ -59,6 +59,9 @@ pub fn provider_client(extra_ca: Option<&Path>) -> Result<Client, String> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
         .no_proxy()
+        // A code must not be lost to a connection that the provider has just closed, and it
+        // must not be sent twice; logins are rare enough for a connection each.
+        .pool_max_idle_per_host(0)
         .connect_timeout(Duration::from_secs(5))
         .timeout(Duration::from_secs(15))
         .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));

@@ -7,6 +7,7 @@
 
 pub mod cookie;
 pub mod cors;
+pub mod framing;
 
 use std::{
     convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc,
@@ -20,10 +21,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
+use self::framing::{Framing, Watched};
 use crate::config::Limits;
 
 /// Any error of a body; what it says goes to the log only.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Whether a request could be read in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// It cannot.
+    No,
+    /// Its head says its length twice.
+    LengthTwice,
+}
 
 /// Answers requests on one data thread; made there, and never leaves it.
 pub trait Handler: 'static {
@@ -35,6 +46,7 @@ pub trait Handler: 'static {
         self: Rc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
+        framing: Doubt,
     ) -> Pin<Box<dyn Future<Output = Response<Self::Body>>>>;
 }
 
@@ -153,10 +165,23 @@ async fn accept<H: Handler>(
         };
         let _ = stream.set_nodelay(true);
         let handler = Rc::clone(&handler);
+        let framing = Framing::default();
+        let heads = framing.clone();
         let service = service_fn(move |request| {
-            let answer = Rc::clone(&handler).handle(request, peer);
-            async move { Ok::<_, Infallible>(answer.await) }
+            let doubt = if heads.take_doubt() {
+                Doubt::LengthTwice
+            } else {
+                Doubt::No
+            };
+            let answer = Rc::clone(&handler).handle(request, peer, doubt);
+            let heads = heads.clone();
+            async move {
+                let answer = answer.await;
+                heads.expect_head();
+                Ok::<_, Infallible>(answer)
+            }
         });
+        let stream = Watched::new(stream, framing);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut stop = stop.clone();
         tokio::task::spawn_local(async move {

@@ -43,7 +43,8 @@ pub struct Provider {
     http: Client,
     world: World,
     discovered: ArcSwapOption<Discovered>,
-    /// One request for metadata at a time; holds when the last try was.
+    /// One request for metadata at a time; holds when one was last made although there was
+    /// some, so that nobody can make us ask and ask.
     loading: Mutex<Option<Timestamp>>,
 }
 
@@ -191,7 +192,7 @@ impl Provider {
         }
     }
 
-    /// Loads metadata and keys, unless somebody did since `seen`, or just tried in vain.
+    /// Loads metadata and keys, unless somebody did since `seen`, or just asked for newer.
     async fn load(
         &self,
         now: Timestamp,
@@ -203,13 +204,12 @@ impl Provider {
         {
             return Ok(known);
         }
-        if let Some(tried) = *last
-            && now.since(tried) < PAUSE
-            && let Some(known) = self.discovered.load_full()
-        {
-            return Ok(known);
+        if let Some(known) = self.discovered.load_full() {
+            if last.is_some_and(|asked| now.since(asked) < PAUSE) {
+                return Ok(known);
+            }
+            *last = Some(now);
         }
-        *last = Some(now);
         let fresh = self.ask(now).await?;
         if let Some(known) = self.discovered.load_full()
             && host_of(&known.token_endpoint) != host_of(&fresh.token_endpoint)

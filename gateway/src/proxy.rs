@@ -35,7 +35,12 @@ use self::{
     relay::AnswerBody,
     route::{Mount, Route, Routes},
 };
-use crate::{config::Limits, http::Handler, office::Office, revocation::Revocations};
+use crate::{
+    config::Limits,
+    http::{Doubt, Handler},
+    office::Office,
+    revocation::Revocations,
+};
 
 /// Everything that a data thread needs; built on it.
 pub struct Proxy {
@@ -154,7 +159,24 @@ impl Handler for Proxy {
         self: Rc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
+        doubt: Doubt,
     ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
-        Box::pin(async move { self.answer(request, peer).await })
+        Box::pin(async move {
+            if doubt != Doubt::No {
+                return Refusal::LengthTwice.plain();
+            }
+            // A body of unknown length ends its connection (RFC 9112 §6.1): whatever follows
+            // it is never taken for a request.
+            let chunked = request
+                .headers()
+                .contains_key(http::header::TRANSFER_ENCODING);
+            let mut response = self.answer(request, peer).await;
+            if chunked {
+                response
+                    .headers_mut()
+                    .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        })
     }
 }

@@ -146,7 +146,7 @@ async fn start(State(state): State<Try>) -> Response {
 async fn callback(State(state): State<Try>, uri: Uri, headers: HeaderMap) -> Response {
     match finish(&state, &uri, &headers).await {
         Ok(shown) => state.page(StatusCode::OK, Some(Ok(shown))),
-        Err(why) => state.page(StatusCode::BAD_REQUEST, Some(Err(why))),
+        Err(why) => state.page(StatusCode::OK, Some(Err(why))),
     }
 }
 

@@ -19,6 +19,9 @@ pub enum Refusal {
     /// A target that is no path.
     #[error("the target must be a path")]
     Target,
+    /// A head that says the length of its body twice.
+    #[error("the length of the body is said twice")]
+    LengthTwice,
     /// A page of another site.
     #[error("pages of that origin may not call this server")]
     Origin,
@@ -77,9 +80,11 @@ pub enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Host | Self::Target | Self::BodyBroken | Self::ResumeWithoutSession => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Host
+            | Self::Target
+            | Self::LengthTwice
+            | Self::BodyBroken
+            | Self::ResumeWithoutSession => StatusCode::BAD_REQUEST,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -158,7 +163,12 @@ impl Refusal {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
             // Whatever else is on this connection is not worth the doubt.
-            Self::Host | Self::Target | Self::TooLarge | Self::BodyBroken | Self::BodySlow => {
+            Self::Host
+            | Self::Target
+            | Self::LengthTwice
+            | Self::TooLarge
+            | Self::BodyBroken
+            | Self::BodySlow => {
                 headers.insert(
                     HeaderName::from_static("connection"),
                     HeaderValue::from_static("close"),

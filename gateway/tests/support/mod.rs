@@ -1,0 +1,480 @@
+//! A whole gateway on real ports, with the demo's identity provider, an MCP server that
+//! tells what it was sent, a browser without script, and a clock that can be turned.
+
+#![allow(dead_code, unreachable_pub)] // each test file uses a part of it
+
+pub mod echo;
+pub mod wire;
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::Value;
+use vestibule::{
+    app::{self, Running},
+    config::Config,
+    demo::{
+        loopback::require_loopback,
+        provider::{DemoProvider, DemoProviderSettings},
+    },
+    world::{Source, World},
+};
+use vestibule_core::{pkce::CodeVerifier, time::Timestamp};
+
+use self::{
+    echo::Echo,
+    wire::{Answer, Wire},
+};
+
+/// The real clock, moved by as much as a test likes.
+struct Turned(Arc<AtomicI64>);
+
+impl Source for Turned {
+    fn now(&self) -> Timestamp {
+        let real = World::real().now().unix();
+        Timestamp::from_unix(real.saturating_add_signed(self.0.load(Ordering::Relaxed)))
+    }
+    fn fill(&self, bytes: &mut [u8]) {
+        World::real().fill(bytes);
+    }
+}
+
+/// See the module.
+pub struct Gate {
+    pub origin: String,
+    pub port: u16,
+    pub admin: u16,
+    pub provider: String,
+    pub echo: Echo,
+    pub folder: PathBuf,
+    pub clock: Arc<AtomicI64>,
+    running: Option<Running>,
+    provider_runtime: tokio::runtime::Runtime,
+    _temp: tempfile::TempDir,
+}
+
+pub const REDIRECT: &str = "http://127.0.0.1:4711/callback";
+pub const CLIENT: &str = "vcl_test";
+/// A client that an operator added, with a redirect that is not on this computer.
+pub const WEB_CLIENT: &str = "vcl_web";
+pub const WEB_REDIRECT: &str = "https://client.example/cb";
+
+impl Gate {
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more configuration behind the usual.
+    pub fn start_with(more: &str) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let temp = tempfile::tempdir().expect("a folder");
+        let [port, admin, provider_port] = free_ports();
+        let origin = format!("http://127.0.0.1:{port}");
+        let provider = format!("http://127.0.0.1:{provider_port}");
+        let clock = Arc::new(AtomicI64::new(0));
+        let world = World::of(Turned(Arc::clone(&clock)));
+        let echo = Echo::start();
+        let provider_runtime = start_provider(&provider, provider_port, &origin, &world);
+        std::fs::write(temp.path().join("secret"), "canary-idp-secret").expect("written");
+        let text = configuration(&origin, admin, &provider, &echo.origin, more);
+        let config = Config::read("test.toml", &text, temp.path(), &BTreeMap::new())
+            .unwrap_or_else(|report| panic!("{report}"));
+        let running = app::start(config, &world, Box::new(|_| axum::Router::new()))
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            origin,
+            port,
+            admin,
+            provider,
+            echo,
+            folder: temp.path().to_owned(),
+            clock,
+            running: Some(running),
+            provider_runtime,
+            _temp: temp,
+        }
+    }
+
+    /// Moves the clock.
+    pub fn turn_clock(&self, seconds: i64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn wire(&self) -> Wire {
+        Wire::connect(self.port)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.wire().get(&self.host(), path, &[])
+    }
+
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn resource(&self, server: &str) -> String {
+        format!("{}/{server}/mcp", self.origin)
+    }
+
+    /// The address where a login begins, and what redeems its code.
+    pub fn authorize_path(&self, server: &str, scope: &str) -> (String, CodeVerifier) {
+        let verifier = CodeVerifier::from_random(&World::real().random());
+        let path = vestibule_core::uri::with_query(
+            "/authorize",
+            &[
+                ("response_type", "code"),
+                ("client_id", CLIENT),
+                ("redirect_uri", REDIRECT),
+                ("code_challenge", &verifier.challenge().text()),
+                ("code_challenge_method", "S256"),
+                ("state", "st+a&te"),
+                ("resource", &self.resource(server)),
+                ("scope", scope),
+            ],
+        );
+        (path, verifier)
+    }
+
+    /// A whole login of `person`, to the tokens.
+    pub fn login(&self, browser: &mut Browser, server: &str, scope: &str) -> Tokens {
+        let (path, verifier) = self.authorize_path(server, scope);
+        let code = browser.code(self, &path);
+        self.redeem(&code, &verifier)
+    }
+
+    /// An honest login, as every attack must leave possible.
+    pub fn honest_login(&self) -> Tokens {
+        let tokens = self.login(&mut Browser::new("ada"), "a", "a:read");
+        let answer = self.call("a", &tokens.access, PING);
+        assert_eq!(answer.status, 200, "an honest call: {}", answer.text());
+        tokens
+    }
+
+    pub fn redeem(&self, code: &str, verifier: &CodeVerifier) -> Tokens {
+        let answer = self.token(&[
+            ("grant_type", "authorization_code"),
+            ("client_id", CLIENT),
+            ("code", code),
+            ("code_verifier", verifier.expose()),
+            ("redirect_uri", REDIRECT),
+        ]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Tokens::of(&answer.json())
+    }
+
+    pub fn refresh(&self, refresh: &str) -> Answer {
+        self.token(&[
+            ("grant_type", "refresh_token"),
+            ("client_id", CLIENT),
+            ("refresh_token", refresh),
+        ])
+    }
+
+    pub fn token(&self, form: &[(&str, &str)]) -> Answer {
+        self.wire().post_form(&self.host(), "/token", form, &[])
+    }
+
+    /// A POST to a server with a token.
+    pub fn call(&self, server: &str, token: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.post_mcp(server, &[("authorization", &bearer)], body)
+    }
+
+    pub fn post_mcp(&self, server: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut all = vec![
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+        ];
+        all.extend_from_slice(headers);
+        self.wire().request(
+            &self.host(),
+            "POST",
+            &format!("/{server}/mcp"),
+            &all,
+            body.as_bytes(),
+        )
+    }
+
+    /// Everything that lies on disk, for canaries.
+    pub fn disk(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_file() && path.file_name().is_some_and(|name| name != "secret") {
+                all.extend(std::fs::read(path).expect("readable"));
+            }
+        }
+        all
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+pub const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+pub fn tool_call(tool: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{tool}","arguments":{{}}}}}}"#
+    )
+}
+
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+    pub scope: String,
+}
+
+impl Tokens {
+    pub fn of(answer: &Value) -> Self {
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        Self {
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+            scope: text("scope"),
+        }
+    }
+}
+
+/// A browser without script: follows forms and pages as a person would, keeps cookies.
+pub struct Browser {
+    person: String,
+    cookies: Mutex<BTreeMap<String, String>>,
+}
+
+impl Browser {
+    pub fn new(person: &str) -> Self {
+        Self {
+            person: person.to_owned(),
+            cookies: Mutex::default(),
+        }
+    }
+
+    pub fn cookie_header(&self) -> String {
+        let cookies = self.cookies.lock().expect("no panic before");
+        cookies
+            .iter()
+            .map(|(n, v)| format!("{n}={v}"))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    pub fn cookies(&self) -> BTreeMap<String, String> {
+        self.cookies.lock().expect("no panic before").clone()
+    }
+
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.cookies
+            .lock()
+            .expect("no panic before")
+            .insert(name.to_owned(), value.to_owned());
+    }
+
+    fn keep(&self, answer: &Answer) {
+        let mut cookies = self.cookies.lock().expect("no panic before");
+        for cookie in answer.all("set-cookie") {
+            let pair = cookie.split(';').next().unwrap_or_default();
+            let Some((name, value)) = pair.split_once('=') else {
+                continue;
+            };
+            if cookie.contains("Max-Age=0") || value.is_empty() {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// Opens an address of any of the programs on this computer.
+    pub fn open(&self, url: &str) -> Answer {
+        let (host, path) = split(url);
+        let cookies = self.cookie_header();
+        let answer = Wire::to(&host).get(&host, &path, &[("cookie", &cookies)]);
+        self.keep(&answer);
+        answer
+    }
+
+    pub fn submit(&self, url: &str, form: &[(&str, &str)], origin: Option<&str>) -> Answer {
+        let (host, path) = split(url);
+        let cookies = self.cookie_header();
+        let mut headers = vec![("cookie", cookies.as_str())];
+        if let Some(origin) = origin {
+            headers.push(("origin", origin));
+            headers.push(("sec-fetch-site", "same-origin"));
+        }
+        let answer = Wire::to(&host).post_form(&host, &path, form, &headers);
+        self.keep(&answer);
+        answer
+    }
+
+    /// The consent page at `path`: its ticket and token.
+    pub fn consent_page(&self, gate: &Gate, path: &str) -> (String, String) {
+        let page = self.open(&format!("{}{path}", gate.origin));
+        assert_eq!(page.status, 200, "{}", page.text());
+        (page.field("ticket"), page.field("token"))
+    }
+
+    /// Decides; the address that our own page then goes on to.
+    pub fn decide(&self, gate: &Gate, path: &str, decision: &str) -> String {
+        let (ticket, token) = self.consent_page(gate, path);
+        let decided = self.submit(
+            &format!("{}/consent/decision", gate.origin),
+            &[
+                ("ticket", &ticket),
+                ("token", &token),
+                ("decision", decision),
+            ],
+            Some(&gate.origin),
+        );
+        assert_eq!(decided.status, 303, "{}", decided.text());
+        let onward = self.open(&decided.one("location"));
+        assert_eq!(onward.status, 200, "{}", onward.text());
+        onward.refresh_target()
+    }
+
+    /// Signs in at the provider; the callback's address.
+    pub fn sign_in(&self, provider_url: &str) -> String {
+        let page = self.open(provider_url);
+        if page.status == 303 {
+            return page.one("location");
+        }
+        let (host, _) = split(provider_url);
+        let request = page.field("request");
+        let done = self.submit(
+            &format!("http://{host}/sign-in"),
+            &[
+                ("request", &request),
+                ("username", &self.person),
+                ("password", &self.person),
+            ],
+            None,
+        );
+        assert_eq!(done.status, 303, "{}", done.text());
+        done.one("location")
+    }
+
+    /// All the way to the client's address with its answer.
+    pub fn answer(&self, gate: &Gate, path: &str) -> String {
+        let provider = self.decide(gate, path, "allow");
+        let callback = self.sign_in(&provider);
+        let back = self.open(&callback);
+        assert_eq!(back.status, 303, "{}", back.text());
+        back.one("location")
+    }
+
+    /// All the way to a code.
+    pub fn code(&self, gate: &Gate, path: &str) -> String {
+        let location = self.answer(gate, path);
+        query_of(&location, "code").unwrap_or_else(|| panic!("no code in {location}"))
+    }
+}
+
+/// A parameter of an address.
+pub fn query_of(url: &str, name: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    url.query_pairs()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+fn split(url: &str) -> (String, String) {
+    let rest = url
+        .strip_prefix("http://")
+        .unwrap_or_else(|| panic!("not here: {url}"));
+    let at = rest.find('/').unwrap_or(rest.len());
+    (rest[..at].to_owned(), rest[at..].to_owned())
+}
+
+fn free_ports() -> [u16; 3] {
+    let hold = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    hold.map(|listener| listener.local_addr().expect("bound").port())
+}
+
+fn start_provider(issuer: &str, port: u16, origin: &str, world: &World) -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
+    let (clock, entropy) = (world.clone(), world.clone());
+    let provider = DemoProvider::new(DemoProviderSettings {
+        issuer: issuer.to_owned(),
+        client_id: "vestibule".to_owned(),
+        client_secret: "canary-idp-secret".to_owned(),
+        redirect_uri: format!("{origin}/oauth-callback"),
+        signing_key_pkcs8: key.to_pkcs8v1().expect("a document").as_ref().to_vec(),
+        clock: Arc::new(move || clock.now().unix()),
+        entropy: Arc::new(move |bytes: &mut [u8]| entropy.fill(bytes)),
+    })
+    .expect("a provider");
+    runtime.block_on(async {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let listener = require_loopback(address)
+            .expect("loopback")
+            .listen()
+            .await
+            .expect("listens");
+        tokio::spawn(provider.serve(listener, std::future::pending()));
+    });
+    runtime
+}
+
+fn configuration(origin: &str, admin: u16, provider: &str, echo: &str, more: &str) -> String {
+    let listen = origin.trim_start_matches("http://");
+    format!(
+        r#"
+public_url = "{origin}"
+listen = "{listen}"
+[admin]
+listen = "127.0.0.1:{admin}"
+[idp]
+issuer = "{provider}"
+client_id = "vestibule"
+client_secret = {{ file = "secret" }}
+[servers.a]
+path = "/a/mcp"
+upstream = "{echo}/backend-a"
+title = "Server A"
+scopes = {{ "a:read" = "Read a", "a:write" = "Change a" }}
+default_scopes = ["a:read"]
+tools = {{ "set_*" = "a:write" }}
+upstream_auth = "headers"
+origins = ["https://app.example"]
+[servers.b]
+path = "/b/mcp"
+upstream = "{echo}/backend-b"
+title = "Server B"
+[servers.open]
+path = "/open/mcp"
+upstream = "{echo}/backend-open"
+public = true
+[clients.{CLIENT}]
+name = "Test client"
+redirect_uris = ["{REDIRECT}"]
+[clients.{WEB_CLIENT}]
+name = "Web client"
+redirect_uris = ["{WEB_REDIRECT}"]
+{more}
+"#
+    )
+}
+
+/// Where a file of the repository is.
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
