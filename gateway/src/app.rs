@@ -1,13 +1,20 @@
 //! Builds everything from the configuration and the world, starts it, and ends it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use http::{HeaderValue, uri::PathAndQuery};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::{runtime::Runtime, sync::watch};
-use vestibule_core::{metadata::Offered, register::RegistrationPolicy, uri::RedirectKind};
+use vestibule_core::{
+    keyring::Purpose, metadata::Offered, register::RegistrationPolicy, uri::RedirectKind,
+};
 
 use crate::{
     admin,
@@ -56,6 +63,8 @@ pub enum StartError {
 
 /// A gateway that serves.
 pub struct Running {
+    /// What the endpoints share.
+    pub office: Arc<Office>,
     runtime: Runtime,
     threads: Threads,
     stop: watch::Sender<bool>,
@@ -136,6 +145,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     runtime.spawn(keep_house(
         Arc::clone(&office),
         revocations,
+        config.keys_dir.clone(),
         stopped.clone(),
     ));
     runtime.spawn({
@@ -147,8 +157,13 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
             }
         }
     });
-    runtime.spawn(serve_admin(admin_listener, admin::routes(office), stopped));
+    runtime.spawn(serve_admin(
+        admin_listener,
+        admin::routes(Arc::clone(&office)),
+        stopped,
+    ));
     Ok(Running {
+        office,
         runtime,
         threads,
         stop,
@@ -281,6 +296,7 @@ fn outgoing_tls() -> Result<Arc<rustls::ClientConfig>, StartError> {
 async fn keep_house(
     office: Arc<Office>,
     revocations: Arc<Revocations>,
+    keys_dir: PathBuf,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -293,7 +309,24 @@ async fn keep_house(
         if let Err(error) = office.store.sweep(now).await {
             tracing::warn!(event = "store.sweep_failed", %error);
         }
+        if let Err(error) = keep_keys(&office, &keys_dir).await {
+            // The keys that are in use stay in use.
+            tracing::error!(event = "key.failed", %error);
+        }
     }
+}
+
+/// Rotates what is due and takes over what was rotated, here or by command.
+///
+/// # Errors
+/// [`KeysError`]; nothing changed then.
+pub async fn keep_keys(office: &Office, dir: &Path) -> Result<(), KeysError> {
+    if office.keys.load().access_key_is_old(office.world.now()) {
+        Keys::rotate(dir, Purpose::Access, &*office.store, &office.world).await?;
+    }
+    let keys = Keys::load(dir, office.issuer.text(), &*office.store, &office.world).await?;
+    office.keys.store(Arc::new(keys));
+    Ok(())
 }
 
 async fn serve_admin(

@@ -1,6 +1,8 @@
 //! The command line. Results go to stdout, talk to stderr.
 
 mod demo;
+mod init;
+mod keys;
 
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -20,6 +22,7 @@ enum Exit {
     Unexpected = 1,
     Usage = 2,
     Unreachable = 4,
+    Refused = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -52,6 +55,11 @@ enum Command {
         )]
         config: PathBuf,
     },
+    /// Write a configuration for your identity provider and MCP servers
+    Init(init::Arguments),
+    /// Look at the keys, and rotate them
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check a configuration without starting anything
     Check {
         /// The configuration
@@ -72,6 +80,8 @@ pub fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let exit = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Keys(command) => keys::run(&command),
         Command::Serve { config } => serve(&config),
         Command::Check { config } => check(&config),
     };

@@ -138,7 +138,7 @@ impl Flows {
 fn log(code: FlowCode, step: &Step) {
     match step.outcome() {
         Outcome::Failed => {
-            tracing::warn!(event = "login.step", flow = %code, step = %sentence(step))
+            tracing::warn!(event = "login.step", flow = %code, step = %sentence(step));
         }
         Outcome::Open | Outcome::Succeeded => {
             tracing::info!(event = "login.step", flow = %code, step = %sentence(step));

@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -27,6 +28,24 @@ use crate::{
 
 const ROOT_FILE: &str = "root.key";
 
+/// How long a new key is known before it is used: longer than anybody takes to read the ring.
+pub const PUBLISHED_BEFORE_USE: Duration = Duration::from_secs(150);
+
+/// Age at which the key behind access tokens is rotated by itself.
+pub const ACCESS_KEY_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long what a key sealed may still be shown; `None` for keys whose work rests for good.
+fn outlived_after(purpose: Purpose) -> Option<Duration> {
+    match purpose {
+        // The longest life that the configuration admits, and the clocks' difference.
+        Purpose::Access => Some(Duration::from_secs(3600 + 120)),
+        // Session ids live as long as the MCP server lets them.
+        Purpose::Browser => Some(Duration::from_secs(30 * 24 * 3600)),
+        Purpose::Signing => Some(Duration::from_secs(24 * 3600)),
+        Purpose::Registration | Purpose::Vault => None,
+    }
+}
+
 /// Everything that is made of keys, as of one moment.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -42,6 +61,23 @@ pub struct Keys {
     pub registration: RegistrationKeys,
     /// The public part of what signs, as `/jwks.json` has it.
     pub jwks: Value,
+    /// Every key's name, purpose and times, for people; nothing of the keys themselves.
+    pub list: Vec<Listed>,
+}
+
+/// A key as people may see it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its name.
+    pub id: KeyId,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is used.
+    pub active_from: Timestamp,
+    /// From when on it opens nothing.
+    pub retires: Option<Timestamp>,
 }
 
 /// Why there are no keys.
@@ -119,6 +155,30 @@ impl Keys {
         Self::of(&Ring::new(keys), issuer, world.now())
     }
 
+    /// Rotates the key of one purpose: the new one is published now and used once everybody
+    /// has read it; older ones open until nothing that they sealed can still be shown.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub async fn rotate(
+        dir: &Path,
+        purpose: Purpose,
+        store: &dyn Store,
+        world: &World,
+    ) -> Result<KeyId, KeysError> {
+        let path = dir.join(ROOT_FILE);
+        let root = read_root(&path)?.ok_or_else(|| KeysError::AnotherRoot(dir.to_owned()))?;
+        let sealer = Sealer::new((KeyId::new([0; 4]), &root), [], "ring");
+        let mut key = new_key(purpose, world)?;
+        key.active_from = key.created.plus(PUBLISHED_BEFORE_USE);
+        let retire = outlived_after(purpose).map(|life| key.active_from.plus(life));
+        store
+            .rotate_key(seal_key(&key, &sealer, world), retire)
+            .await?;
+        tracing::info!(event = "key.rotated", purpose = purpose.word(), key = %key.id);
+        Ok(key.id)
+    }
+
     fn of(ring: &Ring, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
         let (_, form) = ring
             .derived(Purpose::Browser, "form", now)?
@@ -136,7 +196,26 @@ impl Keys {
                 &ring.derived(Purpose::Registration, "secret", now)?,
             ),
             jwks: jwks(ring, now)?,
+            list: ring
+                .keys()
+                .iter()
+                .map(|key| Listed {
+                    id: key.id,
+                    purpose: key.purpose,
+                    created: key.created,
+                    active_from: key.active_from,
+                    retires: key.retires,
+                })
+                .collect(),
         })
+    }
+
+    /// Whether the key behind access tokens is due for rotation.
+    pub fn access_key_is_old(&self, now: Timestamp) -> bool {
+        self.list
+            .iter()
+            .filter(|key| key.purpose == Purpose::Access)
+            .all(|key| now.since(key.created) > ACCESS_KEY_AGE)
     }
 
     /// Seals a value for rest.

@@ -264,8 +264,8 @@ pub trait Store: Send + Sync {
     fn ring(&self) -> Answer<'_, Vec<SealedKey>>;
     /// Puts the first keys in, unless there are some; returns those that are there then.
     fn found_ring(&self, keys: Vec<SealedKey>) -> Answer<'_, Vec<SealedKey>>;
-    /// Puts `key` in, and gives older keys of its purpose their end.
-    fn rotate_key(&self, key: SealedKey, older_retire: Timestamp) -> Answer<'_, ()>;
+    /// Puts `key` in, and gives older keys of its purpose their end, if they get one.
+    fn rotate_key(&self, key: SealedKey, older_retire: Option<Timestamp>) -> Answer<'_, ()>;
 
     /// Records Allow: spends the ticket and begins the login.
     fn begin_login(&self, login: NewLogin) -> Answer<'_, Decided>;

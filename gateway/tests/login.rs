@@ -7,7 +7,8 @@ use serde_json::json;
 use support::{
     Browser, CLIENT, Gate, PING, REDIRECT, WEB_CLIENT, WEB_REDIRECT, query_of, wire::Answer,
 };
-use vestibule_core::{pkce::CodeVerifier, uri::with_query};
+use vestibule::{app, keys::Keys};
+use vestibule_core::{keyring::Purpose, pkce::CodeVerifier};
 
 fn is_page(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -1074,6 +1075,123 @@ fn t_grd_08_t_tok_16_a_store_that_fails_is_never_an_answer_about_a_token() {
 }
 
 #[test]
+fn tkn_4_t_sto_03_keys_rotate_with_overlap_and_nothing_is_refused_meanwhile() {
+    let gate = Gate::start();
+    let tokens = gate.honest_login();
+    let office = &gate.running().office;
+    let dir = gate.folder.join("keys");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let key_of = |token: &str| token[4..9].to_owned();
+    let rotate = |purpose| {
+        runtime
+            .block_on(Keys::rotate(&dir, purpose, &*office.store, &office.world))
+            .expect("rotates");
+        runtime
+            .block_on(app::keep_keys(office, &dir))
+            .expect("is taken over");
+    };
+    for purpose in Purpose::ALL {
+        rotate(purpose);
+    }
+    let before = gate.honest_login();
+    assert_eq!(
+        key_of(&before.access),
+        key_of(&tokens.access),
+        "published, not used yet"
+    );
+    assert_eq!(
+        gate.get("/jwks.json").json()["keys"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    gate.turn_clock(151);
+    runtime
+        .block_on(app::keep_keys(office, &dir))
+        .expect("is taken over");
+    let after = gate.honest_login();
+    assert_ne!(
+        key_of(&after.access),
+        key_of(&tokens.access),
+        "the new one is used"
+    );
+    for old in [&tokens, &before] {
+        assert_eq!(
+            gate.call("a", &old.access, PING).status,
+            200,
+            "the old one opens"
+        );
+        assert_eq!(gate.refresh(&old.refresh).status, 200, "what rests opens");
+    }
+    // A month later the key behind access tokens is rotated by itself, and the first is gone.
+    gate.turn_clock(31 * 24 * 3600);
+    runtime
+        .block_on(app::keep_keys(office, &dir))
+        .expect("is taken over");
+    let access = office
+        .keys
+        .load()
+        .list
+        .iter()
+        .filter(|key| key.purpose == Purpose::Access)
+        .count();
+    assert_eq!(access, 3);
+    assert_eq!(gate.call("a", &tokens.access, PING).status, 401);
+    gate.honest_login();
+}
+
+#[test]
+fn t_sto_02_t_sto_04_a_root_key_that_is_another_or_readable_by_others_stops_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let gate = Gate::start();
+    gate.honest_login();
+    let office = &gate.running().office;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let load = |dir: &std::path::Path| {
+        let issuer = office.issuer.text();
+        runtime
+            .block_on(Keys::load(dir, issuer, &*office.store, &office.world))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    let dir = gate.folder.join("keys");
+    let root = dir.join("root.key");
+    let mode = std::fs::metadata(&root)
+        .expect("there")
+        .permissions()
+        .mode()
+        & 0o777;
+    assert_eq!(mode, 0o600);
+    assert_eq!(load(&dir), Ok(()));
+    let set_mode = |mode| {
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    set_mode(0o644);
+    assert!(
+        load(&dir)
+            .expect_err("refused")
+            .contains("may be read by others")
+    );
+    set_mode(0o600);
+    let other = gate.folder.join("other");
+    assert!(
+        load(&other).expect_err("refused").contains("does not open"),
+        "no new root for an old store"
+    );
+    std::fs::create_dir(&other).expect("made");
+    std::fs::write(other.join("root.key"), [7; 32]).expect("written");
+    std::fs::set_permissions(
+        other.join("root.key"),
+        std::fs::Permissions::from_mode(0o600),
+    )
+    .expect("set");
+    assert!(load(&other).expect_err("refused").contains("does not open"));
+    std::fs::write(other.join("root.key"), [7; 31]).expect("written");
+    assert!(load(&other).expect_err("refused").contains("32 bytes"));
+    gate.honest_login();
+}
+
+#[test]
 fn authz_1_a_request_may_be_posted() {
     let gate = Gate::start();
     let (path, _) = gate.authorize_path("a", "a:read");
@@ -1087,5 +1205,4 @@ fn authz_1_a_request_may_be_posted() {
         query.as_bytes(),
     );
     is_page(&page, 200);
-    let _ = with_query("", &[]);
 }

@@ -29,48 +29,92 @@ pub async fn authorize(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let text = if method == Method::POST {
-        match answer::form(&headers, body, office.body_max).await {
+    let visit = Visit::begin(&office, &headers);
+    let mut response = answer(&office, &visit, &method, &uri, &headers, body).await;
+    if visit.fresh {
+        response
+            .headers_mut()
+            .insert(header::SET_COOKIE, office.jar.set_form(&visit.cookie));
+    }
+    response
+}
+
+/// One request in one browser, and the record that begins with it.
+struct Visit {
+    flow: FlowCode,
+    /// The form cookie: one per browser, kept if there, so that two tabs do not take it from
+    /// each other.
+    cookie: String,
+    fresh: bool,
+}
+
+impl Visit {
+    fn begin(office: &Office, headers: &HeaderMap) -> Self {
+        let (cookie, fresh) = match office.jar.form(headers) {
+            Some(cookie) => (cookie, false),
+            None => (office.random_text(), true),
+        };
+        Self {
+            flow: office.flows.begin(),
+            cookie,
+            fresh,
+        }
+    }
+
+    fn step(&self, office: &Office, step: Step) {
+        let browser = Digest::of(self.cookie.as_bytes());
+        office.flows.early(self.flow, Some(browser), step);
+    }
+
+    fn refused(&self, office: &Office, code: &str, why: &str) {
+        self.step(
+            office,
+            Step::Refused {
+                code: code.to_owned(),
+                why: why.to_owned(),
+            },
+        );
+    }
+}
+
+async fn answer(
+    office: &Office,
+    visit: &Visit,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
+    let text = if *method == Method::POST {
+        match answer::form(headers, body, office.body_max).await {
             Ok(text) => text,
-            Err(_) => return unreadable(&office),
+            Err(_) => return unreadable(office, visit),
         }
     } else {
         uri.query().unwrap_or_default().to_owned()
     };
     let Ok(params) = Params::parse(&text) else {
-        return unreadable(&office);
+        return unreadable(office, visit);
     };
     let id = match authorize::client_id(&params) {
         Ok(id) => id,
-        Err(refusal) => return refused_page(&office, refusal),
+        Err(refusal) => return refused_page(office, visit, refusal),
     };
     let client = match office.client(id, Purpose::Login).await {
         Ok(client) => client,
-        Err(why) => return no_client(&office, &why),
+        Err(why) => return no_client(office, visit, &why),
     };
-    let flow = office.flows.begin();
     match authorize::judge(&params, &client, &office.catalogue) {
-        Ok(ask) => show(&office, &headers, &client, &ask, flow),
-        Err(Refusal::Page(refusal)) => refused_page(&office, refusal),
-        Err(Refusal::Redirect(refusal)) => refused_redirect(&office, &client, &refusal, flow),
+        Ok(ask) => show(office, visit, &client, &ask),
+        Err(Refusal::Page(refusal)) => refused_page(office, visit, refusal),
+        Err(Refusal::Redirect(refusal)) => refused_redirect(office, visit, &client, &refusal),
     }
 }
 
-fn show(
-    office: &Office,
-    headers: &HeaderMap,
-    client: &Client,
-    ask: &AskConsent,
-    flow: FlowCode,
-) -> Response {
+fn show(office: &Office, visit: &Visit, client: &Client, ask: &AskConsent) -> Response {
     let keys = office.keys.load();
-    // One per browser, kept if there: two tabs must not take it from each other.
-    let (cookie, fresh) = match office.jar.form(headers) {
-        Some(cookie) => (cookie, false),
-        None => (office.random_text(), true),
-    };
     let Some(resource) = office.catalogue.by_uri(&ask.resource) else {
-        return unreadable(office);
+        return unreadable(office, visit);
     };
     let name = client
         .name_for_people()
@@ -94,10 +138,8 @@ fn show(
             "registered itself, not verified".to_owned(),
         ),
     };
-    let browser = Digest::of(cookie.as_bytes());
-    office.flows.early(
-        flow,
-        Some(browser),
+    visit.step(
+        office,
         Step::Asked {
             client: name.clone(),
             known_by: known_by_words,
@@ -106,24 +148,24 @@ fn show(
             scopes: ask.scopes.to_string(),
         },
     );
-    office.flows.early(flow, Some(browser), Step::ConsentShown);
+    visit.step(office, Step::ConsentShown);
     let warning = consent::warning(&ask.redirect);
     let ticket = Ticket {
         id: vestibule_core::id::TicketId::new(office.world.random()),
         drawn: office.world.now(),
-        flow,
+        flow: visit.flow,
         ask: ask.clone(),
     };
     let handle = ticket.seal(&keys.browser, office.world.random());
-    let token = ticket.form_token(&keys.form, &cookie);
+    let token = ticket.form_token(&keys.form, &visit.cookie);
     let (may, may_not) = resource
         .scopes
         .iter()
         .map(|(name, sentence)| (sentence.as_str(), name.as_str()))
         .partition(|(_, name)| ask.scopes.contains(name));
     let provider = office.provider.host();
-    let mut response = page::answer_with_form(&page::Consent {
-        frame: office.frame(Some(flow)),
+    page::answer_with_form(&page::Consent {
+        frame: office.frame(Some(visit.flow)),
         client: &name,
         known_by,
         redirect_host: &redirect_host,
@@ -137,28 +179,18 @@ fn show(
         claimed_scheme: warning == Some(Warning::ClaimedScheme),
         ticket: &handle,
         token: &token,
-    });
-    if fresh {
-        response
-            .headers_mut()
-            .insert(header::SET_COOKIE, office.jar.set_form(&cookie));
-    }
-    response
+    })
 }
 
 /// The client may hear of it by redirect, or by a link that a person follows (CONS-9).
 fn refused_redirect(
     office: &Office,
+    visit: &Visit,
     client: &Client,
     refusal: &RedirectRefusal,
-    flow: FlowCode,
 ) -> Response {
-    let step = Step::Refused {
-        code: "V-AUT-003".to_owned(),
-        why: refusal.error.to_string(),
-    };
-    office.flows.early(flow, None, step);
-    let location = refusal.location(&office.issuer, Some(&office.flow_url(flow)));
+    visit.refused(office, "V-AUT-003", &refusal.error.to_string());
+    let location = refusal.location(&office.issuer, Some(&office.flow_url(visit.flow)));
     if client.may_hear_early_errors(&refusal.to) {
         return answer::redirect(&location);
     }
@@ -172,29 +204,29 @@ fn refused_redirect(
         fix: "This is for the makers of the app to mend. You can go back to it and tell it.",
         back: Some((&location, &host)),
     }
-    .page(office, Some(flow))
+    .page(office, Some(visit.flow))
 }
 
-fn refused_page(office: &Office, refusal: PageRefusal) -> Response {
-    tracing::info!(event = "authorize.refused", why = %refusal);
+fn refused_page(office: &Office, visit: &Visit, refusal: PageRefusal) -> Response {
+    let code = match refusal {
+        PageRefusal::ClientIdMissing | PageRefusal::Repeated => "V-AUT-001",
+        PageRefusal::RedirectMissing | PageRefusal::RedirectUnknown => "V-AUT-002",
+    };
+    visit.refused(office, code, &refusal.to_string());
     let what = format!("In short: {refusal}.");
     Refused {
         status: StatusCode::BAD_REQUEST,
-        code: match refusal {
-            PageRefusal::ClientIdMissing | PageRefusal::Repeated => "V-AUT-001",
-            PageRefusal::RedirectMissing | PageRefusal::RedirectUnknown => "V-AUT-002",
-        },
+        code,
         title: "This link cannot be used",
         what: &what,
         fix: "Start again from the app itself. If that does not help, remove the server from \
               the app and add it anew, so that it registers again.",
         back: None,
     }
-    .page(office, None)
+    .page(office, Some(visit.flow))
 }
 
-fn no_client(office: &Office, why: &NoClient) -> Response {
-    tracing::info!(event = "authorize.no_client", %why);
+fn no_client(office: &Office, visit: &Visit, why: &NoClient) -> Response {
     // One page for every way a document can fail: nobody learns about our network by it.
     let (code, what) = match why {
         NoClient::Unknown => ("V-CLI-001", "The app's id is not one of this gateway's."),
@@ -204,6 +236,7 @@ fn no_client(office: &Office, why: &NoClient) -> Response {
             "The web address that describes the app could not be used.",
         ),
     };
+    visit.refused(office, code, &why.to_string());
     Refused {
         status: StatusCode::BAD_REQUEST,
         code,
@@ -213,10 +246,15 @@ fn no_client(office: &Office, why: &NoClient) -> Response {
               that does not help, ask your administrator to admit the app.",
         back: None,
     }
-    .page(office, None)
+    .page(office, Some(visit.flow))
 }
 
-fn unreadable(office: &Office) -> Response {
+fn unreadable(office: &Office, visit: &Visit) -> Response {
+    visit.refused(
+        office,
+        "V-AUT-004",
+        "the parameters are not properly encoded",
+    );
     Refused {
         status: StatusCode::BAD_REQUEST,
         code: "V-AUT-004",
@@ -225,5 +263,5 @@ fn unreadable(office: &Office) -> Response {
         fix: "Start again from the app itself.",
         back: None,
     }
-    .page(office, None)
+    .page(office, Some(visit.flow))
 }

@@ -112,7 +112,7 @@ impl Sqlite {
         let revocations = Arc::clone(&self.revocations);
         self.writer
             .call(work, move |(_, ended): &(T, Vec<Revocation>)| {
-                revocations.publish(ended)
+                revocations.publish(ended);
             })
             .await
             .map(|(value, _)| value)
@@ -180,12 +180,12 @@ impl Store for Sqlite {
         }))
     }
 
-    fn rotate_key(&self, key: SealedKey, older_retire: Timestamp) -> Answer<'_, ()> {
+    fn rotate_key(&self, key: SealedKey, older_retire: Option<Timestamp>) -> Answer<'_, ()> {
         Box::pin(self.write(move |db| {
             db.prepare_cached(
                 "UPDATE ring SET retires_at = ?2 WHERE purpose = ?1 AND retires_at IS NULL",
             )?
-            .execute(params![key.purpose, seconds(older_retire)])?;
+            .execute(params![key.purpose, older_retire.map(seconds)])?;
             insert_key(db, &key)
         }))
     }

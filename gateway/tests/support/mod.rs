@@ -203,6 +203,11 @@ impl Gate {
         )
     }
 
+    /// What the running gateway's endpoints share.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
     /// Everything that lies on disk, for canaries.
     pub fn disk(&self) -> Vec<u8> {
         let mut all = Vec::new();

@@ -1,0 +1,314 @@
+//! `vestibule init`: asks the identity provider what it can, writes the configuration, and
+//! says what to register there.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use url::Url;
+use vestibule_core::uri::Issuer;
+
+use super::{Exit, print, say};
+use crate::fetch;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Kind of identity provider
+    #[arg(long, value_enum, default_value_t = Kind::Oidc)]
+    idp: Kind,
+    /// Its issuer, such as https://id.example.com
+    #[arg(long, value_name = "URL")]
+    issuer: String,
+    /// The name under which this gateway is registered there
+    #[arg(long, value_name = "ID", default_value = "vestibule")]
+    client_id: String,
+    /// File with the secret from there; without it the secret is read from standard input
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: Option<PathBuf>,
+    /// Where clients will reach this gateway
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    public_url: String,
+    /// An MCP server behind it, such as weather=http://127.0.0.1:8123/mcp; may repeat
+    #[arg(long = "server", value_name = "NAME=URL", required = true)]
+    servers: Vec<String>,
+    /// The file to write
+    #[arg(short, long, default_value = "vestibule.toml")]
+    config: PathBuf,
+    /// Write over a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// OpenID Connect
+    Oidc,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    authorization_endpoint: String,
+    scopes_supported: Option<Vec<String>>,
+}
+
+/// Why nothing was written.
+struct Refused {
+    code: &'static str,
+    what: String,
+    fix: String,
+    exit: Exit,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    match init(arguments) {
+        Ok(told) => {
+            print(&told);
+            Exit::Ok
+        }
+        Err(refused) => {
+            say(&format!(
+                "error[{}]: {}\n  fix: {}\nNothing was written.",
+                refused.code, refused.what, refused.fix
+            ));
+            refused.exit
+        }
+    }
+}
+
+fn refused(
+    code: &'static str,
+    what: impl Into<String>,
+    fix: impl Into<String>,
+    exit: Exit,
+) -> Refused {
+    Refused {
+        code,
+        what: what.into(),
+        fix: fix.into(),
+        exit,
+    }
+}
+
+fn init(arguments: &Arguments) -> Result<String, Refused> {
+    let public_url = Issuer::parse(&arguments.public_url).map_err(|error| {
+        let what = format!("--public-url {error}");
+        refused(
+            "V-INI-001",
+            what,
+            "write it as https://mcp.example.com",
+            Exit::Usage,
+        )
+    })?;
+    let servers = arguments
+        .servers
+        .iter()
+        .map(|text| server(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    if arguments.config.exists() && !arguments.force {
+        let what = format!("{} is there already", arguments.config.display());
+        let fix = "choose another with -c, or write over it with --force";
+        return Err(refused("V-INI-002", what, fix, Exit::Refused));
+    }
+    let discovery = discover(&arguments.issuer)?;
+    let folder = arguments.config.parent().unwrap_or(Path::new(""));
+    let secret = match &arguments.client_secret_file {
+        Some(file) => file.clone(),
+        None => keep_secret(folder)?,
+    };
+    let text = configuration(arguments, &public_url, &servers, &discovery, &secret);
+    std::fs::write(&arguments.config, text).map_err(|error| {
+        let what = format!("{}: {error}", arguments.config.display());
+        refused(
+            "V-INI-003",
+            what,
+            "choose a folder that can be written",
+            Exit::Unexpected,
+        )
+    })?;
+    Ok(told(arguments, &public_url, &servers, &discovery))
+}
+
+fn server(text: &str) -> Result<(String, String), Refused> {
+    let wrong = || {
+        let what = format!("--server {text} is not NAME=URL");
+        refused(
+            "V-INI-004",
+            what,
+            "write weather=http://127.0.0.1:8123/mcp",
+            Exit::Usage,
+        )
+    };
+    let (name, url) = text.split_once('=').ok_or_else(wrong)?;
+    let plain = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let url_ok = Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if plain && url_ok {
+        Ok((name.to_owned(), url.to_owned()))
+    } else {
+        Err(wrong())
+    }
+}
+
+fn discover(issuer: &str) -> Result<Discovery, Refused> {
+    let address = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
+    let unreachable = |what: String| {
+        let fix = format!("look at the address; this must answer:  curl {address}");
+        refused("V-INI-005", what, fix, Exit::Unreachable)
+    };
+    let client = fetch::provider_client(None).map_err(unreachable)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unreachable(error.to_string()))?;
+    let (status, body) = runtime
+        .block_on(fetch::whole(client.get(&address)))
+        .map_err(|error| unreachable(format!("the identity provider: {error}")))?;
+    let discovery: Discovery = serde_json::from_slice(&body).map_err(|_| {
+        unreachable(format!(
+            "{address} answered {status} and no discovery document"
+        ))
+    })?;
+    if discovery.issuer != issuer {
+        let what = format!(
+            "the provider calls itself {}, not {issuer}",
+            discovery.issuer
+        );
+        let fix = format!("--issuer {}", discovery.issuer);
+        return Err(refused("V-INI-006", what, fix, Exit::Usage));
+    }
+    Ok(discovery)
+}
+
+/// Reads the secret and puts it beside the configuration, for this user only.
+fn keep_secret(folder: &Path) -> Result<PathBuf, Refused> {
+    let name = PathBuf::from("idp-secret");
+    let path = folder.join(&name);
+    let failed = |error: std::io::Error| {
+        let what = format!("{}: {error}", path.display());
+        refused(
+            "V-INI-007",
+            what,
+            "name a file with --client-secret-file",
+            Exit::Unexpected,
+        )
+    };
+    let secret = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password("Client secret from the identity provider: ").map_err(failed)?
+    } else {
+        let mut line = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .map_err(failed)?;
+        line
+    };
+    let secret = secret.trim();
+    if secret.is_empty() {
+        let fix = "type it, pipe it in, or name a file with --client-secret-file";
+        return Err(refused(
+            "V-INI-007",
+            "there is no client secret",
+            fix,
+            Exit::Usage,
+        ));
+    }
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    file.write_all(secret.as_bytes()).map_err(failed)?;
+    Ok(name)
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+fn configuration(
+    arguments: &Arguments,
+    public_url: &Issuer,
+    servers: &[(String, String)],
+    discovery: &Discovery,
+    secret: &Path,
+) -> String {
+    use std::fmt::Write as _;
+    let mut out = format!("public_url = {}\n", quoted(public_url.text()));
+    if public_url.is_plain_http() {
+        let _ = writeln!(out, "listen     = {}", quoted(public_url.authority()));
+    } else {
+        out.push_str(
+            "listen     = \"127.0.0.1:8080\"\n\
+             tls        = \"behind-proxy\"          # a proxy in front ends TLS\n\
+             trusted_proxies = [\"127.0.0.0/8\"]    # the proxy's networks\n",
+        );
+    }
+    let _ = write!(
+        out,
+        "\n[idp]\nissuer        = {}\nclient_id     = {}\nclient_secret = {{ file = {} }}\n",
+        quoted(&discovery.issuer),
+        quoted(&arguments.client_id),
+        quoted(&secret.display().to_string()),
+    );
+    // Without it a person must sign in again whenever the provider's answer has aged.
+    let offline = discovery
+        .scopes_supported
+        .as_ref()
+        .is_none_or(|scopes| scopes.iter().any(|scope| scope == "offline_access"));
+    if !offline {
+        out.push_str("scopes        = [\"openid\", \"profile\", \"email\"]\n");
+    }
+    for (name, url) in servers {
+        let _ = write!(
+            out,
+            "\n[servers.{name}]\npath     = {}\nupstream = {}\ntitle    = {}\n",
+            quoted(&format!("/{name}/mcp")),
+            quoted(url),
+            quoted(name),
+        );
+    }
+    out
+}
+
+fn told(
+    arguments: &Arguments,
+    public_url: &Issuer,
+    servers: &[(String, String)],
+    discovery: &Discovery,
+) -> String {
+    use std::fmt::Write as _;
+    let config = arguments.config.display();
+    let mut out = format!(
+        "ok   {config} written
+
+Register this at {host}:
+  client id         {id}
+  kind              web application with a secret (confidential)
+  redirect address  {public_url}/oauth-callback
+
+Then:
+  vestibule check -c {config}
+  vestibule serve -c {config}
+
+Your MCP clients connect to:
+",
+        host = vestibule_core::uri::host_for_people(&discovery.authorization_endpoint),
+        id = arguments.client_id,
+    );
+    for (name, _) in servers {
+        let _ = writeln!(out, "  {public_url}/{name}/mcp");
+    }
+    out
+}
