@@ -1,7 +1,7 @@
 //! The person's decision: what the form may say, and what the page must warn of.
 
 use crate::{
-    client::{Client, KnownBy, MatchedRedirect},
+    client::MatchedRedirect,
     params::{Params, Repeated},
     uri::RedirectKind,
 };
@@ -83,14 +83,6 @@ pub fn warning(redirect: &MatchedRedirect) -> Option<Warning> {
         RedirectKind::Https => None,
         RedirectKind::Loopback => Some(Warning::ThisComputer),
         RedirectKind::PrivateScheme => Some(Warning::ClaimedScheme),
-    }
-}
-
-/// Whether the app's name is its own word only, and must be shown so.
-pub fn name_is_unverified(client: &Client) -> bool {
-    match &client.known_by {
-        KnownBy::Operator | KnownBy::Document { trusted: true, .. } => false,
-        KnownBy::Document { trusted: false, .. } | KnownBy::Dynamic => true,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys of a gateway: which exist, which one is used, which still opens.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -202,12 +202,6 @@ impl Ring {
             }
         }
         Ok(out)
-    }
-
-    /// When the predecessors of a key activated at `active_from` may retire: after the
-    /// longest life of anything they sealed.
-    pub fn retirement(active_from: Timestamp, longest_life: Duration) -> Timestamp {
-        active_from.plus(longest_life)
     }
 }
 

@@ -163,11 +163,6 @@ impl Provider {
         vestibule_core::uri::host_for_people(&self.idp.issuer)
     }
 
-    /// Whether its metadata is at hand; for readiness.
-    pub fn is_known(&self) -> bool {
-        self.discovered.load().is_some()
-    }
-
     /// Its metadata and keys; asked for when there are none or they are old. Old ones serve
     /// on while it does not answer.
     ///

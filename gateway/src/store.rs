@@ -195,6 +195,8 @@ pub struct FoundCode {
     pub code: StoredCode,
     /// How it stands.
     pub state: CodeState,
+    /// Whether the provider's tokens wait with it.
+    pub has_idp: bool,
     /// Its record.
     pub flow: FlowCode,
 }

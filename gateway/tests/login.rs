@@ -1075,6 +1075,27 @@ fn t_grd_08_t_tok_16_a_store_that_fails_is_never_an_answer_about_a_token() {
 }
 
 #[test]
+fn up_13_without_a_refresh_token_of_the_provider_a_grant_lives_for_twelve_hours() {
+    let hours = |gate: &Gate, hours: i64| gate.turn_clock(hours * 3600);
+    let lasting = Gate::start();
+    let tokens = lasting.honest_login();
+    hours(&lasting, 13);
+    assert_eq!(lasting.refresh(&tokens.refresh).status, 200);
+    let brief = Gate::start_in("", &[("VESTIBULE_IDP__SCOPES", "openid,profile")]);
+    let tokens = brief.honest_login();
+    hours(&brief, 11);
+    let renewed = brief.refresh(&tokens.refresh);
+    assert_eq!(renewed.status, 200);
+    hours(&brief, 1);
+    let refresh = renewed.json()["refresh_token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    assert_eq!(brief.refresh(&refresh).status, 400);
+    brief.honest_login();
+}
+
+#[test]
 fn tkn_4_t_sto_03_keys_rotate_with_overlap_and_nothing_is_refused_meanwhile() {
     let gate = Gate::start();
     let tokens = gate.honest_login();

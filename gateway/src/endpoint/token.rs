@@ -1,6 +1,6 @@
 //! `POST /token` (RFC 6749 §3.2).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -31,6 +31,9 @@ use crate::{
 
 /// How often a renewal is judged again because somebody else was faster.
 const TRIES: usize = 64;
+
+/// How long a grant lives whose provider gave no refresh token.
+const WITHOUT_PROVIDER: Duration = Duration::from_secs(12 * 3600);
 
 /// Why there is no success answer.
 enum Failure {
@@ -168,7 +171,14 @@ async fn redeem(
     };
     let keys = office.keys.load_full();
     let secret = office.world.random::<32>();
-    let access_until = now.plus(office.tokens.access_ttl);
+    // Nobody can be asked later whether the person is still there.
+    let longest = if found.has_idp {
+        office.tokens.refresh_ttl
+    } else {
+        office.tokens.refresh_ttl.min(WITHOUT_PROVIDER)
+    };
+    let ends = now.plus(longest);
+    let access_until = now.plus(office.tokens.access_ttl).min(ends);
     let redeemed = office
         .store
         .redeem_code(
@@ -179,7 +189,7 @@ async fn redeem(
                 now,
                 access_until,
                 idle_until: now.plus(office.tokens.refresh_idle),
-                ends: now.plus(office.tokens.refresh_ttl),
+                ends,
             },
         )
         .await?;

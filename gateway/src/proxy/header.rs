@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header, response};
 use vestibule_core::{
     era::Era,
     session::{self, Owner},
@@ -298,11 +298,6 @@ fn kind_of(headers: &HeaderMap) -> Kind {
 /// Whether an answer goes on until somebody ends it.
 pub fn is_event_stream(headers: &HeaderMap) -> bool {
     kind_of(headers) == Kind::EventStream
-}
-
-/// Whether the status has no body (RFC 9110 §6.4.1).
-pub fn has_no_body(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 204 | 304)
 }
 
 #[cfg(test)]

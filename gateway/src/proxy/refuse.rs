@@ -31,9 +31,6 @@ pub enum Refusal {
     /// The token.
     #[error("{0}")]
     Bearer(BearerError),
-    /// The guard cannot tell what was revoked.
-    #[error("the gateway cannot judge tokens right now")]
-    GuardBlind,
     /// A body of another type than JSON.
     #[error("send the body as application/json, without encoding")]
     MediaType,
@@ -91,7 +88,6 @@ impl Refusal {
             Self::Bearer(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
             }
-            Self::GuardBlind => StatusCode::SERVICE_UNAVAILABLE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodySlow => StatusCode::REQUEST_TIMEOUT,
@@ -158,9 +154,6 @@ impl Refusal {
                     header::ALLOW,
                     HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
                 );
-            }
-            Self::GuardBlind => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
             // Whatever else is on this connection is not worth the doubt.
             Self::Host

@@ -241,7 +241,7 @@ impl Store for Sqlite {
 
     fn code(&self, code: Digest) -> Answer<'_, Option<FoundCode>> {
         Box::pin(self.read(move |db| {
-            db.prepare_cached("SELECT code, failures, spent_at, flow FROM codes WHERE digest = ?1")?
+            db.prepare_cached("SELECT code, failures, spent_at, flow, idp IS NOT NULL FROM codes WHERE digest = ?1")?
                 .query_row([code.text()], |row| {
                     Ok(FoundCode {
                         code: from_json(row, 0)?,
@@ -250,6 +250,7 @@ impl Store for Sqlite {
                             spent: row.get::<_, Option<i64>>(2)?.is_some(),
                         },
                         flow: flow_code(row, 3)?,
+                        has_idp: row.get(4)?,
                     })
                 })
                 .optional()

@@ -74,6 +74,11 @@ impl Gate {
 
     /// With more configuration behind the usual.
     pub fn start_with(more: &str) -> Self {
+        Self::start_in(more, &[])
+    }
+
+    /// With variables in the environment.
+    pub fn start_in(more: &str, env: &[(&str, &str)]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let temp = tempfile::tempdir().expect("a folder");
         let [port, admin, provider_port] = free_ports();
@@ -85,7 +90,7 @@ impl Gate {
         let provider_runtime = start_provider(&provider, provider_port, &origin, &world);
         std::fs::write(temp.path().join("secret"), "canary-idp-secret").expect("written");
         let text = configuration(&origin, admin, &provider, &echo.origin, more);
-        let config = Config::read("test.toml", &text, temp.path(), &BTreeMap::new())
+        let config = Config::read("test.toml", &text, temp.path(), &variables(env))
             .unwrap_or_else(|report| panic!("{report}"));
         let running = app::start(config, &world, Box::new(|_| axum::Router::new()))
             .unwrap_or_else(|error| panic!("{error}"));
@@ -227,6 +232,12 @@ impl Drop for Gate {
             running.stop();
         }
     }
+}
+
+fn variables(env: &[(&str, &str)]) -> BTreeMap<String, String> {
+    env.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 pub const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
