@@ -77,6 +77,9 @@ pub struct Running {
 /// Routes that only the demo has.
 pub type Extra = Box<dyn FnOnce(&Arc<Office>) -> Router>;
 
+/// How long a step of a login waits for others on its way to the store.
+const RECORD: Duration = Duration::from_millis(500);
+
 /// How often what nobody needs any more is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -149,6 +152,18 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         stopped.clone(),
     ));
     runtime.spawn({
+        let flows = office.flows.clone();
+        let mut stopped = stopped.clone();
+        async move {
+            while tokio::time::timeout(RECORD, stopped.wait_for(|stopped| *stopped))
+                .await
+                .is_err()
+            {
+                flows.keep().await;
+            }
+        }
+    });
+    runtime.spawn({
         let office = Arc::clone(&office);
         async move {
             // A provider that is down is no reason not to start; it is found again later.
@@ -189,6 +204,7 @@ impl Running {
     pub fn stop(self) {
         let _ = self.stop.send(true);
         self.threads.join();
+        self.runtime.block_on(self.office.flows.keep());
         self.runtime.shutdown_timeout(Duration::from_secs(5));
     }
 }

@@ -1,11 +1,12 @@
 //! The record of logins while they happen.
 //!
-//! Until a person decides, steps sit in bounded memory; a decision and everything after it
-//! goes to the store. What a step can hold is the core's to say.
+//! Until a person decides, steps sit in bounded memory. From then on they go to the store,
+//! a moment later and many together: the record explains a login and never decides one, so
+//! no login waits for it.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use vestibule_core::{
@@ -13,26 +14,35 @@ use vestibule_core::{
     secret::Digest,
 };
 
-use crate::{store::Store, world::World};
+use crate::{
+    store::{Recorded, Store},
+    world::World,
+};
 
 /// Logins that nobody decided on, at most; the oldest go first.
 const UNDECIDED_MAX: usize = 4096;
 
-/// Steps kept of one login.
+/// Steps kept of one login before its decision.
 const STEPS_MAX: usize = 64;
+
+/// Steps that wait for the store, at most; while it fails, later ones are not kept.
+const WAITING_MAX: usize = 16_384;
 
 /// See the module.
 #[derive(Clone)]
 pub struct Flows {
     world: World,
     store: Arc<dyn Store>,
-    early: Arc<Mutex<Early>>,
+    memory: Arc<Mutex<Memory>>,
+    /// Held while steps move to the store, so that nobody finds them twice or not at all.
+    moving: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
-struct Early {
-    flows: HashMap<FlowCode, Flow>,
+struct Memory {
+    undecided: HashMap<FlowCode, Flow>,
     order: VecDeque<FlowCode>,
+    waiting: Vec<Recorded>,
 }
 
 /// What is known of one login.
@@ -59,13 +69,18 @@ impl Flows {
         Self {
             world,
             store,
-            early: Arc::default(),
+            memory: Arc::default(),
+            moving: Arc::default(),
         }
     }
 
     /// A new login.
     pub fn begin(&self) -> FlowCode {
         FlowCode::from_random(&self.world.random())
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A step before the decision.
@@ -75,16 +90,16 @@ impl Flows {
             at: self.world.now(),
             step,
         };
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        if !early.flows.contains_key(&code) {
-            if early.order.len() >= UNDECIDED_MAX
-                && let Some(oldest) = early.order.pop_front()
+        let mut memory = self.memory();
+        if !memory.undecided.contains_key(&code) {
+            if memory.order.len() >= UNDECIDED_MAX
+                && let Some(oldest) = memory.order.pop_front()
             {
-                early.flows.remove(&oldest);
+                memory.undecided.remove(&oldest);
             }
-            early.order.push_back(code);
+            memory.order.push_back(code);
         }
-        let flow = early.flows.entry(code).or_default();
+        let flow = memory.undecided.entry(code).or_default();
         flow.browser = flow.browser.or(browser);
         if flow.steps.len() < STEPS_MAX {
             flow.steps.push(entry);
@@ -92,46 +107,69 @@ impl Flows {
     }
 
     /// A step from the decision on. What came before goes along the first time.
-    pub async fn record(&self, code: FlowCode, step: Step) {
-        log(code, &step);
-        let mut entries = Vec::new();
-        let mut browser = None;
-        {
-            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(flow) = early.flows.remove(&code) {
-                early.order.retain(|other| *other != code);
-                entries = flow.steps;
-                browser = flow.browser;
-            }
-        }
-        entries.push(Entry {
+    pub fn record(&self, flow: FlowCode, step: Step) {
+        log(flow, &step);
+        let entry = Entry {
             at: self.world.now(),
             step,
+        };
+        let mut memory = self.memory();
+        if memory.waiting.len() >= WAITING_MAX {
+            return;
+        }
+        let before = memory.undecided.remove(&flow);
+        if before.is_some() {
+            memory.order.retain(|other| *other != flow);
+        }
+        let Flow { mut steps, browser } = before.unwrap_or_default();
+        steps.push(entry);
+        memory.waiting.push(Recorded {
+            flow,
+            browser,
+            steps,
         });
-        if let Err(error) = self.store.record(code, browser, entries).await {
-            // The record explains a login; it never decides one.
-            tracing::warn!(event = "flow.unrecorded", flow = %code, %error);
+    }
+
+    /// Moves what waits to the store, in one write.
+    pub async fn keep(&self) {
+        let _moving = self.moving.lock().await;
+        let waiting = std::mem::take(&mut self.memory().waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.record(waiting.clone()).await {
+            tracing::warn!(event = "flow.unrecorded", %error);
+            let mut memory = self.memory();
+            let later = std::mem::replace(&mut memory.waiting, waiting);
+            memory.waiting.extend(later);
         }
     }
 
     /// What is known of a login.
     pub async fn find(&self, code: FlowCode) -> Option<Flow> {
-        let early = {
-            let early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-            early.flows.get(&code).cloned()
-        };
-        let stored = self.store.flow(code).await.ok().flatten();
-        match (stored, early) {
-            (None, early) => early,
-            (Some((mut steps, browser)), early) => {
-                let early = early.unwrap_or_default();
-                steps.extend(early.steps);
-                Some(Flow {
-                    steps,
-                    browser: browser.or(early.browser),
-                })
-            }
+        let _still = self.moving.lock().await;
+        let (steps, browser) = self
+            .store
+            .flow(code)
+            .await
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        let mut flow = Flow { steps, browser };
+        let memory = self.memory();
+        let waiting = memory
+            .waiting
+            .iter()
+            .filter(|recorded| recorded.flow == code);
+        for recorded in waiting {
+            flow.steps.extend(recorded.steps.iter().cloned());
+            flow.browser = flow.browser.or(recorded.browser);
         }
+        if let Some(undecided) = memory.undecided.get(&code) {
+            flow.steps.extend(undecided.steps.iter().cloned());
+            flow.browser = flow.browser.or(undecided.browser);
+        }
+        (!flow.steps.is_empty()).then_some(flow)
     }
 }
 

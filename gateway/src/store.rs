@@ -235,6 +235,17 @@ pub struct Renewal {
     pub idle_until: Timestamp,
 }
 
+/// Steps of one login.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Which login.
+    pub flow: FlowCode,
+    /// Digest of the form cookie of the browser that began it, where it is known.
+    pub browser: Option<Digest>,
+    /// In order.
+    pub steps: Vec<Entry>,
+}
+
 /// Why a grant ended; a closed list, for people and audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedWhy {
@@ -297,8 +308,8 @@ pub trait Store: Send + Sync {
     /// Revocations after number `seq`, in order.
     fn revocations_since(&self, seq: u64) -> Answer<'_, Vec<Revocation>>;
 
-    /// Adds steps to the record of a login. `browser` is the digest of its form cookie.
-    fn record(&self, flow: FlowCode, browser: Option<Digest>, steps: Vec<Entry>) -> Answer<'_, ()>;
+    /// Adds steps to the records of logins.
+    fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()>;
     /// The record of a login with its browser.
     fn flow(&self, flow: FlowCode) -> Answer<'_, Option<(Vec<Entry>, Option<Digest>)>>;
 

@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 use vestibule::{
     revocation::Revocations,
     store::{
-        Decided, EndedWhy, FinishedLogin, NewGrant, NewLogin, Redeemed, Renewal, SealedKey, Store,
-        sqlite::Sqlite,
+        Decided, EndedWhy, FinishedLogin, NewGrant, NewLogin, Recorded, Redeemed, Renewal,
+        SealedKey, Store, sqlite::Sqlite,
     },
 };
 use vestibule_core::{
@@ -495,14 +495,19 @@ async fn the_record_of_a_login_is_kept_in_order() {
         step,
     };
     let early = vec![entry(1, Step::ConsentShown), entry(2, Step::Allowed)];
+    let recorded = |browser, steps| Recorded {
+        flow: flow(),
+        browser,
+        steps,
+    };
     bench
         .store
-        .record(flow(), Some(browser), early)
+        .record(vec![recorded(Some(browser), early)])
         .await
         .expect("stored");
     bench
         .store
-        .record(flow(), None, vec![entry(3, Step::CameBack)])
+        .record(vec![recorded(None, vec![entry(3, Step::CameBack)])])
         .await
         .expect("stored");
     let (steps, whose) = bench

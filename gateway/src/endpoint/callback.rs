@@ -60,13 +60,13 @@ async fn answered(
     login: &TakenLogin,
     state: &Digest,
 ) -> Response {
-    office.flows.record(login.flow, Step::CameBack).await;
+    office.flows.record(login.flow, Step::CameBack);
     if office.world.now() > login.expires {
         let step = Step::Refused {
             code: "V-IDP-004".into(),
             why: "the sign-in took too long".into(),
         };
-        office.flows.record(login.flow, step).await;
+        office.flows.record(login.flow, step);
         return too_late(office, login);
     }
     let discovered = match office.provider.discovered().await {
@@ -80,7 +80,7 @@ async fn answered(
             code: "V-IDP-003".into(),
             why: "the answer names another identity provider".into(),
         };
-        office.flows.record(login.flow, step).await;
+        office.flows.record(login.flow, step);
         return mixed_up(office, login);
     }
     let code = match &answer.says {
@@ -90,7 +90,7 @@ async fn answered(
                 error: error.clone(),
                 said: said.clone(),
             };
-            office.flows.record(login.flow, step).await;
+            office.flows.record(login.flow, step);
             let why = match error.as_str() {
                 "access_denied"
                 | "login_required"
@@ -166,11 +166,8 @@ async fn finish(
         }
         Err(error) => return store_failed(office, &error),
     }
-    office
-        .flows
-        .record(login.flow, Step::SignedIn { person })
-        .await;
-    office.flows.record(login.flow, Step::CodeSent).await;
+    office.flows.record(login.flow, Step::SignedIn { person });
+    office.flows.record(login.flow, Step::CodeSent);
     answer::redirect(&login.ask.success_location(&office.issuer, &code))
 }
 
@@ -208,7 +205,7 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
         ),
     };
     tracing::warn!(event = "login.failed", flow = %login.flow, %error);
-    office.flows.record(login.flow, step).await;
+    office.flows.record(login.flow, step);
     tell_client(office, login, why)
 }
 

@@ -127,7 +127,7 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         Ok(Decided::Before) => return used(office),
         Err(error) => return store_failed(office, &error),
     }
-    office.flows.record(ticket.flow, Step::Allowed).await;
+    office.flows.record(ticket.flow, Step::Allowed);
     let location = office.provider.authorization_url(
         &discovered,
         &state,
@@ -135,15 +135,12 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         &verifier.challenge(),
         &ticket.ask.login,
     );
-    office
-        .flows
-        .record(
-            ticket.flow,
-            Step::SentToProvider {
-                host: host_for_people(&location),
-            },
-        )
-        .await;
+    office.flows.record(
+        ticket.flow,
+        Step::SentToProvider {
+            host: host_for_people(&location),
+        },
+    );
     let mut response = go_on(office, ticket, form_cookie, location, true);
     // Only now, and only for this login: the browser that pressed Allow (CONS-6).
     response.headers_mut().append(
@@ -169,7 +166,7 @@ async fn refuse(
         Ok(Decided::Before) => return used(office),
         Err(error) => return store_failed(office, &error),
     }
-    office.flows.record(ticket.flow, step).await;
+    office.flows.record(ticket.flow, step);
     let error_uri = office.flow_url(ticket.flow);
     let location = ticket
         .ask

@@ -78,7 +78,7 @@ async fn end(
                     .end_grant(token.grant(), EndedWhy::Revoked, now)
                     .await?
             {
-                office.flows.record(found.flow, Step::Revoked).await;
+                office.flows.record(found.flow, Step::Revoked);
             }
         }
     }

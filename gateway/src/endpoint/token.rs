@@ -198,7 +198,7 @@ async fn redeem(
         // Two came at once, and the other was first: that is a replay too.
         Redeemed::Before => return Err(replayed(office, issue.grant, now).await?.into()),
     };
-    office.flows.record(found.flow, Step::TokensIssued).await;
+    office.flows.record(found.flow, Step::TokensIssued);
     let refresh = (issue.refresh && office.tokens.refresh)
         .then(|| RefreshToken::mint(&MacKey::new(&secret), office.issuer.text(), issue.grant, 1));
     Ok(success(

@@ -33,7 +33,7 @@ use self::{
 };
 use super::{
     Answer, Decided, EndedWhy, Epochs, FinishedLogin, FoundCode, FoundGrant, NewGrant, NewLogin,
-    Redeemed, Renewal, SealedKey, Store, StoreError, TakenLogin, client_key,
+    Recorded, Redeemed, Renewal, SealedKey, Store, StoreError, TakenLogin, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -359,22 +359,10 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| revocations_since(db, seq)))
     }
 
-    fn record(&self, flow: FlowCode, browser: Option<Digest>, steps: Vec<Entry>) -> Answer<'_, ()> {
+    fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()> {
         Box::pin(self.write(move |db| {
-            let next: i64 = db
-                .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM flows WHERE code = ?1")?
-                .query_row([flow.to_string()], |row| row.get(0))?;
-            let mut insert = db.prepare_cached(
-                "INSERT INTO flows (code, number, at, step, browser) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            for (number, entry) in (next..).zip(&steps) {
-                insert.execute(params![
-                    flow.to_string(),
-                    number,
-                    seconds(entry.at),
-                    json(&entry.step)?,
-                    browser.map(|digest| digest.text())
-                ])?;
+            for recorded in &steps {
+                record(db, recorded)?;
             }
             Ok(())
         }))
@@ -426,6 +414,26 @@ impl Store for Sqlite {
                 .map(|_| ())
         }))
     }
+}
+
+fn record(db: &Connection, recorded: &Recorded) -> Result<(), rusqlite::Error> {
+    let flow = recorded.flow.to_string();
+    let next: i64 = db
+        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM flows WHERE code = ?1")?
+        .query_row([&flow], |row| row.get(0))?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO flows (code, number, at, step, browser) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (number, entry) in (next..).zip(&recorded.steps) {
+        insert.execute(params![
+            flow,
+            number,
+            seconds(entry.at),
+            json(&entry.step)?,
+            recorded.browser.map(|digest| digest.text())
+        ])?;
+    }
+    Ok(())
 }
 
 fn ring(db: &Connection) -> Result<Vec<SealedKey>, rusqlite::Error> {
