@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     path::{Path, PathBuf},
+    process::{Child, Command},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
@@ -56,9 +57,18 @@ pub struct Gate {
     pub echo: Echo,
     pub folder: PathBuf,
     pub clock: Arc<AtomicI64>,
-    running: Option<Running>,
+    runs: Runs,
     provider_runtime: tokio::runtime::Runtime,
     _temp: tempfile::TempDir,
+}
+
+/// Where the gateway under test is.
+enum Runs {
+    /// In this process, where its clock can be turned.
+    Inside(Running),
+    /// In a process of its own, which can be killed.
+    Outside(Child, Vec<(String, String)>),
+    Nowhere,
 }
 
 pub const REDIRECT: &str = "http://127.0.0.1:4711/callback";
@@ -79,6 +89,79 @@ impl Gate {
 
     /// With variables in the environment.
     pub fn start_in(more: &str, env: &[(&str, &str)]) -> Self {
+        let mut gate = Self::prepare(more);
+        let text = std::fs::read_to_string(gate.config_file()).expect("written");
+        let config = Config::read("test.toml", &text, &gate.folder, &variables(env))
+            .unwrap_or_else(|report| panic!("{report}"));
+        let world = World::of(Turned(Arc::clone(&gate.clock)));
+        let running = app::start(config, &world, Box::new(|_| axum::Router::new()))
+            .unwrap_or_else(|error| panic!("{error}"));
+        gate.runs = Runs::Inside(running);
+        gate
+    }
+
+    /// The built program in a process of its own, with these variables besides.
+    pub fn start_process(more: &str, env: &[(&str, &str)]) -> Self {
+        let mut gate = Self::prepare(more);
+        let env = env
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
+        gate.spawn(env);
+        gate
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.join("vestibule.toml")
+    }
+
+    fn spawn(&mut self, env: Vec<(String, String)>) {
+        let child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["serve", "-c"])
+            .arg(self.config_file())
+            .envs(env.iter().map(|(n, v)| (n, v)))
+            .env("VESTIBULE_LOG", "error")
+            .spawn()
+            .expect("starts");
+        self.runs = Runs::Outside(child, env);
+        let admin = format!("127.0.0.1:{}", self.admin);
+        for _ in 0..2000 {
+            if std::net::TcpStream::connect(&admin).is_ok()
+                && Wire::to(&admin).get(&admin, "/readyz", &[]).status == 200
+            {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("the gateway is not ready");
+    }
+
+    /// Ends the process as a power cut would, as far as the process can tell.
+    pub fn kill(&mut self) {
+        if let Runs::Outside(child, _) = &mut self.runs {
+            let _ = child.kill();
+            child.wait().expect("ended");
+        }
+    }
+
+    /// The same while others still use it: by signal, without waiting.
+    pub fn kill_now(&self) {
+        if let Runs::Outside(child, _) = &self.runs {
+            let killed = Command::new("kill")
+                .args(["-9", &child.id().to_string()])
+                .status();
+            assert!(killed.expect("kill runs").success());
+        }
+    }
+
+    /// Starts it again, on the same store and ports.
+    pub fn restart(&mut self) {
+        if let Runs::Outside(_, env) = std::mem::replace(&mut self.runs, Runs::Nowhere) {
+            self.spawn(env);
+        }
+    }
+
+    fn prepare(more: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let temp = tempfile::tempdir().expect("a folder");
         let [port, admin, provider_port] = free_ports();
@@ -90,10 +173,7 @@ impl Gate {
         let provider_runtime = start_provider(&provider, provider_port, &origin, &world);
         std::fs::write(temp.path().join("secret"), "canary-idp-secret").expect("written");
         let text = configuration(&origin, admin, &provider, &echo.origin, more);
-        let config = Config::read("test.toml", &text, temp.path(), &variables(env))
-            .unwrap_or_else(|report| panic!("{report}"));
-        let running = app::start(config, &world, Box::new(|_| axum::Router::new()))
-            .unwrap_or_else(|error| panic!("{error}"));
+        std::fs::write(temp.path().join("vestibule.toml"), text).expect("written");
         Self {
             origin,
             port,
@@ -102,7 +182,7 @@ impl Gate {
             echo,
             folder: temp.path().to_owned(),
             clock,
-            running: Some(running),
+            runs: Runs::Nowhere,
             provider_runtime,
             _temp: temp,
         }
@@ -210,7 +290,10 @@ impl Gate {
 
     /// What the running gateway's endpoints share.
     pub fn running(&self) -> &Running {
-        self.running.as_ref().expect("it runs")
+        match &self.runs {
+            Runs::Inside(running) => running,
+            Runs::Outside(..) | Runs::Nowhere => panic!("it runs elsewhere"),
+        }
     }
 
     /// Everything that lies on disk, for canaries.
@@ -228,8 +311,13 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.stop();
+        match std::mem::replace(&mut self.runs, Runs::Nowhere) {
+            Runs::Inside(running) => running.stop(),
+            Runs::Outside(mut child, _) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Runs::Nowhere => {}
         }
     }
 }
