@@ -27,8 +27,11 @@ export class Pile {
   }
 }
 
+/** Every browser test also runs with TLS in front of the gateway; see scripts/e2e. */
+const OVER_TLS = process.env.E2E_TLS === '1';
+
 /** Provider, weather server, gateway, browser and a client's callback, ready to use. */
-export async function startStack({ provider: ofProvider = {}, servers, clients, config, tls = false, callback: ofCallback = {} } = {}) {
+export async function startStack({ provider: ofProvider = {}, servers, clients, config, tls = OVER_TLS, callback: ofCallback = {} } = {}) {
   const pile = new Pile();
   try {
     const provider = await pile.add(startProvider(ofProvider));

@@ -12,7 +12,20 @@ const run = promisify(execFile);
 
 /** A certificate for loopback, signed by an authority made for the occasion. */
 async function makeCertificate() {
-  const dir = await mkdtemp(join(tmpdir(), 'vestibule-tls-'));
+  // Programs that tests start trust an authority by a file that was there before them.
+  const ready = process.env.E2E_TLS_DIR;
+  if (ready) {
+    const [ca, cert, key] = await Promise.all(
+      ['ca.pem', 'leaf.pem', 'leaf.key'].map((name) => readFile(join(ready, name), 'utf8')),
+    );
+    return { ca, cert, key };
+  }
+  return makeCertificateIn();
+}
+
+/** Makes one in a folder of its own, or in `keep`, where its files stay. */
+export async function makeCertificateIn(keep) {
+  const dir = keep ?? await mkdtemp(join(tmpdir(), 'vestibule-tls-'));
   const at = (name) => join(dir, name);
   try {
     await run('openssl', [
@@ -32,7 +45,7 @@ async function makeCertificate() {
     const [ca, cert, key] = await Promise.all(['ca.pem', 'leaf.pem', 'leaf.key'].map((name) => readFile(at(name), 'utf8')));
     return { ca, cert, key };
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    if (!keep) await rm(dir, { recursive: true, force: true });
   }
 }
 
