@@ -24,7 +24,7 @@ pub mod route;
 use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::runtime;
 use tower::ServiceExt as _;
 use vestibule_core::era::Era;
@@ -118,8 +118,14 @@ impl Proxy {
         let (answer, lease) = forward::send(self, mount, &parts, headers, permit.body()).await?;
         let legacy_session = permit.era() == Era::Legacy;
         let (answer, body) = answer.into_parts();
-        let mut response =
-            header::for_client(&answer, &permit, mount, legacy_session, &self.office)?;
+        let mut response = header::for_client(
+            &answer,
+            body.is_end_stream(),
+            &permit,
+            mount,
+            legacy_session,
+            &self.office,
+        )?;
         let streams = header::is_event_stream(response.headers());
         *response.body_mut() = relay::start(self, body, lease, streams, permit.caller());
         Ok(response)

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::json;
 use support::{
-    Browser, CLIENT, Gate, PING, REDIRECT, WEB_CLIENT, WEB_REDIRECT, query_of, wire::Answer,
+    Browser, CLIENT, Gate, PING, REDIRECT, Tokens, WEB_CLIENT, WEB_REDIRECT, query_of, wire::Answer,
 };
 use vestibule::{app, keys::Keys};
 use vestibule_core::{keyring::Purpose, pkce::CodeVerifier};
@@ -936,8 +936,9 @@ fn cors_1_cors_2_t_dsc_03_which_pages_may_read_what() {
 }
 
 #[test]
-fn t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_anywhere() {
-    let gate = Gate::start();
+fn t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_on_disk_or_in_the_log() {
+    // At the most talkative level, of every library too.
+    let gate = Gate::start_process("", &[("VESTIBULE_LOG", "trace")]);
     let (path, verifier) = gate.authorize_path("a", "a:read");
     let browser = Browser::new("ada");
     let provider = browser.decide(&gate, &path, "allow");
@@ -949,14 +950,22 @@ fn t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_anywhere() {
         canaries.push(query_of(&callback, name).expect("there"));
     }
     canaries.push(query_of(&provider, "nonce").expect("there"));
+    gate.call("a", &tokens.access, PING);
+    let renewed = Tokens::of(&gate.refresh(&tokens.refresh).json());
     canaries.extend([
         code,
         tokens.access,
         tokens.refresh,
+        renewed.access,
+        renewed.refresh,
         verifier.expose().to_owned(),
         "canary-idp-secret".to_owned(),
     ]);
     let disk = gate.disk();
+    let logged = std::fs::metadata(gate.folder.join("log"))
+        .expect("there")
+        .len();
+    assert!(logged > 1000, "the log is written: {logged}");
     for canary in canaries {
         assert!(canary.len() > 15, "{canary}");
         let bytes = canary.as_bytes();

@@ -176,13 +176,14 @@ fn drops(name: &str) -> bool {
     name.contains('_') && !name.starts_with("mcp-param-")
 }
 
-/// The status and headers that the client gets. The body is still to come.
+/// The status and headers that the client gets. The body is still to come, unless `empty`.
 ///
 /// # Errors
 /// [`Refusal::ServerAnswer`] for what has no business on our origin: challenges, redirects,
 /// upgrades, pages.
 pub fn for_client(
     answer: &response::Parts,
+    empty: bool,
     permit: &Permit,
     mount: &Mount,
     wrap_session: bool,
@@ -201,16 +202,12 @@ pub fn for_client(
         return Err(Refusal::ServerAnswer);
     }
     let kind = kind_of(&answer.headers);
-    let empty = answer
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .is_some_and(|v| v.as_bytes() == b"0");
-    let passes = match kind {
-        Kind::Json | Kind::EventStream => true,
-        Kind::None => true,
-        Kind::Text => status.is_client_error(),
-        Kind::Other => empty || matches!(status.as_u16(), 202 | 204 | 404 | 405),
-    };
+    let passes = empty
+        || match kind {
+            Kind::Json | Kind::EventStream => true,
+            Kind::Text => status.is_client_error(),
+            Kind::Other | Kind::None => matches!(status.as_u16(), 404 | 405),
+        };
     if !passes {
         tracing::warn!(
             event = "server.answer_refused",
@@ -225,9 +222,11 @@ pub fn for_client(
     let headers = response.headers_mut();
     let content_type = match kind {
         Kind::Json | Kind::EventStream => answer.headers.get(header::CONTENT_TYPE).cloned(),
-        Kind::None => None,
+        Kind::None if empty => None,
         // Words for developers: shown as text by whoever shows them.
-        Kind::Text | Kind::Other => Some(HeaderValue::from_static("text/plain; charset=utf-8")),
+        Kind::Text | Kind::Other | Kind::None => {
+            Some(HeaderValue::from_static("text/plain; charset=utf-8"))
+        }
     };
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);

@@ -164,6 +164,10 @@ async fn answer(
                 .insert("content-type", HeaderValue::from_static("text/html"));
             *response.body_mut() = Body::from("<script>alert(1)</script>");
         }
+        "untyped" => {
+            response.headers_mut().remove("content-type");
+            *response.body_mut() = Body::from("<script>alert(1)</script>");
+        }
         "400" => {
             *response.status_mut() = StatusCode::BAD_REQUEST;
             *response.body_mut() =

@@ -116,11 +116,17 @@ impl Gate {
     }
 
     fn spawn(&mut self, env: Vec<(String, String)>) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))
+            .expect("opens");
         let child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
             .args(["serve", "-c"])
             .arg(self.config_file())
-            .envs(env.iter().map(|(n, v)| (n, v)))
             .env("VESTIBULE_LOG", "error")
+            .envs(env.iter().map(|(n, v)| (n, v)))
+            .stderr(log)
             .spawn()
             .expect("starts");
         self.runs = Runs::Outside(child, env);
