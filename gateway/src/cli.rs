@@ -6,7 +6,7 @@ mod keys;
 
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::{
     app::{self, StartError},
@@ -45,32 +45,27 @@ enum Command {
     Demo(demo::Arguments),
     /// Serve
     #[command(alias = "run")]
-    Serve {
-        /// The configuration
-        #[arg(
-            short,
-            long,
-            default_value = "vestibule.toml",
-            env = "VESTIBULE_CONFIG"
-        )]
-        config: PathBuf,
-    },
+    Serve(ConfigFile),
     /// Write a configuration for your identity provider and MCP servers
     Init(init::Arguments),
     /// Look at the keys, and rotate them
     #[command(subcommand)]
     Keys(keys::Command),
     /// Check a configuration without starting anything
-    Check {
-        /// The configuration
-        #[arg(
-            short,
-            long,
-            default_value = "vestibule.toml",
-            env = "VESTIBULE_CONFIG"
-        )]
-        config: PathBuf,
-    },
+    Check(ConfigFile),
+}
+
+/// The one argument that most commands share.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration
+    #[arg(
+        short,
+        long,
+        default_value = "vestibule.toml",
+        env = "VESTIBULE_CONFIG"
+    )]
+    config: PathBuf,
 }
 
 /// Runs the command line.
@@ -82,8 +77,8 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Keys(command) => keys::run(&command),
-        Command::Serve { config } => serve(&config),
-        Command::Check { config } => check(&config),
+        Command::Serve(file) => serve(&file.config),
+        Command::Check(file) => check(&file.config),
     };
     exit.into()
 }

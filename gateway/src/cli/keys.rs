@@ -1,11 +1,11 @@
 //! `vestibule keys …`: the names and times of the keys, and their rotation.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use vestibule_core::keyring::Purpose;
 
-use super::{Exit, environment, print, say};
+use super::{ConfigFile, Exit, environment, print, say};
 use crate::{
     config::Config,
     keys::{self, Keys, KeysError},
@@ -16,36 +16,21 @@ use crate::{
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Names, purposes and times; nothing of the keys themselves
-    List {
-        /// The configuration
-        #[arg(
-            short,
-            long,
-            default_value = "vestibule.toml",
-            env = "VESTIBULE_CONFIG"
-        )]
-        config: PathBuf,
-    },
+    List(ConfigFile),
     /// Make a new key; older ones go on opening what they sealed
     Rotate {
         /// access, browser, signing, registration or vault
         purpose: String,
-        /// The configuration
-        #[arg(
-            short,
-            long,
-            default_value = "vestibule.toml",
-            env = "VESTIBULE_CONFIG"
-        )]
-        config: PathBuf,
+        #[command(flatten)]
+        file: ConfigFile,
     },
 }
 
 pub(super) fn run(command: &Command) -> Exit {
     let (path, purpose) = match command {
-        Command::List { config } => (config, None),
-        Command::Rotate { purpose, config } => match Purpose::parse(purpose) {
-            Some(purpose) => (config, Some(purpose)),
+        Command::List(file) => (&file.config, None),
+        Command::Rotate { purpose, file } => match Purpose::parse(purpose) {
+            Some(purpose) => (&file.config, Some(purpose)),
             None => {
                 say(&format!(
                     "error[V-KEY-001]: there are no keys for \"{purpose}\"\n  fix: one of access, browser, signing, registration, vault"

@@ -4,6 +4,7 @@
 //! code would come back. One conditional statement or one transaction for each verb.
 
 mod reader;
+mod row;
 mod writer;
 
 use std::{
@@ -13,12 +14,10 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
-use serde::{Serialize, de::DeserializeOwned};
+use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
-    scope::ScopeSet,
     secret::Digest,
     time::Timestamp,
     token::{
@@ -29,6 +28,7 @@ use vestibule_core::{
 
 use self::{
     reader::Readers,
+    row::{damaged, flow_code, from_json, from_seconds, id, json, scopes, seconds, timestamp},
     writer::{Writer, failed},
 };
 use super::{
@@ -668,50 +668,4 @@ fn revocations_since(db: &Connection, seq: u64) -> Result<Vec<Revocation>, rusql
         })
     })?;
     rows.collect()
-}
-
-fn seconds(time: Timestamp) -> i64 {
-    i64::try_from(time.unix()).unwrap_or(i64::MAX)
-}
-
-fn from_seconds(seconds: i64) -> Timestamp {
-    Timestamp::from_unix(u64::try_from(seconds).unwrap_or(0))
-}
-
-fn timestamp(row: &Row<'_>, at: usize) -> Result<Timestamp, rusqlite::Error> {
-    row.get(at).map(from_seconds)
-}
-
-fn scopes(row: &Row<'_>, at: usize) -> Result<ScopeSet, rusqlite::Error> {
-    let text: String = row.get(at)?;
-    ScopeSet::parse(&text).map_err(|_| damaged(at, "no scopes"))
-}
-
-fn flow_code(row: &Row<'_>, at: usize) -> Result<FlowCode, rusqlite::Error> {
-    id(row, at, FlowCode::parse)
-}
-
-fn id<T>(
-    row: &Row<'_>,
-    at: usize,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, rusqlite::Error> {
-    let text: String = row.get(at)?;
-    parse(&text).ok_or_else(|| damaged(at, "no identifier"))
-}
-
-fn json(value: &impl Serialize) -> Result<String, rusqlite::Error> {
-    serde_json::to_string(value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-}
-
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Result<T, rusqlite::Error> {
-    let text: String = row.get(at)?;
-    serde_json::from_str(&text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error)))
-}
-
-/// A row that this program did not write.
-fn damaged(at: usize, what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(at, Type::Text, what.into())
 }

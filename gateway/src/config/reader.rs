@@ -1,0 +1,1006 @@
+//! From what was written to what was meant, key by key. Every mistake is noted and the
+//! reading goes on, so that one report has them all.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use url::Url;
+use vestibule_core::{
+    client::{Client, Credential, KnownBy, SecretMethod},
+    resource::{Resource, ToolRule},
+    scope::{self, ScopeSet},
+    secret::Secret,
+    uri::{Issuer, RedirectUri},
+};
+
+use super::{
+    Admission, Config, Idp, IdpKind, Limits, Problem, Registration, Report, Server, Tls, Tokens,
+    UpstreamAuth,
+    table::{self, Table, Value},
+};
+
+/// Reads one configuration; relative paths in it begin at `folder`.
+pub(super) struct Reader<'r> {
+    pub(super) folder: &'r Path,
+    pub(super) env: &'r BTreeMap<String, String>,
+    pub(super) report: &'r mut Report,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+impl Reader<'_> {
+    pub(super) fn config(&mut self, mut top: Table) -> Option<Config> {
+        let public_url = self.required(&mut top, "public_url").and_then(|value| {
+            let text = self.text(&value)?;
+            Issuer::parse(&text)
+                .map_err(|error| {
+                    self.wrong(&value, "V-CFG-010", format!("public_url {error}"))
+                        .fix("write it as clients will, for example https://mcp.example.com");
+                })
+                .ok()
+        });
+        let listen = self.address(&mut top, "listen", "127.0.0.1:8080");
+        let trusted_proxies = self.networks(&mut top, "trusted_proxies");
+        let tls = self.tls(&mut top, public_url.as_ref(), listen, &trusted_proxies);
+        let default_server_value = top.take("default_server");
+        let instance = self.table(&mut top, "instance");
+        let idp = self.table(&mut top, "idp");
+        let servers = self.table(&mut top, "servers");
+        let clients = self.table(&mut top, "clients");
+        let registration = self.table(&mut top, "registration");
+        let tokens = self.table(&mut top, "tokens");
+        let limits = self.table(&mut top, "limits");
+        let store = self.table(&mut top, "store");
+        let keys = self.table(&mut top, "keys");
+        let admin = self.table(&mut top, "admin");
+        let outbound = self.table(&mut top, "outbound");
+        self.leftovers(top);
+
+        let registration = self.registration(registration);
+        let idp = idp.or_else(|| {
+            self.report
+                .missing("idp", "the identity provider is missing: a table [idp]");
+            None
+        });
+        let idp = idp.and_then(|idp| self.idp(idp));
+        let servers = public_url
+            .as_ref()
+            .map(|issuer| self.servers(issuer, servers));
+        let clients = self.clients(clients, &registration);
+        let default_server = default_server_value.and_then(|value| {
+            let name = self.text(&value)?;
+            let known = servers
+                .iter()
+                .flatten()
+                .any(|server| server.resource.name == name);
+            if !known {
+                self.wrong(
+                    &value,
+                    "V-CFG-011",
+                    format!("there is no server \"{name}\""),
+                )
+                .fix("name one of the [servers.NAME] tables");
+            }
+            Some(name)
+        });
+        let config = Config {
+            tokens: self.tokens(tokens),
+            limits: self.limits(limits),
+            store: self.store(store),
+            keys_dir: self.keys(keys),
+            admin_listen: self.admin(admin),
+            instance_name: self.instance(instance),
+            extra_ca_file: self.outbound(outbound),
+            public_url: public_url?,
+            listen,
+            tls: tls?,
+            trusted_proxies,
+            idp: idp?,
+            servers: servers?,
+            default_server,
+            clients,
+            registration,
+            try_page: false,
+        };
+        Some(config)
+    }
+
+    fn tls(
+        &mut self,
+        top: &mut Table,
+        public_url: Option<&Issuer>,
+        listen: SocketAddr,
+        trusted: &[IpNet],
+    ) -> Option<Tls> {
+        match top.take("tls") {
+            Some(value) => {
+                match self.text(&value)?.as_str() {
+                    "behind-proxy" => {
+                        if trusted.is_empty() {
+                            self.wrong(&value, "V-CFG-012", "tls = \"behind-proxy\" needs trusted_proxies")
+                            .fix("list the networks of the proxy: trusted_proxies = [\"10.0.0.0/8\"]");
+                        }
+                        Some(Tls::BehindProxy)
+                    }
+                    "files" | "auto" => {
+                        self.wrong(&value, "V-CFG-013", "this version does not end TLS itself")
+                            .fix("put a proxy in front and write tls = \"behind-proxy\"");
+                        None
+                    }
+                    other => {
+                        self.wrong(&value, "V-CFG-009", format!("tls cannot be \"{other}\""))
+                            .fix("tls is \"behind-proxy\"; leave it out on plain loopback");
+                        None
+                    }
+                }
+            }
+            None => {
+                let issuer = public_url?;
+                if issuer.is_plain_http() && listen.ip().is_loopback() {
+                    return Some(Tls::PlainLoopback);
+                }
+                self.report.missing(
+                    "tls",
+                    if issuer.is_plain_http() {
+                        "listen must be a loopback address while public_url is plain http"
+                    } else {
+                        "public_url is https, but nothing says who ends TLS: tls is missing"
+                    },
+                );
+                None
+            }
+        }
+    }
+
+    fn idp(&mut self, mut table: Table) -> Option<Idp> {
+        let kind = match table.take("kind") {
+            Some(value) => match self.text(&value)?.as_str() {
+                "oidc" => IdpKind::Oidc,
+                "entra" => IdpKind::Entra,
+                other => {
+                    self.wrong(
+                        &value,
+                        "V-CFG-009",
+                        format!("idp.kind cannot be \"{other}\""),
+                    )
+                    .fix("idp.kind is \"oidc\" or \"entra\"");
+                    IdpKind::Oidc
+                }
+            },
+            None => IdpKind::Oidc,
+        };
+        let unsafe_http = self.flag(&mut table, "unsafe_http_issuer", false);
+        let tenant = table.take("tenant").and_then(|value| self.text(&value));
+        let issuer = match (table.take("issuer"), kind, tenant) {
+            (Some(value), ..) => self.issuer_of_idp(&value, unsafe_http),
+            (None, IdpKind::Entra, Some(tenant)) => {
+                Some(format!("https://login.microsoftonline.com/{tenant}/v2.0"))
+            }
+            (None, ..) => {
+                self.report.missing(
+                    "idp.issuer",
+                    "the address of the identity provider is missing",
+                );
+                None
+            }
+        };
+        let client_id = self
+            .required(&mut table, "client_id")
+            .and_then(|value| self.filled(&value));
+        let client_secret = self
+            .required(&mut table, "client_secret")
+            .and_then(|value| self.secret(value));
+        let scopes = match table.take("scopes") {
+            Some(value) => self.texts(&value),
+            None => ["openid", "profile", "email", "offline_access"]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        self.leftovers(table);
+        Some(Idp {
+            issuer: issuer?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            scopes,
+            kind,
+        })
+    }
+
+    fn issuer_of_idp(&mut self, value: &Value, unsafe_http: bool) -> Option<String> {
+        let text = self.text(value)?;
+        let url = Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "https" | "http")
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let Some(url) = url else {
+            self.wrong(value, "V-CFG-014", "idp.issuer is not a web address")
+                .fix("copy the issuer from the provider's discovery document");
+            return None;
+        };
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() == "http" && !loopback && !unsafe_http {
+            self.wrong(value, "V-CFG-015", "idp.issuer must be https")
+                .fix("use the provider's https address");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn servers(&mut self, issuer: &Issuer, table: Option<Table>) -> Vec<Server> {
+        let mut servers: Vec<(Server, Value)> = Vec::new();
+        for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
+            let place = value.clone();
+            let Some(table) = self.as_table(&name, value) else {
+                continue;
+            };
+            let Some(server) = self.server(issuer, &name.text, table) else {
+                continue;
+            };
+            let path = &server.resource.path;
+            let clash = servers.iter().any(|(other, _)| {
+                let other = &other.resource.path;
+                is_prefix(other, path) || is_prefix(path, other)
+            });
+            if clash {
+                self.wrong(
+                    &place,
+                    "V-CFG-016",
+                    format!("the path {path} overlaps with another server's"),
+                )
+                .fix("give each server a path of its own that is no beginning of another");
+            }
+            servers.push((server, place));
+        }
+        if servers.is_empty() && self.report.is_empty() {
+            self.report.missing(
+                "servers",
+                "there is no MCP server: add a table [servers.NAME]",
+            );
+        }
+        servers.into_iter().map(|(server, _)| server).collect()
+    }
+
+    fn server(&mut self, issuer: &Issuer, name: &str, mut table: Table) -> Option<Server> {
+        let path = match table.take("path") {
+            Some(value) => self.path(&value),
+            None => Some(format!("/{name}/mcp")),
+        };
+        let upstream = self
+            .required(&mut table, "upstream")
+            .and_then(|value| self.upstream(&value));
+        let title = table
+            .take("title")
+            .and_then(|value| self.filled(&value))
+            .unwrap_or_else(|| name.to_owned());
+        let mut resource = Resource::new(issuer, name, path.as_deref().unwrap_or("/"), &title);
+        if let Some(scopes) = self.table(&mut table, "scopes") {
+            for (scope, value) in scopes.into_entries() {
+                if !scope::is_token(&scope.text) {
+                    self.wrong(
+                        &value,
+                        "V-CFG-017",
+                        format!("\"{}\" cannot be a scope", scope.text),
+                    )
+                    .fix("a scope has no spaces, quotes or backslashes");
+                }
+                if let Some(description) = self.text(&value) {
+                    resource.scopes.insert(scope.text, description);
+                }
+            }
+        }
+        resource.default_scopes = match table.take("default_scopes") {
+            Some(value) => {
+                let scopes = ScopeSet::of(self.texts(&value));
+                if let Some(unknown) = scopes
+                    .iter()
+                    .find(|name| !resource.scopes.contains_key(*name))
+                {
+                    self.wrong(
+                        &value,
+                        "V-CFG-018",
+                        format!("scope \"{unknown}\" is not declared"),
+                    )
+                    .fix("declare it in scopes of the same server");
+                }
+                scopes
+            }
+            None => resource.all_scopes(),
+        };
+        if let Some(tools) = self.table(&mut table, "tools") {
+            for (pattern, value) in tools.into_entries() {
+                let Some(scope) = self.text(&value) else {
+                    continue;
+                };
+                if !resource.scopes.contains_key(&scope) {
+                    self.wrong(
+                        &value,
+                        "V-CFG-018",
+                        format!("scope \"{scope}\" is not declared"),
+                    )
+                    .fix("declare it in scopes of the same server");
+                }
+                resource.tools.push(ToolRule {
+                    pattern: pattern.text,
+                    scope,
+                });
+            }
+        }
+        let public = self.flag(&mut table, "public", false);
+        let origins = table
+            .take("origins")
+            .map(|value| self.texts(&value))
+            .unwrap_or_default();
+        let upstream_auth = self.upstream_auth(&mut table);
+        self.leftovers(table);
+        path?;
+        Some(Server {
+            resource,
+            upstream: upstream?,
+            public,
+            origins,
+            upstream_auth,
+        })
+    }
+
+    fn path(&mut self, value: &Value) -> Option<String> {
+        let text = self.text(value)?;
+        let segments_ok = text.strip_prefix('/').is_some_and(|rest| {
+            rest.split('/').all(|segment| {
+                !segment.is_empty()
+                    && segment != "."
+                    && segment != ".."
+                    && segment
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+            })
+        });
+        if !segments_ok {
+            self.wrong(
+                value,
+                "V-CFG-019",
+                format!("\"{text}\" cannot be the path of a server"),
+            )
+            .fix("a path begins with a slash and has plain segments, such as /weather/mcp");
+            return None;
+        }
+        if let Some(own) = OWN_PATHS
+            .iter()
+            .find(|own| is_prefix(own, &text) || is_prefix(&text, own))
+        {
+            self.wrong(
+                value,
+                "V-CFG-020",
+                format!("the path {text} is in the way of our own {own}"),
+            )
+            .fix("choose another path, such as /weather/mcp");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn upstream(&mut self, value: &Value) -> Option<Url> {
+        let text = self.text(value)?;
+        let url = Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host_str().is_some()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.fragment().is_none()
+        });
+        if url.is_none() {
+            self.wrong(
+                value,
+                "V-CFG-021",
+                "upstream is not an http or https address",
+            )
+            .fix("write the MCP server's own address, such as http://127.0.0.1:8123/mcp");
+        }
+        url
+    }
+
+    fn upstream_auth(&mut self, table: &mut Table) -> UpstreamAuth {
+        let Some(value) = table.take("upstream_auth") else {
+            return UpstreamAuth::Nothing;
+        };
+        if let Value::Text { text, .. } = &value {
+            return match text.as_str() {
+                "none" => UpstreamAuth::Nothing,
+                "headers" => UpstreamAuth::Headers,
+                other => {
+                    let what = format!("upstream_auth cannot be \"{other}\" in this version");
+                    self.wrong(&value, "V-CFG-009", what).fix(
+                        "upstream_auth is \"none\", \"headers\" or { bearer = { file = \"…\" } }",
+                    );
+                    UpstreamAuth::Nothing
+                }
+            };
+        }
+        let place = value.clone();
+        let Value::Table {
+            table: mut inner, ..
+        } = value
+        else {
+            self.wrong(&place, "V-CFG-008", "upstream_auth is text or a table");
+            return UpstreamAuth::Nothing;
+        };
+        let fixed = if let Some(bearer) = inner.take("bearer") {
+            self.secret(bearer).map(|secret| UpstreamAuth::Fixed {
+                name: "authorization".to_owned(),
+                value: Secret::new(format!("Bearer {}", secret.expose())),
+            })
+        } else {
+            let name = inner.take("header").and_then(|value| self.filled(&value));
+            let value = inner.take("value").and_then(|value| self.secret(value));
+            name.zip(value).map(|(name, value)| UpstreamAuth::Fixed {
+                name: name.to_ascii_lowercase(),
+                value,
+            })
+        };
+        self.leftovers(inner);
+        fixed.unwrap_or_else(|| {
+            self.wrong(
+                &place,
+                "V-CFG-009",
+                "upstream_auth lacks bearer, or header and value",
+            );
+            UpstreamAuth::Nothing
+        })
+    }
+
+    fn clients(&mut self, table: Option<Table>, registration: &Registration) -> Vec<Client> {
+        let mut clients = Vec::new();
+        for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
+            let Some(table) = self.as_table(&name, value) else {
+                continue;
+            };
+            if let Some(client) = self.client(&name.text, table, registration) {
+                clients.push(client);
+            }
+        }
+        clients
+    }
+
+    fn client(
+        &mut self,
+        id: &str,
+        mut table: Table,
+        registration: &Registration,
+    ) -> Option<Client> {
+        let name = table.take("name").and_then(|value| self.filled(&value));
+        let uris = self.required(&mut table, "redirect_uris");
+        let mut redirect_uris = Vec::new();
+        if let Some(value) = &uris {
+            for text in self.texts(value) {
+                match RedirectUri::parse(&text, &registration.private_schemes) {
+                    Ok(uri) => redirect_uris.push(uri),
+                    Err(error) => {
+                        self.wrong(
+                            value,
+                            "V-CFG-022",
+                            format!("the redirect URI {text} {error}"),
+                        );
+                    }
+                }
+            }
+        }
+        let method = match table.take("auth_method") {
+            Some(value) => self.text(&value).map(|text| (text, value)),
+            None => None,
+        };
+        let secret = table.take("secret").and_then(|value| self.secret(value));
+        let credential = match (method.as_ref().map(|(text, _)| text.as_str()), secret) {
+            (None | Some("none"), None) => Credential::Public,
+            (Some("client_secret_post"), Some(secret)) => Credential::Secret {
+                method: SecretMethod::Post,
+                digests: vec![secret.digest()],
+            },
+            (None | Some("client_secret_basic"), Some(secret)) => Credential::Secret {
+                method: SecretMethod::Basic,
+                digests: vec![secret.digest()],
+            },
+            (Some(other), _) => {
+                let what = format!("auth_method \"{other}\" does not go with what else is set");
+                if let Some((_, value)) = &method {
+                    self.wrong(value, "V-CFG-023", what).fix(
+                        "none without secret, or client_secret_basic or client_secret_post with one",
+                    );
+                }
+                return None;
+            }
+        };
+        let grants = table.take("grants").map(|value| self.texts(&value));
+        let refresh =
+            grants.is_none_or(|grants| grants.iter().any(|grant| grant == "refresh_token"));
+        let scopes = table
+            .take("scopes")
+            .map(|value| ScopeSet::of(self.texts(&value)));
+        self.leftovers(table);
+        uris?;
+        Some(Client {
+            id: id.to_owned(),
+            name: name.or_else(|| Some(id.to_owned())),
+            redirect_uris,
+            credential,
+            refresh,
+            scopes,
+            known_by: KnownBy::Operator,
+        })
+    }
+
+    fn registration(&mut self, table: Option<Table>) -> Registration {
+        let mut table = table.unwrap_or_default();
+        let hosts = table
+            .take("allowed_hosts")
+            .map(|value| self.texts(&value))
+            .unwrap_or_default();
+        let mut admission = |reader: &mut Self, key| match table.take(key) {
+            Some(value) => match reader.text(&value).as_deref() {
+                Some("open") => Admission::Open,
+                Some("allowlist") => Admission::Allowlist(hosts.clone()),
+                Some("off") => Admission::Off,
+                Some(other) => {
+                    let what = format!("registration.{key} cannot be \"{other}\"");
+                    reader
+                        .wrong(&value, "V-CFG-009", what)
+                        .fix("it is \"open\", \"allowlist\" or \"off\"");
+                    Admission::Off
+                }
+                None => Admission::Off,
+            },
+            None => Admission::Open,
+        };
+        let dynamic = admission(self, "dynamic");
+        let documents = admission(self, "documents");
+        let trusted_hosts = table
+            .take("trusted_hosts")
+            .map(|v| self.texts(&v))
+            .unwrap_or_default();
+        let private_schemes = match table.take("private_schemes") {
+            Some(value) => self.texts(&value),
+            None => ["cursor", "vscode", "vscode-insiders"]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        let unsafe_document_addresses = self.networks(&mut table, "unsafe_document_addresses");
+        self.leftovers(table);
+        Registration {
+            dynamic,
+            documents,
+            trusted_hosts,
+            private_schemes,
+            unsafe_document_addresses,
+        }
+    }
+
+    fn tokens(&mut self, table: Option<Table>) -> Tokens {
+        let mut table = table.unwrap_or_default();
+        let tokens = Tokens {
+            access_ttl: self.span(&mut table, "access_ttl", 10 * MINUTE, 30, HOUR),
+            refresh_ttl: self.span(&mut table, "refresh_ttl", 30 * DAY, MINUTE, 365 * DAY),
+            refresh_idle: self.span(&mut table, "refresh_idle", 14 * DAY, MINUTE, 365 * DAY),
+            refresh_window: self.span(&mut table, "refresh_window", MINUTE, 0, 5 * MINUTE),
+            refresh: match table.take("refresh") {
+                Some(value) => self.text(&value).as_deref() != Some("off"),
+                None => true,
+            },
+        };
+        if let Some(value) = table.take("format")
+            && self.text(&value).as_deref() != Some("sealed")
+        {
+            self.wrong(
+                &value,
+                "V-CFG-009",
+                "tokens.format can only be \"sealed\" in this version",
+            );
+        }
+        self.leftovers(table);
+        tokens
+    }
+
+    fn limits(&mut self, table: Option<Table>) -> Limits {
+        let mut table = table.unwrap_or_default();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let limits = Limits {
+            mcp_body: self.count(&mut table, "mcp_body", 4 << 20, 1 << 10, 64 << 20),
+            oauth_body: self.count(&mut table, "oauth_body", 64 << 10, 1 << 10, 1 << 20),
+            headers: self.count(&mut table, "headers", 32 << 10, 8 << 10, 256 << 10),
+            header_time: self.span(&mut table, "header_time", 10, 1, MINUTE),
+            upstream_time: self.span(&mut table, "upstream_time", 5 * MINUTE, 1, HOUR),
+            stream_total: self.span(&mut table, "stream_total", 12 * HOUR, MINUTE, 7 * DAY),
+            threads: self.count(&mut table, "threads", cores, 1, 256),
+        };
+        self.leftovers(table);
+        limits
+    }
+
+    fn store(&mut self, table: Option<Table>) -> PathBuf {
+        let mut table = table.unwrap_or_default();
+        let path = match table.take("url") {
+            Some(value) => match self.text(&value) {
+                Some(text) => match text.strip_prefix("sqlite:") {
+                    Some(path) if !path.is_empty() => PathBuf::from(path),
+                    _ => {
+                        self.wrong(
+                            &value,
+                            "V-CFG-024",
+                            "store.url must begin with sqlite: in this version",
+                        )
+                        .fix("store.url = \"sqlite:vestibule.db\"");
+                        PathBuf::new()
+                    }
+                },
+                None => PathBuf::new(),
+            },
+            None => PathBuf::from("vestibule.db"),
+        };
+        self.leftovers(table);
+        self.folder.join(path)
+    }
+
+    fn keys(&mut self, table: Option<Table>) -> PathBuf {
+        let mut table = table.unwrap_or_default();
+        let dir = table.take("dir").and_then(|value| self.filled(&value));
+        self.leftovers(table);
+        self.folder.join(dir.unwrap_or_else(|| "keys".to_owned()))
+    }
+
+    fn admin(&mut self, table: Option<Table>) -> SocketAddr {
+        let mut table = table.unwrap_or_default();
+        let listen = self.address(&mut table, "listen", "127.0.0.1:9090");
+        self.leftovers(table);
+        listen
+    }
+
+    fn instance(&mut self, table: Option<Table>) -> String {
+        let mut table = table.unwrap_or_default();
+        let name = table.take("name").and_then(|value| self.filled(&value));
+        self.leftovers(table);
+        name.unwrap_or_else(|| "Vestibule".to_owned())
+    }
+
+    fn outbound(&mut self, table: Option<Table>) -> Option<PathBuf> {
+        let mut table = table.unwrap_or_default();
+        let file = table
+            .take("extra_ca_file")
+            .and_then(|value| self.filled(&value));
+        self.leftovers(table);
+        file.map(|file| self.folder.join(file))
+    }
+
+    /// `{ file = … }` or `{ env = … }`; a literal is refused, since files are copied around.
+    fn secret(&mut self, value: Value) -> Option<Secret> {
+        let place = value.clone();
+        let Value::Table { mut table, .. } = value else {
+            self.wrong(
+                &place,
+                "V-CFG-025",
+                "a secret is not written into the configuration",
+            )
+            .fix("refer to it: { file = \"/run/secrets/idp\" } or { env = \"NAME\" }");
+            return None;
+        };
+        let file = table.take("file");
+        let variable = table.take("env");
+        self.leftovers(table);
+        let text = match (file, variable) {
+            (Some(value), None) => {
+                let path = self.folder.join(self.filled(&value)?);
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => text,
+                    Err(error) => {
+                        let what =
+                            format!("the secret file {} cannot be read: {error}", path.display());
+                        self.wrong(&value, "V-CFG-026", what)
+                            .fix("create the file, readable by this program only");
+                        return None;
+                    }
+                }
+            }
+            (None, Some(value)) => {
+                let name = self.filled(&value)?;
+                match self.env.get(&name) {
+                    Some(text) => text.clone(),
+                    None => {
+                        let what = format!("the environment variable {name} is not set");
+                        self.wrong(&value, "V-CFG-026", what)
+                            .fix("set it, or use { file = \"…\" }");
+                        return None;
+                    }
+                }
+            }
+            _ => {
+                self.wrong(
+                    &place,
+                    "V-CFG-025",
+                    "a secret is { file = … } or { env = … }, one of them",
+                );
+                return None;
+            }
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            self.wrong(&place, "V-CFG-027", "the secret is empty");
+            return None;
+        }
+        Some(Secret::new(text.to_owned()))
+    }
+
+    fn required(&mut self, table: &mut Table, key: &str) -> Option<Value> {
+        let value = table.take(key);
+        if value.is_none() {
+            let path = table.path_of(key);
+            self.report.missing(&path, &format!("{path} is missing"));
+        }
+        value
+    }
+
+    fn table(&mut self, table: &mut Table, key: &str) -> Option<Table> {
+        match table.take(key)? {
+            Value::Table { table, .. } => Some(table),
+            other => {
+                self.wrong(&other, "V-CFG-008", format!("{key} must be a table"));
+                None
+            }
+        }
+    }
+
+    fn as_table(&mut self, name: &table::Name, value: Value) -> Option<Table> {
+        match value {
+            Value::Table { table, .. } => Some(table),
+            other => {
+                self.wrong(
+                    &other,
+                    "V-CFG-008",
+                    format!("{} must be a table", name.text),
+                );
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, value: &Value) -> Option<String> {
+        match value {
+            Value::Text { text, .. } => Some(text.clone()),
+            other => {
+                self.wrong(
+                    other,
+                    "V-CFG-008",
+                    format!("expected text, found {}", other.kind()),
+                );
+                None
+            }
+        }
+    }
+
+    fn filled(&mut self, value: &Value) -> Option<String> {
+        let text = self.text(value)?;
+        if text.trim().is_empty() {
+            self.wrong(value, "V-CFG-028", "this must not be empty");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn texts(&mut self, value: &Value) -> Vec<String> {
+        match value {
+            Value::List { items, .. } => items.iter().filter_map(|item| self.text(item)).collect(),
+            // A list in the environment is written with commas.
+            Value::Text {
+                text,
+                from_env: true,
+                ..
+            } => text
+                .split(',')
+                .map(|item| item.trim().to_owned())
+                .filter(|i| !i.is_empty())
+                .collect(),
+            other => {
+                self.wrong(
+                    other,
+                    "V-CFG-008",
+                    format!("expected a list, found {}", other.kind()),
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn flag(&mut self, table: &mut Table, key: &str, default: bool) -> bool {
+        match table.take(key) {
+            None => default,
+            Some(Value::Flag { flag, .. }) => flag,
+            Some(Value::Text {
+                text,
+                from_env: true,
+                ..
+            }) if text == "true" || text == "false" => text == "true",
+            Some(other) => {
+                self.wrong(
+                    &other,
+                    "V-CFG-008",
+                    format!("expected true or false, found {}", other.kind()),
+                );
+                default
+            }
+        }
+    }
+
+    fn address(&mut self, table: &mut Table, key: &str, default: &str) -> SocketAddr {
+        let parse = |text: &str| {
+            // ":8080" means every address, as other servers have it.
+            let full = if text.starts_with(':') {
+                format!("0.0.0.0{text}")
+            } else {
+                text.to_owned()
+            };
+            full.parse::<SocketAddr>().ok()
+        };
+        let fallback = SocketAddr::from(([127, 0, 0, 1], 0));
+        match table.take(key) {
+            None => parse(default).unwrap_or(fallback),
+            Some(value) => {
+                let address = self.text(&value).and_then(|text| parse(&text));
+                if address.is_none() {
+                    self.wrong(
+                        &value,
+                        "V-CFG-029",
+                        format!("{key} is not an address and port"),
+                    )
+                    .fix("write it as 127.0.0.1:8080 or 0.0.0.0:8080");
+                }
+                address.unwrap_or(fallback)
+            }
+        }
+    }
+
+    fn networks(&mut self, table: &mut Table, key: &str) -> Vec<IpNet> {
+        let Some(value) = table.take(key) else {
+            return Vec::new();
+        };
+        let mut networks = Vec::new();
+        for text in self.texts(&value) {
+            match text
+                .parse::<IpNet>()
+                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            {
+                Ok(network) => networks.push(network),
+                Err(_) => {
+                    self.wrong(&value, "V-CFG-030", format!("\"{text}\" is not a network"))
+                        .fix("write networks as 10.0.0.0/8");
+                }
+            }
+        }
+        networks
+    }
+
+    /// A length of time such as `"10m"`, within bounds.
+    fn span(
+        &mut self,
+        table: &mut Table,
+        key: &str,
+        default: u64,
+        least: u64,
+        most: u64,
+    ) -> Duration {
+        let Some(value) = table.take(key) else {
+            return Duration::from_secs(default);
+        };
+        let seconds = self.text(&value).and_then(|text| seconds(&text));
+        match seconds {
+            Some(seconds) if (least..=most).contains(&seconds) => Duration::from_secs(seconds),
+            Some(_) => {
+                let what = format!("{key} must be between {least} s and {most} s");
+                self.wrong(&value, "V-CFG-031", what);
+                Duration::from_secs(default)
+            }
+            None => {
+                self.wrong(
+                    &value,
+                    "V-CFG-031",
+                    format!("{key} is not a length of time"),
+                )
+                .fix("write a number and s, m, h or d, such as \"10m\"");
+                Duration::from_secs(default)
+            }
+        }
+    }
+
+    fn count(
+        &mut self,
+        table: &mut Table,
+        key: &str,
+        default: usize,
+        least: usize,
+        most: usize,
+    ) -> usize {
+        let Some(value) = table.take(key) else {
+            return default;
+        };
+        let number = match &value {
+            Value::Number { number, .. } => usize::try_from(*number).ok(),
+            Value::Text {
+                text,
+                from_env: true,
+                ..
+            } => text.parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) if (least..=most).contains(&number) => number,
+            _ => {
+                let what = format!("{key} must be a number between {least} and {most}");
+                self.wrong(&value, "V-CFG-031", what);
+                default
+            }
+        }
+    }
+
+    fn leftovers(&mut self, table: Table) {
+        let known = table.known().to_vec();
+        for (name, _) in table.into_entries() {
+            self.report.unknown_key(&name, &known);
+        }
+    }
+
+    fn wrong(
+        &mut self,
+        value: &Value,
+        code: &'static str,
+        what: impl Into<String>,
+    ) -> &mut Problem {
+        self.report.at(value.place(), code, what.into())
+    }
+}
+
+/// Our own public paths, of which no server's path may be a part.
+const OWN_PATHS: [&str; 19] = [
+    "/.well-known",
+    "/authorize",
+    "/consent",
+    "/oauth-callback",
+    "/token",
+    "/register",
+    "/revoke",
+    "/introspect",
+    "/jwks.json",
+    "/device",
+    "/device_authorization",
+    "/par",
+    "/backchannel-logout",
+    "/connect",
+    "/logout",
+    "/flows",
+    "/apps",
+    "/try",
+    "/assets",
+];
+
+/// Whether `short` is `long` or a whole-segment beginning of it.
+fn is_prefix(short: &str, long: &str) -> bool {
+    long.strip_prefix(short)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let unit = text.chars().last()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => MINUTE,
+        'h' => HOUR,
+        'd' => DAY,
+        _ => return None,
+    };
+    text[..text.len() - 1]
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(factor)
+}
