@@ -165,10 +165,11 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     });
     runtime.spawn({
         let office = Arc::clone(&office);
+        let mut stopped = stopped.clone();
         async move {
-            // A provider that is down is no reason not to start; it is found again later.
-            if let Err(error) = office.provider.discovered().await {
-                tracing::warn!(event = "idp.degraded", %error);
+            tokio::select! {
+                () = office.provider.keep_fresh() => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         }
     });

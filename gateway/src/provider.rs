@@ -32,6 +32,10 @@ const LEEWAY: Duration = Duration::from_secs(90);
 /// How long a discovery document and keys are used before they are asked for again.
 const KEEP: Duration = Duration::from_secs(3600);
 
+/// Between two tries while it does not answer: with nothing known no login works.
+const RETRY_UNKNOWN: Duration = Duration::from_secs(2);
+const RETRY_KNOWN: Duration = Duration::from_secs(60);
+
 /// Between two requests for keys because of an unknown one, and between two failed tries.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -163,27 +167,38 @@ impl Provider {
         vestibule_core::uri::host_for_people(&self.idp.issuer)
     }
 
-    /// Its metadata and keys; asked for when there are none or they are old. Old ones serve
-    /// on while it does not answer.
+    /// Whether its metadata and keys are at hand.
+    pub fn is_known(&self) -> bool {
+        self.discovered.load().is_some()
+    }
+
+    /// Its metadata and keys, however old: no login waits for a provider that answers slowly
+    /// while there are some. Asked for only if there are none.
     ///
     /// # Errors
     /// [`ProviderError`].
     pub async fn discovered(&self) -> Result<Arc<Discovered>, ProviderError> {
-        let now = self.world.now();
-        let have = self.discovered.load_full();
-        if let Some(known) = &have
-            && now.since(known.loaded) < KEEP
-        {
-            return Ok(Arc::clone(known));
+        match self.discovered.load_full() {
+            Some(known) => Ok(known),
+            None => self.load(self.world.now(), None).await,
         }
-        match (
-            self.load(now, have.as_ref().map(|known| known.loaded))
-                .await,
-            have,
-        ) {
-            (Ok(fresh), _) => Ok(fresh),
-            (Err(_), Some(known)) => Ok(known),
-            (Err(error), None) => Err(error),
+    }
+
+    /// Keeps metadata and keys fresh, for as long as it is polled. A provider that is down at
+    /// the start is found once it is up.
+    pub async fn keep_fresh(&self) {
+        loop {
+            let seen = self.discovered.load().as_ref().map(|known| known.loaded);
+            let loaded = self.load(self.world.now(), seen).await;
+            if let Err(error) = &loaded {
+                tracing::warn!(event = "idp.degraded", %error);
+            }
+            let wait = match (&loaded, self.is_known()) {
+                (Ok(_), _) => KEEP,
+                (Err(_), true) => RETRY_KNOWN,
+                (Err(_), false) => RETRY_UNKNOWN,
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 

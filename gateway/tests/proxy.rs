@@ -832,3 +832,25 @@ fn health_is_on_its_own_listener() {
     );
     assert_eq!(gate.get("/readyz").status, 404, "not where clients are");
 }
+
+#[test]
+fn up_12_a_provider_that_hangs_makes_nobody_wait_but_logins() {
+    // Connections are taken by the system, and nobody ever answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let issuer = format!("http://{}", silent.local_addr().expect("bound"));
+    let gate = Gate::start_in("", &[("VESTIBULE_IDP__ISSUER", &issuer)]);
+    let (send, answer) = std::sync::mpsc::channel();
+    let (admin, open) = (format!("127.0.0.1:{}", gate.admin), gate.port);
+    let host = gate.host();
+    std::thread::spawn(move || {
+        let ready = Wire::to(&admin).get(&admin, "/readyz?verbose", &[]);
+        let call =
+            Wire::connect(open).request(&host, "POST", "/open/mcp", &[JSON], PING.as_bytes());
+        let _ = send.send((ready.status, ready.text(), call.status));
+    });
+    let (ready, verbose, call) = answer
+        .recv_timeout(std::time::Duration::from_secs(5))
+        .expect("nobody waits for the provider");
+    assert_eq!((ready, call), (200, 200));
+    assert!(verbose.contains("[!]idp degraded"), "{verbose}");
+}
