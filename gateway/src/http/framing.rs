@@ -58,8 +58,10 @@ impl Framing {
             self.note(bytes);
             return;
         }
+        // Only what is new and what it may complete: a head sent byte by byte costs no more.
+        let from = head.bytes.len().saturating_sub(3);
         head.bytes.extend_from_slice(bytes);
-        if ends(&head.bytes) || head.bytes.len() > HEAD_MAX {
+        if ends(&head.bytes[from..]) || head.bytes.len() > HEAD_MAX {
             head.ended = true;
             let whole = std::mem::take(&mut head.bytes);
             self.note(&whole);
