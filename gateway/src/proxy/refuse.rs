@@ -13,9 +13,13 @@ pub enum Refusal {
     /// No `Host`, or two.
     #[error("one Host is needed")]
     Host,
-    /// A `Host` that is not ours.
-    #[error("this host is not served here")]
-    ForeignHost,
+    /// A `Host` that is not ours; with the one that is, for whoever typed another name of
+    /// this computer.
+    #[error("this host is not served here; use {authority}")]
+    ForeignHost {
+        /// Our public host and port.
+        authority: String,
+    },
     /// A target that is no path.
     #[error("the target must be a path")]
     Target,
@@ -82,7 +86,7 @@ impl Refusal {
             | Self::LengthTwice
             | Self::BodyBroken
             | Self::ResumeWithoutSession => StatusCode::BAD_REQUEST,
-            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::ForeignHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Bearer(error) => {

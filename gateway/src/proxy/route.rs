@@ -110,7 +110,9 @@ impl Routes {
             .as_bytes()
             .eq_ignore_ascii_case(self.authority.as_bytes())
         {
-            return Err(Refusal::ForeignHost);
+            return Err(Refusal::ForeignHost {
+                authority: self.authority.clone(),
+            });
         }
         let path = request.uri().path();
         Ok(
