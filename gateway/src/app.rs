@@ -220,7 +220,8 @@ fn office(
     let provider = Provider::new(
         config.idp.clone(),
         format!("{}/oauth-callback", config.public_url),
-        fetch::provider_client(extra_ca).map_err(StartError::Outgoing)?,
+        fetch::provider_client(extra_ca, config.limits.provider_time)
+            .map_err(StartError::Outgoing)?,
         world.clone(),
     );
     let registration = &config.registration;

@@ -184,6 +184,8 @@ pub struct Limits {
     pub header_time: Duration,
     /// How long an MCP server may take to begin its answer.
     pub upstream_time: Duration,
+    /// How long the identity provider may take to answer.
+    pub provider_time: Duration,
     /// How long a stream may last in all.
     pub stream_total: Duration,
     /// Worker threads; one per core by default.

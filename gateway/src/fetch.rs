@@ -50,12 +50,12 @@ pub enum FetchError {
     NotJson,
 }
 
-/// The client for the identity provider.
+/// The client for the identity provider, which may take `time` for a whole answer.
 ///
 /// # Errors
 /// A sentence, if the certificate authority's file cannot be used.
 #[allow(clippy::disallowed_methods)] // the one place
-pub fn provider_client(extra_ca: Option<&Path>) -> Result<Client, String> {
+pub fn provider_client(extra_ca: Option<&Path>, time: Duration) -> Result<Client, String> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
         .no_proxy()
@@ -63,7 +63,7 @@ pub fn provider_client(extra_ca: Option<&Path>) -> Result<Client, String> {
         // must not be sent twice; logins are rare enough for a connection each.
         .pool_max_idle_per_host(0)
         .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(15))
+        .timeout(time)
         .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = extra_ca {
         let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -5,7 +5,8 @@ mod support;
 
 use serde_json::json;
 use support::{
-    Browser, CLIENT, Gate, PING, REDIRECT, Tokens, WEB_CLIENT, WEB_REDIRECT, query_of, wire::Answer,
+    Browser, CLIENT, Gate, PING, REDIRECT, Tokens, WEB_CLIENT, WEB_REDIRECT, query_of,
+    standin::StandIn, wire::Answer,
 };
 use vestibule::{app, keys::Keys};
 use vestibule_core::{keyring::Purpose, pkce::CodeVerifier};
@@ -1219,6 +1220,73 @@ fn t_sto_02_t_sto_04_a_root_key_that_is_another_or_readable_by_others_stops_the_
     std::fs::write(other.join("root.key"), [7; 31]).expect("written");
     assert!(load(&other).expect_err("refused").contains("32 bytes"));
     gate.honest_login();
+}
+
+#[test]
+fn bad_input_t_idp_11_up_12_a_provider_that_fails_or_hangs_is_told_to_the_client_and_explained() {
+    let standin = StandIn::start();
+    let gate = Gate::start_in(
+        "[limits]\nprovider_time = \"1s\"\n",
+        &[("VESTIBULE_IDP__ISSUER", &standin.issuer)],
+    );
+    let browser = Browser::new("ada");
+    let table = [
+        ("hang", "temporarily_unavailable", "did not answer"),
+        ("page", "server_error", "not_json"),
+        ("down", "server_error", "answered 503"),
+        ("refuse", "server_error", "AADSTS7000222: the secret has"),
+        ("empty", "server_error", "no ID token"),
+        ("forged", "server_error", "not a signed token"),
+    ];
+    for (code, error, explained) in table {
+        let (path, _) = gate.authorize_path("a", "a:read");
+        let provider = browser.decide(&gate, &path, "allow");
+        let state = query_of(&provider, "state").expect("a state");
+        let callback = format!("{}/oauth-callback?code={code}&state={state}", gate.origin);
+        let told = browser.open(&callback).one("location");
+        assert_eq!(
+            query_of(&told, "error").as_deref(),
+            Some(error),
+            "{code}: {told}"
+        );
+        assert_eq!(query_of(&told, "state").as_deref(), Some("st+a&te"));
+        assert!(
+            !told.contains("canary") && !told.contains("AADSTS"),
+            "{told}"
+        );
+        let record = browser
+            .open(&query_of(&told, "error_uri").expect("a page"))
+            .text();
+        assert!(record.contains(explained), "{code}: {record}");
+        assert!(
+            !record.contains("canary") && !record.contains("<b>"),
+            "{record}"
+        );
+        // Used up: the same answer again is over.
+        assert!(
+            matches!(browser.open(&callback).status, 400 | 403),
+            "{code}"
+        );
+    }
+    // The provider says no in the browser, in its own words.
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let state = query_of(&browser.decide(&gate, &path, "allow"), "state").expect("a state");
+    let told = browser
+        .open(&format!(
+            "{}/oauth-callback?error=access_denied&error_description=%3Cscript%3Eno&state={state}",
+            gate.origin
+        ))
+        .one("location");
+    assert_eq!(query_of(&told, "error").as_deref(), Some("access_denied"));
+    assert!(!told.contains("script"));
+    let record = browser
+        .open(&query_of(&told, "error_uri").expect("a page"))
+        .text();
+    assert!(
+        record.contains("access_denied") && !record.contains("<script>"),
+        "{record}"
+    );
+    Gate::start().honest_login();
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn discover(issuer: &str) -> Result<Discovery, Refused> {
         let fix = format!("look at the address; this must answer:  curl {address}");
         refused("V-INI-005", what, fix, Exit::Unreachable)
     };
-    let client = fetch::provider_client(None).map_err(unreachable)?;
+    let client =
+        fetch::provider_client(None, std::time::Duration::from_secs(15)).map_err(unreachable)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

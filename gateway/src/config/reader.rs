@@ -614,6 +614,7 @@ impl Reader<'_> {
             headers: self.count(&mut table, "headers", 32 << 10, 8 << 10, 256 << 10),
             header_time: self.span(&mut table, "header_time", 10, 1, MINUTE),
             upstream_time: self.span(&mut table, "upstream_time", 5 * MINUTE, 1, HOUR),
+            provider_time: self.span(&mut table, "provider_time", 15, 1, MINUTE),
             stream_total: self.span(&mut table, "stream_total", 12 * HOUR, MINUTE, 7 * DAY),
             threads: self.count(&mut table, "threads", cores, 1, 256),
         };

@@ -62,7 +62,7 @@ struct Shown {
 
 /// The routes of the page.
 pub fn routes(office: Arc<Office>, origin: &str) -> Router {
-    let Ok(http) = fetch::provider_client(None) else {
+    let Ok(http) = fetch::provider_client(None, std::time::Duration::from_secs(15)) else {
         return Router::new();
     };
     let state = Try {
