@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createServer } from 'node:net';
 
@@ -46,18 +47,20 @@ export async function within(promise, what, deadline = 20_000) {
 
 const handedOut = new Set();
 
-/** A loopback port that was free a moment ago and that this process has not handed out before. */
+/**
+ * A loopback port that was free a moment ago and that this process has not handed out before. It lies below
+ * those that the system gives to connections, so that none takes it before its use.
+ */
 export async function freePort() {
   for (;;) {
-    const port = await new Promise((resolve, reject) => {
+    const port = randomInt(10_000, 30_000);
+    if (handedOut.has(port)) continue;
+    const free = await new Promise((resolve) => {
       const server = createServer();
-      server.once('error', reject);
-      server.listen(0, '127.0.0.1', () => {
-        const { port } = server.address();
-        server.close(() => resolve(port));
-      });
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
     });
-    if (!handedOut.has(port)) {
+    if (free) {
       handedOut.add(port);
       return port;
     }

@@ -510,9 +510,17 @@ fn split(url: &str) -> (String, String) {
     (rest[..at].to_owned(), rest[at..].to_owned())
 }
 
+/// Ports below those that the system gives to connections: one of these is not taken away
+/// between now and its use by a test beside.
 fn free_ports() -> [u16; 3] {
-    let hold = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
-    hold.map(|listener| listener.local_addr().expect("bound").port())
+    [(); 3].map(|()| {
+        loop {
+            let port = 10_000 + u16::from_be_bytes(World::real().random()) % 20_000;
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
 
 fn start_provider(issuer: &str, port: u16, origin: &str, world: &World) -> tokio::runtime::Runtime {
