@@ -182,6 +182,8 @@ pub struct Limits {
     pub headers: usize,
     /// How long a header block may take.
     pub header_time: Duration,
+    /// How long a connection may be silent between requests.
+    pub idle_time: Duration,
     /// How long an MCP server may take to begin its answer.
     pub upstream_time: Duration,
     /// How long the identity provider may take to answer.

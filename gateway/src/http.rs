@@ -7,7 +7,7 @@
 
 pub mod cookie;
 pub mod cors;
-pub mod framing;
+pub mod head;
 
 use std::{
     convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc,
@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
-use self::framing::{Framing, Watched};
+use self::head::{Framing, Watched};
 use crate::config::Limits;
 
 /// Any error of a body; what it says goes to the log only.
@@ -141,7 +141,8 @@ async fn accept<H: Handler>(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_time)
+        // To the library this is silence and head together; `head` times the latter.
+        .header_read_timeout(limits.idle_time)
         .max_buf_size(limits.headers)
         .max_headers(128)
         .keep_alive(true)
@@ -181,7 +182,7 @@ async fn accept<H: Handler>(
                 Ok::<_, Infallible>(answer)
             }
         });
-        let stream = Watched::new(stream, framing);
+        let stream = Watched::new(stream, framing, limits.header_time);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut stop = stop.clone();
         tokio::task::spawn_local(async move {

@@ -854,3 +854,25 @@ fn up_12_a_provider_that_hangs_makes_nobody_wait_but_logins() {
     assert_eq!((ready, call), (200, 200));
     assert!(verbose.contains("[!]idp degraded"), "{verbose}");
 }
+
+#[test]
+fn t_prx_16_a_slow_head_is_cut_off_and_a_silent_connection_is_kept() {
+    let gate = Gate::start_with("[limits]\nheader_time = \"1s\"\nidle_time = \"3s\"\n");
+    let headers = [JSON];
+    let host = gate.host();
+    let ask = |wire: &mut Wire| {
+        wire.request(&host, "POST", "/open/mcp", &headers, PING.as_bytes())
+            .status
+    };
+    let mut kept = gate.wire();
+    assert_eq!(ask(&mut kept), 200);
+    let mut slow = gate.wire();
+    slow.send(b"POST /open/mcp HTTP/1.1\r\nhost: ");
+    assert!(slow.is_closed(), "a head that does not end");
+    // More than a second has passed in silence, which is no slow head.
+    assert_eq!(ask(&mut kept), 200);
+    assert_eq!(ask(&mut kept), 200);
+    assert!(kept.is_closed(), "silent for three seconds");
+    let mut unused = gate.wire();
+    assert!(unused.is_closed(), "never said anything");
+}

@@ -613,6 +613,7 @@ impl Reader<'_> {
             oauth_body: self.count(&mut table, "oauth_body", 64 << 10, 1 << 10, 1 << 20),
             headers: self.count(&mut table, "headers", 32 << 10, 8 << 10, 256 << 10),
             header_time: self.span(&mut table, "header_time", 10, 1, MINUTE),
+            idle_time: self.span(&mut table, "idle_time", 2 * MINUTE, 1, HOUR),
             upstream_time: self.span(&mut table, "upstream_time", 5 * MINUTE, 1, HOUR),
             provider_time: self.span(&mut table, "provider_time", 15, 1, MINUTE),
             stream_total: self.span(&mut table, "stream_total", 12 * HOUR, MINUTE, 7 * DAY),

@@ -1,4 +1,9 @@
-//! Finds requests whose length is said twice.
+//! The head of each request on its way in: how long it takes, and whether it says the length
+//! of its body twice.
+//!
+//! The HTTP library has one time for a head and for the silence before it, so a connection
+//! that a proxy in front keeps would be closed under its next request, or a slow head would
+//! be let be. The library times the silence; a head that has begun is timed here.
 //!
 //! A request with both `Content-Length` and `Transfer-Encoding` is how one request hides
 //! inside another (RFC 9112 §6.1). The HTTP library keeps one of the two and drops the
@@ -9,10 +14,14 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 /// Most of a head that is looked at; the library refuses longer ones itself.
 const HEAD_MAX: usize = 256 * 1024;
@@ -45,6 +54,12 @@ impl Framing {
         let mut head = self.0.head.borrow_mut();
         head.ended = false;
         head.bytes.clear();
+    }
+
+    /// Whether a head has begun and not ended.
+    fn is_arriving(&self) -> bool {
+        let head = self.0.head.borrow();
+        !head.ended && !head.bytes.is_empty()
     }
 
     fn look(&self, bytes: &[u8]) {
@@ -96,16 +111,38 @@ fn says_length_twice(head: &[u8]) -> bool {
     length + coding > 1
 }
 
-/// A stream whose heads are looked at.
+/// A stream whose heads are looked at and timed.
 pub struct Watched<T> {
     inner: T,
     framing: Framing,
+    /// How long a head may take from its first byte to its last.
+    time: Duration,
+    /// Runs while a head arrives in pieces, which is rare.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Watched<T> {
-    /// Watches `inner`.
-    pub fn new(inner: T, framing: Framing) -> Self {
-        Self { inner, framing }
+    /// Watches `inner`; a head may take `time`.
+    pub fn new(inner: T, framing: Framing, time: Duration) -> Self {
+        Self {
+            inner,
+            framing,
+            time,
+            timer: None,
+        }
+    }
+
+    /// Whether a head has taken too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.framing.is_arriving() {
+            self.timer = None;
+            return Poll::Pending;
+        }
+        let time = self.time;
+        self.timer
+            .get_or_insert_with(|| Box::pin(sleep(time)))
+            .as_mut()
+            .poll(cx)
     }
 }
 
@@ -116,11 +153,18 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if let Poll::Ready(Ok(())) = read {
-            self.framing.look(&buffer.filled()[before..]);
+        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            Poll::Ready(read) => {
+                if read.is_ok() {
+                    self.framing.look(&buffer.filled()[before..]);
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => {
+                ready!(self.poll_late(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
         }
-        read
     }
 }
 
