@@ -70,6 +70,16 @@ impl Threads {
 /// What the operating system says.
 pub fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let mut address = address;
+    if address.port() != 0 {
+        // Sockets that share a port would share it with another server too, unasked.
+        let alone = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        alone.set_reuse_address(true)?;
+        alone.bind(&address.into())?;
+    }
     let mut listeners = Vec::with_capacity(threads);
     for _ in 0..threads {
         let socket = Socket::new(
@@ -201,4 +211,21 @@ async fn accept<H: Handler>(
     let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(DRAIN, open.acquire_many(all)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_servers_do_not_share_a_port() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let held = bind(any, 2).expect("a port");
+        let address = held[0].local_addr().expect("bound");
+        assert_eq!(held[1].local_addr().expect("bound"), address);
+        let second = bind(address, 2).expect_err("refused");
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+        drop(held);
+        assert_eq!(bind(address, 2).expect("free again").len(), 2);
+    }
 }
