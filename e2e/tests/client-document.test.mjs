@@ -60,7 +60,6 @@ before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'vestibule-documents-'));
   documents = await pile.add(startDocuments(dir));
   stack = await pile.add(startStack({
-    tls: false,
     config: {
       registration: { unsafe_document_addresses: ['127.0.0.0/8', '::1/128'] },
       outbound: { extra_ca_file: join(dir, 'ca.pem') },
