@@ -73,12 +73,12 @@ for (const [title, faults] of [
   ['the token endpoint refuses our own secret', { token: { status: 401, body: { error: 'invalid_client', error_description: 'AADSTS7000222: The secret has expired.' } } }],
   ['the token endpoint answers 500', { token: { status: 500 } }],
   ['the token endpoint answers with a page', { token: { status: 200, type: 'text/html', body: '<h1>AADSTS: We are working on it</h1>' } }],
-  ['the nonce is another', { idToken: (claims) => { claims.nonce = 'another'; } }],
-  ['the nonce is missing', { idToken: (claims) => { delete claims.nonce; } }],
-  ['the audience is another', { idToken: (claims) => { claims.aud = 'another'; } }],
+  ['T-IDP-04 the nonce is another', { idToken: (claims) => { claims.nonce = 'another'; } }],
+  ['T-IDP-04 the nonce is missing', { idToken: (claims) => { delete claims.nonce; } }],
+  ['T-IDP-06 the audience is another', { idToken: (claims) => { claims.aud = 'another'; } }],
   ['the issuer is another', { idToken: (claims) => { claims.iss = claims.iss.replace(/\/v2\.0$/, '/v1.0'); } }],
   ['the ID token has expired', { idToken: (claims) => { claims.exp = claims.iat - 3600; } }],
-  ['the key is unknown', { idToken: (_claims, header) => { header.kid = 'unknown'; } }],
+  ['T-IDP-05 the key is unknown', { idToken: (_claims, header) => { header.kid = 'unknown'; } }],
 ]) {
   test(`provider: ${title}: the client is told, and the next login works`, async () => {
     Object.assign(stack.provider.faults, faults);

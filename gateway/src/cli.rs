@@ -108,7 +108,17 @@ fn serve(path: &std::path::Path) -> Exit {
                 listen = %running.public,
                 admin = %running.admin,
             );
-            running.run_until(asked_to_stop());
+            let stop = {
+                let _inside = running.handle().enter();
+                stop_signals()
+            };
+            match stop {
+                Ok(stop) => running.run_until(stop),
+                Err(error) => {
+                    running.stop();
+                    return start_failed(&StartError::Threads(error));
+                }
+            }
             tracing::info!(event = "stopped");
             Exit::Ok
         }
@@ -177,17 +187,21 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Ctrl-C or SIGTERM.
-async fn asked_to_stop() {
+/// Ctrl-C or SIGTERM, listened for from now on; without listening they end the process at
+/// once and leave lying what it had begun.
+///
+/// # Errors
+/// What the operating system says.
+fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// A result, on stdout.

@@ -937,7 +937,7 @@ fn cors_1_cors_2_t_dsc_03_which_pages_may_read_what() {
 }
 
 #[test]
-fn t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_on_disk_or_in_the_log() {
+fn t_sto_01_t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_on_disk_or_in_the_log() {
     // At the most talkative level, of every library too.
     let gate = Gate::start_process("", &[("VESTIBULE_LOG", "trace")]);
     let (path, verifier) = gate.authorize_path("a", "a:read");

@@ -9,7 +9,7 @@ use std::{
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use clap::Args;
 
-use super::{Exit, asked_to_stop, print, say, start_failed};
+use super::{Exit, print, say, start_failed, stop_signals};
 use crate::{
     app,
     config::Config,
@@ -72,6 +72,14 @@ impl Drop for Folder {
 }
 
 fn start(arguments: &Arguments, world: &World) -> Result<(), Failed> {
+    let beside = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("demo")
+        .enable_all()
+        .build()
+        .map_err(other)?;
+    // Before anything is there that would be left behind.
+    let asked_to_stop = beside.block_on(async { stop_signals() }).map_err(other)?;
     let folder = folder(arguments, world)?;
     let [gateway, provider_port, server_port] = [0, 1, 2].map(|n| arguments.port.checked_add(n));
     let ports = gateway.zip(provider_port).zip(server_port);
@@ -85,12 +93,6 @@ fn start(arguments: &Arguments, world: &World) -> Result<(), Failed> {
     let mut config = configuration(&folder.path, &origin, &issuer, server_port)?;
     config.try_page = true;
 
-    let beside = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("demo")
-        .enable_all()
-        .build()
-        .map_err(other)?;
     let (stop, _) = tokio::sync::watch::channel(false);
     let stopped = || until(stop.subscribe());
     beside.block_on(async {
@@ -140,7 +142,7 @@ fn start(arguments: &Arguments, world: &World) -> Result<(), Failed> {
     if !arguments.no_open {
         open(&format!("{origin}/try"));
     }
-    running.run_until(asked_to_stop());
+    running.run_until(asked_to_stop);
     let _ = stop.send(true);
     beside.shutdown_timeout(std::time::Duration::from_secs(2));
     Ok(())

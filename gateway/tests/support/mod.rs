@@ -510,17 +510,23 @@ fn split(url: &str) -> (String, String) {
     (rest[..at].to_owned(), rest[at..].to_owned())
 }
 
-/// Ports below those that the system gives to connections: one of these is not taken away
-/// between now and its use by a test beside.
 fn free_ports() -> [u16; 3] {
-    [(); 3].map(|()| {
-        loop {
-            let port = 10_000 + u16::from_be_bytes(World::real().random()) % 20_000;
-            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-                return port;
-            }
+    [(); 3].map(|()| free_port())
+}
+
+/// A port below those that the system gives to connections, with two more behind it: these
+/// are not taken away between now and their use by a test beside.
+pub fn free_port() -> u16 {
+    loop {
+        let port = 10_000 + u16::from_be_bytes(World::real().random()) % 20_000;
+        let all = [port, port + 1, port + 2];
+        if all
+            .iter()
+            .all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        {
+            return port;
         }
-    })
+    }
 }
 
 fn start_provider(issuer: &str, port: u16, origin: &str, world: &World) -> tokio::runtime::Runtime {
