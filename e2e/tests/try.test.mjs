@@ -6,8 +6,12 @@ import { after, before, test } from 'node:test';
 import { follow, startBrowser, watching } from '../support/browser.mjs';
 import { binary } from '../support/gateway.mjs';
 import { Child } from '../support/process.mjs';
+import { startTls } from '../support/tls.mjs';
 import { Hopeless, freePort, until } from '../support/wait.mjs';
 
+const OVER_TLS = process.env.E2E_TLS === '1';
+
+let front;
 let browser;
 let child;
 let address;
@@ -15,9 +19,11 @@ let dir;
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'vestibule-demo-'));
   const port = await freePort();
-  address = `http://127.0.0.1:${port}/try`;
-  browser = await startBrowser();
-  child = new Child(binary(), ['demo', '--port', String(port), '--no-open'], { cwd: dir });
+  front = OVER_TLS ? await startTls({ target: port }) : undefined;
+  const origin = front?.url ?? `http://127.0.0.1:${port}`;
+  address = `${origin}/try`;
+  browser = await startBrowser({ ignoreCertificates: OVER_TLS });
+  child = new Child(binary(), ['demo', '--port', String(port), '--no-open', ...(front ? ['--public-url', origin] : [])], { cwd: dir });
   await until(
     async () => {
       if (!child.alive) throw new Hopeless(`the demo ended:\n${child.output}`);
@@ -32,6 +38,7 @@ before(async () => {
 after(async () => {
   await browser?.stop();
   await child?.stop();
+  await front?.stop();
   if (dir) await rm(dir, { recursive: true, force: true });
 });
 

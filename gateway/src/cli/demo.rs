@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Keep store and keys in this folder, for the next time
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// The address at which a proxy of yours on this computer serves the gateway over TLS
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Do not open a browser
     #[arg(long)]
     no_open: bool,
@@ -86,11 +89,15 @@ fn start(arguments: &Arguments, world: &World) -> Result<(), Failed> {
     let Some(((gateway, provider_port), server_port)) = ports else {
         return Err(other("the port must be at most 65533"));
     };
-    let origin = format!("http://127.0.0.1:{gateway}");
+    let local = format!("http://127.0.0.1:{gateway}");
+    let origin = arguments
+        .public_url
+        .clone()
+        .unwrap_or_else(|| local.clone());
     let issuer = format!("http://127.0.0.1:{provider_port}");
     let client_secret = hex(&world.random::<32>());
     write_private(&folder.path.join("idp-secret"), &client_secret)?;
-    let mut config = configuration(&folder.path, &origin, &issuer, server_port)?;
+    let mut config = configuration(&folder.path, &local, &origin, &issuer, server_port)?;
     config.try_page = true;
 
     let (stop, _) = tokio::sync::watch::channel(false);
@@ -133,8 +140,8 @@ fn start(arguments: &Arguments, world: &World) -> Result<(), Failed> {
         config,
         world,
         Box::new({
-            let origin = origin.clone();
-            move |office| try_page::routes(Arc::clone(office), &origin)
+            let local = local.clone();
+            move |office| try_page::routes(Arc::clone(office), &local)
         }),
     )
     .map_err(Failed::Start)?;
@@ -177,15 +184,22 @@ fn folder(arguments: &Arguments, world: &World) -> Result<Folder, Failed> {
 
 fn configuration(
     folder: &Path,
+    local: &str,
     origin: &str,
     issuer: &str,
     server_port: u16,
 ) -> Result<Config, Failed> {
-    let listen = origin.trim_start_matches("http://");
+    let listen = local.trim_start_matches("http://");
+    let tls = if origin.starts_with("https://") {
+        "tls = \"behind-proxy\"\ntrusted_proxies = [\"127.0.0.0/8\"]"
+    } else {
+        ""
+    };
     let text = format!(
         r#"
 public_url = "{origin}"
 listen = "{listen}"
+{tls}
 
 [instance]
 name = "Vestibule demo"

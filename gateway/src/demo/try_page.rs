@@ -36,7 +36,10 @@ const CITY: &str = "Lisbon";
 struct Try {
     office: Arc<Office>,
     http: reqwest::Client,
+    /// Where browsers see us.
     origin: String,
+    /// Where this page's own calls go, whoever ends TLS in front.
+    local: String,
 }
 
 /// What the browser keeps between the button and the way back.
@@ -60,15 +63,16 @@ struct Shown {
     json: String,
 }
 
-/// The routes of the page.
-pub fn routes(office: Arc<Office>, origin: &str) -> Router {
+/// The routes of the page; its own calls go to `local`.
+pub fn routes(office: Arc<Office>, local: &str) -> Router {
     let Ok(http) = fetch::provider_client(None, std::time::Duration::from_secs(15)) else {
         return Router::new();
     };
     let state = Try {
+        origin: office.issuer.text().to_owned(),
         office,
         http,
-        origin: origin.to_owned(),
+        local: local.to_owned(),
     };
     Router::new()
         .route("/try", get(show))
@@ -89,6 +93,22 @@ impl Try {
             page::answer_with_form(&drawn)
         } else {
             page::answer(status, &drawn)
+        }
+    }
+
+    /// A call to ourselves, under our public name.
+    fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.local))
+            .header(header::HOST, self.office.issuer.authority())
+    }
+
+    /// The cookie's name, and how it is marked.
+    fn cookie(&self) -> (String, &'static str) {
+        if self.office.issuer.is_plain_http() {
+            (COOKIE.to_owned(), "Path=/try")
+        } else {
+            (format!("__Host-{COOKIE}"), "Secure; Path=/")
         }
     }
 
@@ -132,8 +152,9 @@ async fn start(State(state): State<Try>) -> Response {
         office.world.random(),
         &plain,
     );
+    let (name, marks) = state.cookie();
     let cookie = format!(
-        "{COOKIE}={}; HttpOnly; SameSite=Lax; Path=/try; Max-Age=600",
+        "{name}={}; HttpOnly; SameSite=Lax; {marks}; Max-Age=600",
         URL_SAFE_NO_PAD.encode(sealed)
     );
     let mut response = answer::redirect(&location);
@@ -163,7 +184,7 @@ async fn finish(state: &Try, uri: &Uri, headers: &HeaderMap) -> Result<Shown, St
     }
     let code = one("code").ok_or("There is no code in the answer.")?;
     let redirect_uri = state.redirect_uri();
-    let token = state.http.post(format!("{}/token", state.origin)).form(&[
+    let token = state.post("/token").form(&[
         ("grant_type", "authorization_code"),
         ("client_id", CLIENT_ID),
         ("code", code),
@@ -180,9 +201,10 @@ async fn finish(state: &Try, uri: &Uri, headers: &HeaderMap) -> Result<Shown, St
 
 fn pending(state: &Try, headers: &HeaderMap) -> Option<Pending> {
     let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+    let (name, _) = state.cookie();
     let value = cookies
         .split("; ")
-        .find_map(|pair| pair.strip_prefix(COOKIE)?.strip_prefix('='))?;
+        .find_map(|pair| pair.strip_prefix(name.as_str())?.strip_prefix('='))?;
     let mut sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
     let keys = state.office.keys.load();
     let plain = keys
@@ -207,8 +229,7 @@ async fn weather(state: &Try, token: &str) -> Result<Shown, String> {
         },
     });
     let request = state
-        .http
-        .post(format!("{}/weather/mcp", state.origin))
+        .post("/weather/mcp")
         .bearer_auth(token)
         .header(header::ACCEPT, "application/json, text/event-stream")
         .header("mcp-protocol-version", version)
