@@ -46,6 +46,7 @@ pub(crate) fn broken(root: &Path) -> Result<Vec<String>> {
     arrows(root, &mut out)?;
     core_manifest(root, &mut out)?;
     links(root, &mut out)?;
+    crate::rules::broken(root, &mut out)?;
     Ok(out)
 }
 
