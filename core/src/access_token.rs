@@ -4,6 +4,8 @@
 //! AEAD operation and asks no store. Issuer and kind are associated data, so a token of
 //! another gateway, or another kind of sealed value, does not open.
 
+pub mod jwt;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
@@ -48,8 +50,22 @@ pub struct AccessToken {
     pub scopes: ScopeSet,
     /// Thumbprint of the key it is bound to (RFC 9449 §6), if any.
     pub confirmation: Option<[u8; 32]>,
+    /// The client that acts for the subject, if this token was exchanged (RFC 8693 §4.1).
+    pub actor: Option<ClientRef>,
     /// Groups and roles of the person that a rule names.
     pub groups: Vec<String>,
+}
+
+/// Whatever turns the text of an access token back into what it says.
+pub trait Opens {
+    /// The token; `None` for anything that was not minted here, whatever the reason.
+    fn open(&self, text: &str) -> Option<AccessToken>;
+}
+
+impl Opens for Sealer {
+    fn open(&self, text: &str) -> Option<AccessToken> {
+        AccessToken::open(text, self)
+    }
 }
 
 impl AccessToken {
@@ -72,11 +88,29 @@ impl AccessToken {
         Self::decode(plain)
     }
 
+    /// `token_type` of the answer that brings it (RFC 6749 §7.1, RFC 9449 §5).
+    pub fn token_type(&self) -> &'static str {
+        match self.confirmation {
+            Some(_) => "DPoP",
+            None => "Bearer",
+        }
+    }
+
+    /// The `cnf` claim (RFC 9449 §6.1), if it is bound to a key.
+    pub fn confirmation_claim(&self) -> Option<serde_json::Value> {
+        let thumbprint = self.confirmation?;
+        Some(serde_json::json!({ "jkt": URL_SAFE_NO_PAD.encode(thumbprint) }))
+    }
+
     fn encode(&self) -> Vec<u8> {
         let scopes = self.scopes.to_string();
         let mut out = Vec::with_capacity(128 + self.resource.len() + scopes.len());
         out.push(VERSION);
-        out.push(u8::from(self.machine) | u8::from(self.confirmation.is_some()) << 1);
+        out.push(
+            u8::from(self.machine)
+                | u8::from(self.confirmation.is_some()) << 1
+                | u8::from(self.actor.is_some()) << 2,
+        );
         out.extend_from_slice(self.id.bytes());
         out.extend_from_slice(self.grant.bytes());
         out.extend_from_slice(self.subject.bytes());
@@ -87,6 +121,9 @@ impl AccessToken {
         out.extend_from_slice(&self.expires.unix().to_be_bytes());
         if let Some(thumbprint) = &self.confirmation {
             out.extend_from_slice(thumbprint);
+        }
+        if let Some(actor) = &self.actor {
+            out.extend_from_slice(actor.bytes());
         }
         put_text(&mut out, &self.resource);
         put_text(&mut out, &scopes);
@@ -116,6 +153,11 @@ impl AccessToken {
         } else {
             Some(take(&mut rest)?)
         };
+        let actor = if flags & 4 == 0 {
+            None
+        } else {
+            Some(ClientRef::new(take(&mut rest)?))
+        };
         let resource = take_text(&mut rest)?.to_owned();
         let scopes = ScopeSet::parse(take_text(&mut rest)?).ok()?;
         let [count] = take(&mut rest)?;
@@ -135,6 +177,7 @@ impl AccessToken {
             resource,
             scopes,
             confirmation,
+            actor,
             groups,
         })
     }
@@ -178,6 +221,7 @@ pub(crate) mod tests {
             resource: "https://gw.example/a/mcp".into(),
             scopes: ScopeSet::of(["read"]),
             confirmation: None,
+            actor: None,
             groups: vec![],
         }
     }
@@ -188,6 +232,7 @@ pub(crate) mod tests {
         let full = AccessToken {
             machine: true,
             confirmation: Some([9; 32]),
+            actor: Some(ClientRef::new([5; 16])),
             groups: vec!["g1".into(), "g2".into()],
             ..token()
         };

@@ -7,11 +7,12 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    client::{Client, MatchedRedirect},
+    client::{Client, GrantType, MatchedRedirect},
     params::{Params, Repeated},
     pkce::CodeChallenge,
     resource::{Catalogue, ResourceError},
     scope::ScopeSet,
+    secret::Digest,
     uri::{Issuer, RedirectKind, with_query},
 };
 
@@ -35,6 +36,9 @@ pub struct AskConsent {
     pub scopes: ScopeSet,
     /// What of it concerns the identity provider.
     pub login: LoginWishes,
+    /// The thumbprint of the key that the code is bound to (`dpop_jkt`, RFC 9449 §10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_key: Option<Digest>,
 }
 
 /// Wishes that are passed on to the identity provider, and no others (AUTHZ-17, amended).
@@ -108,6 +112,15 @@ pub enum AuthorizeError {
     /// `prompt=none`: our consent page cannot be skipped.
     #[error("a person must be asked")]
     PromptNone,
+    /// A client without this grant.
+    #[error("the client may not ask people")]
+    Unauthorized,
+    /// A `dpop_jkt` that is no thumbprint.
+    #[error("dpop_jkt is not a thumbprint")]
+    DpopKey,
+    /// The person is signed in, and a rule denies them this server.
+    #[error("a rule of this gateway denies this person the server")]
+    NotAllowed,
     /// `prompt` or `max_age` with a value that nothing defines.
     #[error("prompt or max_age is malformed")]
     Prompt,
@@ -175,6 +188,15 @@ impl AuthorizeError {
             ),
             E::PromptNone => ("consent_required", "a person must be asked first"),
             E::Prompt => ("invalid_request", "prompt or max_age is malformed"),
+            E::Unauthorized => (
+                "unauthorized_client",
+                "this client may not use the authorization code grant",
+            ),
+            E::DpopKey => ("invalid_request", "dpop_jkt must be a SHA-256 thumbprint"),
+            E::NotAllowed => (
+                "access_denied",
+                "a rule of this gateway denies this person the server",
+            ),
             E::Denied => ("access_denied", "the person declined"),
             E::NotSignedIn => ("access_denied", "the person was not signed in"),
             E::ProviderFailed => (
@@ -245,7 +267,7 @@ pub fn judge(
         .flatten()
         .filter(|state| state.len() <= STATE_MAX);
     match judge_the_rest(params, client, catalogue) {
-        Ok((challenge, resource, scopes, login)) => Ok(AskConsent {
+        Ok((challenge, resource, scopes, login, dpop_key)) => Ok(AskConsent {
             client_id: client.id.clone(),
             redirect: to,
             state: state.map(str::to_owned),
@@ -253,6 +275,7 @@ pub fn judge(
             resource,
             scopes,
             login,
+            dpop_key,
         }),
         Err(error) => Err(Refusal::Redirect(RedirectRefusal {
             to,
@@ -262,7 +285,7 @@ pub fn judge(
     }
 }
 
-type Rest = (CodeChallenge, String, ScopeSet, LoginWishes);
+type Rest = (CodeChallenge, String, ScopeSet, LoginWishes, Option<Digest>);
 
 fn judge_the_rest(
     params: &Params<'_>,
@@ -285,6 +308,9 @@ fn judge_the_rest(
     if params.has("registration") {
         return Err(E::Registration);
     }
+    if !client.grants.contains(GrantType::AuthorizationCode) {
+        return Err(E::Unauthorized);
+    }
     match params.one("response_type")? {
         Some("code") => {}
         Some(_) => return Err(E::ResponseType),
@@ -303,6 +329,9 @@ fn judge_the_rest(
     }
     let challenge = CodeChallenge::parse(challenge).map_err(|_| E::ChallengeMalformed)?;
     let resource = catalogue.named(params.all("resource"))?;
+    if !client.may_reach(&resource.uri) {
+        return Err(E::Resource(ResourceError::Unknown));
+    }
     let asked = params
         .one("scope")?
         .map(|text| ScopeSet::parse(text).map_err(|_| E::Scope))
@@ -310,11 +339,16 @@ fn judge_the_rest(
     let scopes = resource
         .grantable(asked.as_ref(), client.scopes.as_ref())
         .ok_or(E::Scope)?;
+    let dpop_key = params
+        .one("dpop_jkt")?
+        .map(|text| Digest::parse(text).ok_or(E::DpopKey))
+        .transpose()?;
     Ok((
         challenge,
         resource.uri.clone(),
         scopes,
         login_wishes(params)?,
+        dpop_key,
     ))
 }
 

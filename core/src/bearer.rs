@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use crate::{
-    access_token::AccessToken,
+    access_token::{AccessToken, Opens},
+    dpop::{self, DpopError, Thumbprint},
     id::{ClientRef, GrantId, PersonId, TokenId},
-    resource::Resource,
+    policy::Verdict,
+    resource::{Dpop, Resource},
     scope::ScopeSet,
-    seal::Sealer,
     time::Timestamp,
     uri::Issuer,
 };
@@ -23,6 +24,32 @@ impl Caller {
     /// The token that proved it.
     pub fn token(&self) -> &AccessToken {
         &self.token
+    }
+
+    /// Whether the rules let this caller use `resource` at all. They are judged anew for each
+    /// request, so a rule that changed holds for tokens from before.
+    ///
+    /// # Errors
+    /// [`BearerError::Denied`].
+    pub fn may_enter(&self, resource: &Resource) -> Result<(), BearerError> {
+        // A machine's rights are its operator's entry, not a person's groups.
+        if self.token.machine || resource.policy.access.admits(&self.token.groups) {
+            Ok(())
+        } else {
+            Err(BearerError::Denied)
+        }
+    }
+
+    /// Whether this caller may call `tool` of `resource`.
+    ///
+    /// # Errors
+    /// [`BearerError::Denied`] if no scope would help, [`BearerError::InsufficientScope`] if
+    /// one would.
+    pub fn may_call(&self, tool: &str, resource: &Resource) -> Result<(), BearerError> {
+        match resource.policy.judge_tool(tool, &self.token.groups) {
+            Verdict::Needs(scopes) => self.may(&scopes),
+            Verdict::Denied => Err(BearerError::Denied),
+        }
     }
 
     /// Whether the token has all of `needed`; otherwise the scopes to ask for next time:
@@ -77,15 +104,30 @@ pub enum BearerError {
     /// It was taken back.
     #[error("the token was revoked")]
     Revoked,
-    /// It is bound to a key that was not shown.
+    /// It is bound to a key that was not shown, or to none although a key was shown.
     #[error("the token is bound to a key")]
     Bound,
+    /// The proof of its key (RFC 9449 §7.1).
+    #[error("{0}")]
+    Proof(DpopError),
+    /// A rule denies it; no other token would help.
+    #[error("a rule of this gateway denies it")]
+    Denied,
     /// It lacks scopes; these are the ones to ask for.
     #[error("the token lacks a scope")]
     InsufficientScope(ScopeSet),
 }
 
-/// Finds the one bearer token of a request.
+/// A token and how it was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown<'h> {
+    /// Its text.
+    pub token: &'h str,
+    /// Whether by the scheme `DPoP`, which comes with a proof.
+    pub with_proof: bool,
+}
+
+/// Finds the one token of a request.
 ///
 /// `headers` are the values of all `Authorization` fields; `query` is the raw query of the
 /// address, where a token must not be (RS-5).
@@ -95,7 +137,7 @@ pub enum BearerError {
 pub fn find<'h>(
     mut headers: impl Iterator<Item = &'h [u8]>,
     query: Option<&str>,
-) -> Result<&'h str, BearerError> {
+) -> Result<Shown<'h>, BearerError> {
     if query.is_some_and(names_a_token) {
         return Err(BearerError::Malformed);
     }
@@ -105,7 +147,8 @@ pub fn find<'h>(
     }
     let header = std::str::from_utf8(header).map_err(|_| BearerError::Unknown)?;
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let with_proof = scheme.eq_ignore_ascii_case("dpop");
+    if !with_proof && !scheme.eq_ignore_ascii_case("bearer") {
         // Another scheme is no credential that this server knows (RFC 9110 §11.6.1).
         return Err(BearerError::Missing);
     }
@@ -113,7 +156,7 @@ pub fn find<'h>(
     if token.is_empty() {
         return Err(BearerError::Malformed);
     }
-    Ok(token)
+    Ok(Shown { token, with_proof })
 }
 
 fn names_a_token(query: &str) -> bool {
@@ -123,45 +166,50 @@ fn names_a_token(query: &str) -> bool {
     })
 }
 
-/// Judges `token` for a request to `resource` (RFC 6750 §3.1, RFC 8707 §2).
+/// Judges `token` for a request to `resource` (RFC 6750 §3.1, RFC 8707 §2). `key` is the one
+/// that a proof beside it showed to have.
 ///
 /// # Errors
 /// [`BearerError`].
 pub fn judge(
     token: &str,
-    resource: &str,
-    sealer: &Sealer,
-    revocations: &dyn Revocations,
-    leeway: Duration,
-    now: Timestamp,
-) -> Result<Caller, BearerError> {
-    let token = AccessToken::open(token, sealer).ok_or(BearerError::Unknown)?;
-    judge_opened(token, resource, revocations, leeway, now)
-}
-
-/// The part of [`judge`] after opening, for a token that was opened before.
-///
-/// # Errors
-/// [`BearerError`].
-pub fn judge_opened(
-    token: AccessToken,
-    resource: &str,
+    key: Option<Thumbprint>,
+    resource: &Resource,
+    opens: &dyn Opens,
     revocations: &dyn Revocations,
     leeway: Duration,
     now: Timestamp,
 ) -> Result<Caller, BearerError> {
     use BearerError as E;
-    if token.resource != resource {
+    let token = opens.open(token).ok_or(E::Unknown)?;
+    if token.resource != resource.uri {
         return Err(E::WrongAudience);
     }
+    // A bound token is good with its key only, a free one without any (RFC 9449 §7.2), so
+    // that neither can be shown as the other.
+    if token.confirmation != key || (key.is_none() && resource.dpop == Dpop::Required) {
+        return Err(E::Bound);
+    }
+    judge_opened(&token, revocations, leeway, now)?;
+    Ok(Caller { token })
+}
+
+/// Whether an opened token is good at this moment, wherever it is used.
+///
+/// # Errors
+/// [`BearerError`].
+pub fn judge_opened(
+    token: &AccessToken,
+    revocations: &dyn Revocations,
+    leeway: Duration,
+    now: Timestamp,
+) -> Result<(), BearerError> {
+    use BearerError as E;
     if token.issued > now.plus(leeway) {
         return Err(E::NotYet);
     }
     if token.expires <= now.minus(leeway) {
         return Err(E::Expired);
-    }
-    if token.confirmation.is_some() {
-        return Err(E::Bound);
     }
     if revocations.grant_ended(&token.grant)
         || revocations.token_ended(&token.id)
@@ -170,7 +218,7 @@ pub fn judge_opened(
     {
         return Err(E::Revoked);
     }
-    Ok(Caller { token })
+    Ok(())
 }
 
 impl BearerError {
@@ -185,8 +233,9 @@ impl BearerError {
             | E::NotYet
             | E::WrongAudience
             | E::Revoked
-            | E::Bound => 401,
-            E::InsufficientScope(_) => 403,
+            | E::Bound
+            | E::Proof(_) => 401,
+            E::InsufficientScope(_) | E::Denied => 403,
         }
     }
 
@@ -199,7 +248,10 @@ impl BearerError {
             E::Unknown | E::Expired | E::NotYet | E::WrongAudience | E::Revoked | E::Bound => {
                 Some("invalid_token")
             }
+            E::Proof(why) => Some(why.error()),
             E::InsufficientScope(_) => Some("insufficient_scope"),
+            // Not insufficient_scope: a client must not go and ask for more (RS-9).
+            E::Denied => Some("access_denied"),
         }
     }
 
@@ -214,14 +266,46 @@ impl BearerError {
             E::Expired => "the token has expired",
             E::WrongAudience => "the token is for another server",
             E::Revoked => "the token was revoked",
-            E::Bound => "the token must be used with its key",
+            E::Bound => "the token must be used with its key, and with none that is not",
+            E::Proof(DpopError::Missing) => "send a DPoP proof with the token",
+            E::Proof(DpopError::Several) => "send one DPoP proof",
+            E::Proof(DpopError::Nonce) => "the DPoP proof needs the nonce of this answer",
+            E::Proof(DpopError::AccessToken) => "the DPoP proof is for another token",
+            E::Proof(DpopError::Method | DpopError::Address) => {
+                "the DPoP proof is for another request"
+            }
+            E::Proof(_) => "the DPoP proof is not good",
             E::InsufficientScope(_) => "the token lacks a scope for this call",
+            E::Denied => "a rule of this gateway denies this; signing in again does not help",
         }
     }
 
-    /// The `WWW-Authenticate` value for `resource`.
-    pub fn challenge(&self, issuer: &Issuer, resource: &Resource) -> String {
-        let mut out = String::from("Bearer ");
+    /// The `WWW-Authenticate` values for `resource`, one field each: for bearer tokens, for
+    /// tokens bound to a key, or both, as the server takes them (RFC 9449 §7.1). The error
+    /// is told in the scheme that was used.
+    pub fn challenges(&self, issuer: &Issuer, resource: &Resource) -> Vec<String> {
+        let mut out = Vec::new();
+        if *self == Self::Denied {
+            return out;
+        }
+        let proof = matches!(self, Self::Proof(_) | Self::Bound);
+        if resource.dpop != Dpop::Required {
+            out.push(self.challenge(
+                "Bearer",
+                !proof || resource.dpop == Dpop::Off,
+                issuer,
+                resource,
+            ));
+        }
+        if resource.dpop != Dpop::Off {
+            let told = proof || resource.dpop == Dpop::Required;
+            out.push(self.challenge("DPoP", told, issuer, resource));
+        }
+        out
+    }
+
+    fn challenge(&self, scheme: &str, told: bool, issuer: &Issuer, resource: &Resource) -> String {
+        let mut out = format!("{scheme} ");
         let mut put = |name: &str, value: &str| {
             if !out.ends_with(' ') {
                 out.push_str(", ");
@@ -237,9 +321,12 @@ impl BearerError {
             }
             out.push('"');
         };
-        if let Some(error) = self.error() {
+        if told && let Some(error) = self.error() {
             put("error", error);
             put("error_description", self.description());
+        }
+        if scheme == "DPoP" {
+            put("algs", &dpop::algorithms().collect::<Vec<_>>().join(" "));
         }
         put("resource_metadata", &metadata_url(issuer, resource));
         let scopes = match self {
@@ -297,9 +384,22 @@ pub(crate) mod tests {
         ended: &Ended,
         seconds: u64,
     ) -> Result<(), BearerError> {
+        let mut at = catalogue(&["a"]).only().expect("one").clone();
+        at.uri = resource.to_owned();
+        judged_with(token, None, &at, ended, seconds)
+    }
+
+    fn judged_with(
+        token: &AccessToken,
+        key: Option<Thumbprint>,
+        resource: &Resource,
+        ended: &Ended,
+        seconds: u64,
+    ) -> Result<(), BearerError> {
         let text = token.mint(&sealer(), [0; 12]);
         judge(
             &text,
+            key,
             resource,
             &sealer(),
             ended,
@@ -393,15 +493,97 @@ pub(crate) mod tests {
         for (resource, seconds, ended, expected, why) in table {
             assert_eq!(judged(&t, resource, &ended, seconds), expected, "{why}");
         }
+    }
+
+    #[test]
+    fn dpop_5_a_bound_token_needs_its_key_and_a_free_one_takes_none() {
+        let mut a = catalogue(&["a"]).only().expect("one").clone();
         let bound = AccessToken {
             confirmation: Some([1; 32]),
             ..token()
         };
+        let table = [
+            (Dpop::Allowed, &bound, Some([1; 32]), Ok(())),
+            (Dpop::Allowed, &bound, None, Err(BearerError::Bound)),
+            (
+                Dpop::Allowed,
+                &bound,
+                Some([2; 32]),
+                Err(BearerError::Bound),
+            ),
+            (Dpop::Allowed, &token(), None, Ok(())),
+            (
+                Dpop::Allowed,
+                &token(),
+                Some([1; 32]),
+                Err(BearerError::Bound),
+            ),
+            (Dpop::Required, &token(), None, Err(BearerError::Bound)),
+            (Dpop::Required, &bound, Some([1; 32]), Ok(())),
+            (Dpop::Off, &bound, None, Err(BearerError::Bound)),
+        ];
+        for (dpop, token, key, expected) in table {
+            a.dpop = dpop;
+            assert_eq!(
+                judged_with(token, key, &a, &none_(), 1200),
+                expected,
+                "{dpop:?} {key:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn dpop_4_rs_10_each_scheme_has_a_field_of_its_own() {
+        let issuer = Issuer::parse("https://gw.example").expect("an origin");
+        let mut a = catalogue(&["a"]).only().expect("one").clone();
+        let stale = BearerError::Proof(DpopError::Stale);
+        for (dpop, error, schemes, told) in [
+            (Dpop::Off, &BearerError::Expired, vec!["Bearer"], "Bearer"),
+            (
+                Dpop::Allowed,
+                &BearerError::Expired,
+                vec!["Bearer", "DPoP"],
+                "Bearer",
+            ),
+            (Dpop::Allowed, &stale, vec!["Bearer", "DPoP"], "DPoP"),
+            (Dpop::Required, &BearerError::Bound, vec!["DPoP"], "DPoP"),
+            (Dpop::Off, &BearerError::Bound, vec!["Bearer"], "Bearer"),
+        ] {
+            a.dpop = dpop;
+            let fields = error.challenges(&issuer, &a);
+            let got: Vec<_> = fields.iter().filter_map(|f| f.split(' ').next()).collect();
+            assert_eq!(got, schemes, "{dpop:?}");
+            for field in &fields {
+                let scheme = field.split(' ').next().unwrap_or_default();
+                assert_eq!(field.contains("error="), scheme == told, "{field}");
+                assert_eq!(field.contains("algs=\"RS256"), scheme == "DPoP", "{field}");
+                assert!(field.contains("resource_metadata="), "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn rs_9_t_grd_11_what_no_scope_would_cure_asks_for_none() {
+        let issuer = Issuer::parse("https://gw.example").expect("an origin");
+        let mut a = catalogue(&["a"]).only().expect("one").clone();
+        a.policy.access.allow = Some(vec![crate::policy::Who::Group("staff".into())]);
+        let caller = |groups: &[&str], machine| Caller {
+            token: AccessToken {
+                groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+                machine,
+                ..token()
+            },
+        };
+        assert_eq!(caller(&["group:staff"], false).may_enter(&a), Ok(()));
+        assert_eq!(caller(&[], true).may_enter(&a), Ok(()));
+        let denied = caller(&["group:other"], false)
+            .may_enter(&a)
+            .expect_err("not on the list");
         assert_eq!(
-            judged(&bound, A, &none_(), 1200),
-            Err(E::Bound),
-            "no downgrade to Bearer"
+            (denied.status(), denied.error()),
+            (403, Some("access_denied"))
         );
+        assert!(denied.challenges(&issuer, &a).is_empty());
     }
 
     fn none_() -> Ended {
@@ -414,9 +596,10 @@ pub(crate) mod tests {
         let find = |headers: &[&'static str], query: Option<&str>| {
             find(headers.iter().map(|h| h.as_bytes()), query)
         };
-        assert_eq!(find(&["Bearer vat_x"], None), Ok("vat_x"));
-        assert_eq!(find(&["bEARER  vat_x"], None), Ok("vat_x"));
-        assert_eq!(find(&["Bearer vat_x"], Some("a=1")), Ok("vat_x"));
+        let shown = |token, with_proof| Shown { token, with_proof };
+        assert_eq!(find(&["Bearer vat_x"], None), Ok(shown("vat_x", false)));
+        assert_eq!(find(&["bEARER  vat_x"], None), Ok(shown("vat_x", false)));
+        assert_eq!(find(&["dpop vat_x"], Some("a=1")), Ok(shown("vat_x", true)));
         assert_eq!(find(&[], None), Err(E::Missing));
         assert_eq!(find(&["Basic dTpw"], None), Err(E::Missing));
         assert_eq!(find(&["Bearer"], None), Err(E::Malformed));
@@ -433,25 +616,24 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn rs_2_rs_7_rs_10_disc_12_the_challenge_says_where_to_go() {
+    fn rs_2_rs_7_rs_8_rs_10_rev_9_disc_12_the_challenge_says_where_to_go() {
         let issuer = Issuer::parse("https://gw.example").expect("an origin");
         let catalogue = catalogue(&["a"]);
         let a = catalogue.only().expect("one");
         assert_eq!(
-            BearerError::Missing.challenge(&issuer, a),
-            "Bearer resource_metadata=\"https://gw.example/.well-known/oauth-protected-resource\
+            BearerError::Missing.challenges(&issuer, a),
+            [
+                "Bearer resource_metadata=\"https://gw.example/.well-known/oauth-protected-resource\
              /a/mcp\", scope=\"read\""
+            ]
         );
-        let wrong = BearerError::WrongAudience.challenge(&issuer, a);
+        let wrong = BearerError::WrongAudience.challenges(&issuer, a).remove(0);
         assert!(wrong.starts_with("Bearer error=\"invalid_token\", error_description=\""));
         let caller = Caller { token: token() };
         let refused = caller.may(&ScopeSet::of(["write"])).expect_err("lacks it");
         assert_eq!(refused.status(), 403);
-        assert!(
-            refused
-                .challenge(&issuer, a)
-                .ends_with("scope=\"read write\"")
-        );
-        assert!(!refused.challenge(&issuer, a).contains("offline_access"));
+        let challenge = refused.challenges(&issuer, a).remove(0);
+        assert!(challenge.ends_with("scope=\"read write\""));
+        assert!(!challenge.contains("offline_access"));
     }
 }

@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use crate::{
+    claims::{WrongType, list, seconds, text},
     flow::cleaned,
     jwt::{Algorithm, VerifiedClaims},
     params::Params,
@@ -190,6 +191,12 @@ pub enum IdTokenError {
     TooOld,
 }
 
+impl From<WrongType> for IdTokenError {
+    fn from(_: WrongType) -> Self {
+        Self::Claim
+    }
+}
+
 /// Judges the claims of an ID token whose signature was verified.
 ///
 /// # Errors
@@ -300,42 +307,6 @@ fn at_hash(hash: &str, access_token: &str, algorithm: Algorithm) -> Result<(), I
         Ok(())
     } else {
         Err(IdTokenError::AccessTokenHash)
-    }
-}
-
-/// A claim that is text, or absent. Of another type it is an error, not absent.
-fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, IdTokenError> {
-    match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(IdTokenError::Claim),
-    }
-}
-
-fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, IdTokenError> {
-    match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Number(number)) => {
-            let whole = number.as_u64().or_else(|| {
-                let float = number.as_f64()?;
-                (0.0..1e15).contains(&float).then_some(float as u64)
-            });
-            whole
-                .map(|n| Some(Timestamp::from_unix(n)))
-                .ok_or(IdTokenError::Claim)
-        }
-        Some(_) => Err(IdTokenError::Claim),
-    }
-}
-
-fn list(claims: &Map<String, Value>, name: &str) -> Result<Vec<String>, IdTokenError> {
-    match claims.get(name) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(values)) => values
-            .iter()
-            .map(|value| value.as_str().map(str::to_owned).ok_or(IdTokenError::Claim))
-            .collect(),
-        Some(_) => Err(IdTokenError::Claim),
     }
 }
 

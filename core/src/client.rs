@@ -1,9 +1,12 @@
 //! A client as this gateway knows it, from whichever of the three ways it came.
 
+use serde_json::Value;
+
 use crate::{
     id::ClientRef,
     scope::ScopeSet,
     secret::Digest,
+    time::Timestamp,
     uri::{RedirectKind, RedirectUri},
 };
 
@@ -19,12 +22,95 @@ pub struct Client {
     pub redirect_uris: Vec<RedirectUri>,
     /// How it proves itself at the token endpoint.
     pub credential: Credential,
-    /// Whether it may hold refresh tokens.
-    pub refresh: bool,
+    /// Which grants it may use.
+    pub grants: Grants,
     /// What it may ask for at most; `None` for no limit of its own.
     pub scopes: Option<ScopeSet>,
+    /// The MCP servers it may ask for, by their identifiers; `None` for all.
+    pub resources: Option<Vec<String>>,
+    /// Whether it takes only tokens that are bound to its key (RFC 9449 §5.2).
+    pub dpop_bound: bool,
+    /// Whether it may ask what a token is (RFC 7662); operators allow this.
+    pub introspects: bool,
     /// How we know it.
     pub known_by: KnownBy,
+}
+
+/// The grants of the token endpoint, by which a client gets tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantType {
+    /// A person's approval in a browser (RFC 6749 §4.1).
+    AuthorizationCode,
+    /// Renewal (RFC 6749 §6).
+    RefreshToken,
+    /// For the client itself (RFC 6749 §4.4).
+    ClientCredentials,
+    /// A person's approval on another screen (RFC 8628).
+    DeviceCode,
+    /// One token for another (RFC 8693).
+    TokenExchange,
+    /// An assertion of somebody whom the operator trusts (RFC 7523 §2.1).
+    JwtBearer,
+}
+
+impl GrantType {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+        Self::DeviceCode,
+        Self::TokenExchange,
+        Self::JwtBearer,
+    ];
+
+    /// The name in `grant_type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        }
+    }
+
+    /// Reads [`Self::name`] back.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.name() == name)
+    }
+}
+
+/// A set of grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grants(u8);
+
+impl Grants {
+    /// These.
+    pub fn of(grants: impl IntoIterator<Item = GrantType>) -> Self {
+        Self(
+            grants
+                .into_iter()
+                .fold(0, |set, grant| set | 1 << grant as u8),
+        )
+    }
+
+    /// What a program that people use gets: logins, in a browser or beside one, and
+    /// renewal unless it declined that.
+    pub fn for_people(refresh: bool) -> Self {
+        let set = Self::of([GrantType::AuthorizationCode, GrantType::DeviceCode]);
+        if refresh {
+            Self(set.0 | 1 << GrantType::RefreshToken as u8)
+        } else {
+            set
+        }
+    }
+
+    /// Whether `grant` is one of them.
+    pub const fn contains(self, grant: GrantType) -> bool {
+        self.0 & (1 << grant as u8) != 0
+    }
 }
 
 /// How a client proves itself (RFC 6749 §2.3).
@@ -36,9 +122,37 @@ pub enum Credential {
     Secret {
         /// How it sends the secret: the one way it registered.
         method: SecretMethod,
-        /// SHA-256 of each secret that is valid now.
-        digests: Vec<Digest>,
+        /// Each secret that may be valid now.
+        secrets: Vec<ClientSecret>,
     },
+    /// It signs with a key of its own (`private_key_jwt`, RFC 7523 §2.2).
+    Key(ClientKeys),
+    /// The platform that it runs on signs for it: the assertion is of this issuer, about
+    /// this subject.
+    Workload {
+        /// The platform, one of those that the operator trusts.
+        issuer: String,
+        /// Who the client is there.
+        subject: String,
+    },
+}
+
+/// A secret of a client, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSecret {
+    /// SHA-256 of it.
+    pub digest: Digest,
+    /// When it ends, after it was replaced.
+    pub until: Option<Timestamp>,
+}
+
+/// Where the public keys of a client are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientKeys {
+    /// Here, as a JWK set (RFC 7517 §5).
+    Inline(Value),
+    /// At an address.
+    At(String),
 }
 
 /// The two ways to send a client secret (RFC 6749 §2.3.1).
@@ -51,6 +165,11 @@ pub enum SecretMethod {
 }
 
 impl Credential {
+    /// Whether the client has something to prove itself with.
+    pub fn is_confidential(&self) -> bool {
+        !matches!(self, Self::Public)
+    }
+
     /// The name in `token_endpoint_auth_method` (RFC 7591 §2).
     pub fn method_name(&self) -> &'static str {
         match self {
@@ -63,6 +182,7 @@ impl Credential {
                 method: SecretMethod::Post,
                 ..
             } => "client_secret_post",
+            Self::Key(_) | Self::Workload { .. } => "private_key_jwt",
         }
     }
 }
@@ -112,6 +232,13 @@ impl Client {
     /// The short reference in tokens and session ids.
     pub fn reference(&self) -> ClientRef {
         ClientRef::of(&self.id)
+    }
+
+    /// Whether it may ask for this MCP server.
+    pub fn may_reach(&self, resource: &str) -> bool {
+        self.resources
+            .as_ref()
+            .is_none_or(|resources| resources.iter().any(|one| one == resource))
     }
 
     /// Finds `presented` among the registered URIs (AUTHZ-3, AUTHZ-4). Without one, the only
@@ -187,8 +314,11 @@ pub(crate) mod tests {
                 .map(|text| RedirectUri::parse(text, &[]).expect("a valid URI"))
                 .collect(),
             credential: Credential::Public,
-            refresh: true,
+            grants: Grants::for_people(true),
             scopes: None,
+            resources: None,
+            dpop_bound: false,
+            introspects: false,
             known_by: KnownBy::Dynamic,
         }
     }

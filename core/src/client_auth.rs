@@ -1,14 +1,32 @@
 //! Client authentication at the token, revocation and introspection endpoints
 //! (RFC 6749 §2.3, RFC 8414 `token_endpoint_auth_methods_supported`).
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     WireError,
+    assertion::{self, AssertionError, Once, Rules},
     client::{Client, Credential, SecretMethod},
+    jwt::{self, VerifiedClaims},
     params::{self, Params, Repeated},
     secret::Secret,
+    time::Timestamp,
 };
+
+/// The only `client_assertion_type` there is (RFC 7523 §2.2).
+pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// How long a client's assertion may live: a request takes seconds, and each one is
+/// remembered to its end.
+pub const ASSERTION_LIFE: Duration = Duration::from_secs(600);
+
+/// The same for assertions that a platform made, which lets them live longer.
+pub const WORKLOAD_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// How far the client's clock may be from ours.
+const LEEWAY: Duration = Duration::from_secs(60);
 
 /// What a request brought to prove who the client is. Names a client; proves nothing yet.
 #[derive(Debug, Clone)]
@@ -22,6 +40,23 @@ enum PresentedWith {
     Nothing,
     Basic(Secret),
     Body(Secret),
+    Assertion(Secret),
+}
+
+/// A client whose assertion is good if it was not used before. The edge spends
+/// [`Self::once`] and takes the client only if nobody had.
+#[derive(Debug, Clone)]
+pub struct ProvenOnce {
+    client: Client,
+    /// What to spend.
+    pub once: Once,
+}
+
+impl ProvenOnce {
+    /// The client, after the edge spent [`Self::once`] for the first time.
+    pub fn spent(self) -> AuthenticatedClient {
+        AuthenticatedClient(self.client)
+    }
 }
 
 /// A client that proved itself, or is public and has nothing to prove.
@@ -62,6 +97,18 @@ pub enum ClientAuthError {
         /// Whether the header was used.
         basic: bool,
     },
+    /// An assertion of another type, or one that cannot be read.
+    #[error("the client_assertion cannot be read")]
+    BrokenAssertion,
+    /// What the assertion says.
+    #[error("the client_assertion {0}")]
+    Assertion(AssertionError),
+    /// Its signature, or a key that is not the client's.
+    #[error("the client_assertion is not signed by the client")]
+    AssertionSignature,
+    /// It was used before.
+    #[error("the client_assertion was used before")]
+    AssertionReplayed,
 }
 
 impl ClientAuthError {
@@ -80,6 +127,31 @@ impl ClientAuthError {
             E::BrokenBasic | E::NotProven { .. } => {
                 WireError::new(401, "invalid_client", "client authentication failed")
             }
+            E::BrokenAssertion => WireError::new(
+                401,
+                "invalid_client",
+                "client_assertion must be a signed JWT of the type jwt-bearer",
+            ),
+            E::Assertion(AssertionError::Audience) => WireError::new(
+                401,
+                "invalid_client",
+                "the audience of client_assertion must be this issuer, alone",
+            ),
+            E::Assertion(AssertionError::Expired | AssertionError::NotYet) => WireError::new(
+                401,
+                "invalid_client",
+                "client_assertion has expired or is not valid yet",
+            ),
+            E::Assertion(AssertionError::TooLong) => WireError::new(
+                401,
+                "invalid_client",
+                "client_assertion lives too long; ten minutes are enough",
+            ),
+            E::Assertion(_) | E::AssertionSignature | E::AssertionReplayed => WireError::new(
+                401,
+                "invalid_client",
+                "client authentication failed: the client_assertion is not good",
+            ),
             E::Unknown { .. } => WireError::new(
                 401,
                 "invalid_client",
@@ -112,6 +184,14 @@ impl Presented {
         use ClientAuthError as E;
         let body_id = body.one("client_id")?;
         let body_secret = body.one("client_secret")?;
+        let assertion = body.one("client_assertion")?;
+        let assertion_type = body.one("client_assertion_type")?;
+        if assertion.is_some() || assertion_type.is_some() {
+            if authorization.is_some() || body_secret.is_some() {
+                return Err(E::TwoWays);
+            }
+            return Self::asserted(assertion, assertion_type, body_id);
+        }
         match authorization {
             Some(header) => {
                 let (id, secret) = basic(header).ok_or(E::BrokenBasic)?;
@@ -136,6 +216,73 @@ impl Presented {
         }
     }
 
+    fn asserted(
+        assertion: Option<&str>,
+        assertion_type: Option<&str>,
+        body_id: Option<&str>,
+    ) -> Result<Self, ClientAuthError> {
+        use ClientAuthError as E;
+        let token = assertion.ok_or(E::BrokenAssertion)?;
+        if assertion_type != Some(ASSERTION_TYPE) {
+            return Err(E::BrokenAssertion);
+        }
+        // Whose keys to look for; what it says is judged under their signature only.
+        let claims = jwt::peek(token).map_err(|_| E::BrokenAssertion)?;
+        let named = claims.get("sub").and_then(serde_json::Value::as_str);
+        Ok(Self {
+            client_id: body_id.or(named).ok_or(E::Nobody)?.to_owned(),
+            with: PresentedWith::Assertion(Secret::new(token.to_owned())),
+        })
+    }
+
+    /// The assertion, if that is what the client brought.
+    pub fn assertion(&self) -> Option<&str> {
+        match &self.with {
+            PresentedWith::Assertion(token) => Some(token.expose()),
+            PresentedWith::Nothing | PresentedWith::Basic(_) | PresentedWith::Body(_) => None,
+        }
+    }
+
+    /// Judges an assertion whose signature was verified with the keys of this client, or of
+    /// the platform that vouches for it. `audiences` are the names that mean us.
+    ///
+    /// # Errors
+    /// [`ClientAuthError`].
+    pub fn prove_by_assertion(
+        &self,
+        client: Client,
+        token: &VerifiedClaims,
+        audiences: &[&str],
+        now: Timestamp,
+    ) -> Result<ProvenOnce, ClientAuthError> {
+        use ClientAuthError as E;
+        let (issuer, subject, longest) = match &client.credential {
+            Credential::Key(_) => (client.id.as_str(), client.id.as_str(), ASSERTION_LIFE),
+            Credential::Workload { issuer, subject } => {
+                (issuer.as_str(), subject.as_str(), WORKLOAD_LIFE)
+            }
+            Credential::Public | Credential::Secret { .. } => {
+                return Err(E::NotProven { basic: false });
+            }
+        };
+        let rules = Rules {
+            typ: None,
+            audiences,
+            longest,
+            leeway: LEEWAY,
+            dated: false,
+        };
+        let assertion = assertion::judge(token, &rules, now).map_err(E::Assertion)?;
+        if client.id != self.client_id
+            || assertion.issuer() != issuer
+            || assertion.subject() != subject
+        {
+            return Err(E::AssertionSignature);
+        }
+        let once = assertion.once();
+        Ok(ProvenOnce { client, once })
+    }
+
     /// Whom the request names.
     pub fn client_id(&self) -> &str {
         &self.client_id
@@ -156,7 +303,11 @@ impl Presented {
     ///
     /// # Errors
     /// [`ClientAuthError::NotProven`].
-    pub fn prove(&self, client: Client) -> Result<AuthenticatedClient, ClientAuthError> {
+    pub fn prove(
+        &self,
+        client: Client,
+        now: Timestamp,
+    ) -> Result<AuthenticatedClient, ClientAuthError> {
         let not_proven = ClientAuthError::NotProven {
             basic: self.used_basic(),
         };
@@ -171,24 +322,26 @@ impl Presented {
             (
                 Credential::Secret {
                     method: SecretMethod::Basic,
-                    digests,
+                    secrets,
                 },
                 PresentedWith::Basic(s),
             )
             | (
                 Credential::Secret {
                     method: SecretMethod::Post,
-                    digests,
+                    secrets,
                 },
                 PresentedWith::Body(s),
             ) => {
                 let presented = s.digest();
                 // No early exit: how many secrets are live shows in no timing.
-                digests
-                    .iter()
-                    .fold(false, |hit, digest| hit | (*digest == presented))
+                secrets.iter().fold(false, |hit, secret| {
+                    let lives = secret.until.is_none_or(|until| now < until);
+                    hit | ((secret.digest == presented) & lives)
+                })
             }
-            (Credential::Secret { .. }, _) => false,
+            (Credential::Secret { .. } | Credential::Key(_) | Credential::Workload { .. }, _)
+            | (Credential::Public, PresentedWith::Assertion(_)) => false,
         };
         if proven {
             Ok(AuthenticatedClient(client))
@@ -214,7 +367,7 @@ fn basic(header: &str) -> Option<(String, String)> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::client::tests::client;
+    use crate::client::{ClientSecret, tests::client};
 
     pub(crate) fn authenticated(client: Client) -> AuthenticatedClient {
         AuthenticatedClient(client)
@@ -224,7 +377,10 @@ pub(crate) mod tests {
         Client {
             credential: Credential::Secret {
                 method,
-                digests: vec![Secret::new(secret.to_owned()).digest()],
+                secrets: vec![ClientSecret {
+                    digest: Secret::new(secret.to_owned()).digest(),
+                    until: None,
+                }],
             },
             ..client(&["https://a.example/cb"])
         }
@@ -310,8 +466,9 @@ pub(crate) mod tests {
         ];
         for (client, authorization, body, believed, why) in table {
             let params = Params::parse(body).expect("readable");
-            let proven = Presented::read(*authorization, &params)
-                .and_then(|presented| presented.prove((*client).clone()));
+            let proven = Presented::read(*authorization, &params).and_then(|presented| {
+                presented.prove((*client).clone(), Timestamp::from_unix(1000))
+            });
             assert_eq!(proven.is_ok(), *believed, "{body} {authorization:?}: {why}");
         }
     }
@@ -345,5 +502,137 @@ pub(crate) mod tests {
         let presented = Presented::read(Some(&good), &Params::default()).expect("readable");
         assert!(presented.unknown().challenges_basic());
         assert_eq!(presented.unknown().wire().status, 401);
+    }
+
+    #[test]
+    fn pre_1_two_secrets_live_side_by_side_until_the_old_one_ends() {
+        let secret = |text: &str, until: Option<u64>| ClientSecret {
+            digest: Secret::new(text.to_owned()).digest(),
+            until: until.map(Timestamp::from_unix),
+        };
+        let rotating = Client {
+            credential: Credential::Secret {
+                method: SecretMethod::Basic,
+                secrets: vec![secret("new", None), secret("old", Some(1000))],
+            },
+            ..client(&[])
+        };
+        for (text, at, believed) in [
+            ("new", 999, true),
+            ("old", 999, true),
+            ("new", 1000, true),
+            ("old", 1000, false),
+            ("other", 999, false),
+        ] {
+            let header = header("vcl_test", text);
+            let proven = Presented::read(Some(&header), &Params::default())
+                .and_then(|p| p.prove(rotating.clone(), Timestamp::from_unix(at)));
+            assert_eq!(proven.is_ok(), believed, "{text} at {at}");
+        }
+    }
+
+    fn asserted(claims: &str, more: &str) -> (String, VerifiedClaims) {
+        let token = jwt::tests::token(r#"{"alg":"ES256","kid":"k1"}"#, claims, "good");
+        let body = format!(
+            "client_assertion={token}&client_assertion_type={ASSERTION_TYPE}{more}",
+            ASSERTION_TYPE = ASSERTION_TYPE.replace(':', "%3A")
+        );
+        (body, jwt::tests::verified(claims))
+    }
+
+    #[test]
+    fn tok_6_cc_2_cimd_7_a_client_signs_for_itself_and_once() {
+        use ClientAuthError as E;
+        let us = ["https://gw.example", "https://gw.example/token"];
+        let signer = Client {
+            credential: Credential::Key(crate::client::ClientKeys::Inline(serde_json::json!({}))),
+            ..client(&[])
+        };
+        let proven = |client: &Client, claims: &str, more: &str| {
+            let (body, verified) = asserted(claims, more);
+            let params = Params::parse(&body).expect("readable");
+            let presented = Presented::read(None, &params)?;
+            assert!(presented.assertion().is_some());
+            presented
+                .prove_by_assertion(client.clone(), &verified, &us, Timestamp::from_unix(1000))
+                .map(|proven| (presented.client_id().to_owned(), proven.once))
+        };
+        let good = r#"{"iss":"vcl_test","sub":"vcl_test","aud":"https://gw.example","exp":1100,"jti":"1"}"#;
+        let (named, once) = proven(&signer, good, "").expect("good, and no client_id is needed");
+        assert_eq!(named, "vcl_test");
+        let (_, again) = proven(&signer, good, "&client_id=vcl_test").expect("good");
+        assert_eq!(once, again, "the second use of one assertion is seen");
+        let table = [
+            (
+                good.replace("\"iss\":\"vcl_test\"", "\"iss\":\"other\""),
+                "",
+                E::AssertionSignature,
+            ),
+            (
+                good.replace("\"sub\":\"vcl_test\"", "\"sub\":\"other\""),
+                "&client_id=vcl_test",
+                E::AssertionSignature,
+            ),
+            (good.to_owned(), "&client_id=other", E::AssertionSignature),
+            (
+                good.replace("gw.example", "evil.example"),
+                "",
+                E::Assertion(AssertionError::Audience),
+            ),
+            (
+                good.replace("1100", "900"),
+                "",
+                E::Assertion(AssertionError::Expired),
+            ),
+            (
+                good.replace("1100", "9999"),
+                "",
+                E::Assertion(AssertionError::TooLong),
+            ),
+            (good.to_owned(), "&client_secret=x", E::TwoWays),
+        ];
+        for (claims, more, expected) in table {
+            let got = proven(&signer, &claims, more);
+            assert_eq!(got, Err(expected), "{claims} {more}");
+            assert!(matches!(expected.wire().status, 400 | 401));
+        }
+        // Signing replaces no secret, and a public client proves nothing by it.
+        for other in [client(&[]), confidential(SecretMethod::Basic, "s")] {
+            assert_eq!(proven(&other, good, ""), Err(E::NotProven { basic: false }));
+        }
+        // Without its assertion a client that signs is nobody.
+        let params = Params::parse("client_id=vcl_test").expect("readable");
+        let bare = Presented::read(None, &params).expect("readable");
+        let refused = bare.prove(signer, Timestamp::from_unix(1000));
+        assert_eq!(refused.map(|_| ()), Err(E::NotProven { basic: false }));
+        for body in ["client_assertion=x", "client_assertion_type=x&client_id=a"] {
+            let params = Params::parse(body).expect("readable");
+            assert!(Presented::read(None, &params).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn tok_6_a_platform_signs_for_the_client_that_runs_on_it() {
+        let us = ["https://gw.example"];
+        let pod = Client {
+            credential: Credential::Workload {
+                issuer: "https://cluster.example".into(),
+                subject: "system:serviceaccount:a:b".into(),
+            },
+            ..client(&[])
+        };
+        let of = |subject: &str| {
+            let claims = format!(
+                r#"{{"iss":"https://cluster.example","sub":"{subject}","aud":"https://gw.example","exp":4000,"jti":"1"}}"#
+            );
+            let (body, verified) = asserted(&claims, "&client_id=vcl_test");
+            let params = Params::parse(&body).expect("readable");
+            let presented = Presented::read(None, &params).expect("readable");
+            presented
+                .prove_by_assertion(pod.clone(), &verified, &us, Timestamp::from_unix(1000))
+                .is_ok()
+        };
+        assert!(of("system:serviceaccount:a:b"));
+        assert!(!of("system:serviceaccount:a:c"));
     }
 }

@@ -4,11 +4,11 @@
 //! Here is which addresses may be fetched at all, and which documents make a client. The
 //! fetching is the edge's.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    client::{Client, Credential, KnownBy},
+    client::{Client, ClientKeys, Credential, Grants, KnownBy},
     uri::{RedirectUri, RedirectUriError},
 };
 
@@ -116,6 +116,9 @@ pub enum DocumentError {
     /// A way to authenticate that is not offered here.
     #[error("asks for a token_endpoint_auth_method that is not offered")]
     AuthMethod,
+    /// `private_key_jwt` without one readable `jwks` or `jwks_uri`.
+    #[error("has no usable jwks or jwks_uri")]
+    Keys,
     /// `redirect_uris` missing, empty or too many.
     #[error("has no usable list of redirect_uris")]
     RedirectUris,
@@ -149,17 +152,18 @@ pub fn read(
     if document.contains_key("client_secret") || document.contains_key("client_secret_expires_at") {
         return Err(E::SharedSecret);
     }
-    match document.get("token_endpoint_auth_method") {
-        None => {}
+    let credential = match document.get("token_endpoint_auth_method") {
+        None => Credential::Public,
         Some(Value::String(method)) => match method.as_str() {
-            "none" => {}
+            "none" => Credential::Public,
+            "private_key_jwt" => Credential::Key(keys(&document)?),
             "client_secret_basic" | "client_secret_post" | "client_secret_jwt" => {
                 return Err(E::SharedSecret);
             }
             _ => return Err(E::AuthMethod),
         },
         Some(_) => return Err(E::AuthMethod),
-    }
+    };
     if publishes_private_key(document.get("jwks")) {
         return Err(E::PrivateKey);
     }
@@ -191,14 +195,34 @@ pub fn read(
         id: url.text().to_owned(),
         name: Some(name.to_owned()),
         redirect_uris,
-        credential: Credential::Public,
-        refresh: !declines_refresh,
+        credential,
+        grants: Grants::for_people(!declines_refresh),
         scopes: None,
+        resources: None,
+        dpop_bound: document
+            .get("dpop_bound_access_tokens")
+            .and_then(Value::as_bool)
+            .unwrap_or_default(),
+        introspects: false,
         known_by: KnownBy::Document {
             host: url.host().to_owned(),
             trusted,
         },
     })
+}
+
+/// The keys that it signs with: in the document or at an `https` address, one of the two
+/// (RFC 7591 §2).
+fn keys(document: &Map<String, Value>) -> Result<ClientKeys, DocumentError> {
+    match (document.get("jwks"), document.get("jwks_uri")) {
+        (Some(jwks), None) if jwks.get("keys").is_some_and(Value::is_array) => {
+            Ok(ClientKeys::Inline(jwks.clone()))
+        }
+        (None, Some(Value::String(uri))) if uri.starts_with("https://") => {
+            Ok(ClientKeys::At(uri.clone()))
+        }
+        _ => Err(DocumentError::Keys),
+    }
 }
 
 fn publishes_private_key(jwks: Option<&Value>) -> bool {

@@ -13,6 +13,7 @@
 
 pub mod access_token;
 pub mod address;
+pub mod assertion;
 pub mod authorize;
 pub mod bearer;
 pub mod callback;
@@ -20,15 +21,19 @@ pub mod client;
 pub mod client_auth;
 pub mod client_document;
 pub mod consent;
+pub mod dpop;
 pub mod era;
 pub mod flow;
 pub mod id;
+pub mod introspect;
 pub mod jwt;
 pub mod keyring;
 pub mod mcp;
 pub mod metadata;
+pub mod par;
 pub mod params;
 pub mod pkce;
+pub mod policy;
 pub mod register;
 pub mod resource;
 pub mod revoke;
@@ -41,6 +46,7 @@ pub mod time;
 pub mod token;
 pub mod uri;
 
+mod claims;
 mod wire;
 
 pub use wire::WireError;

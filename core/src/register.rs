@@ -7,7 +7,7 @@
 
 use crate::{
     WireError,
-    client::{Client, Credential, KnownBy, SecretMethod},
+    client::{Client, ClientSecret, Credential, Grants, KnownBy, SecretMethod},
     keyring::{DerivedKey, KeyId},
     secret::{MacKey, Secret},
     time::Timestamp,
@@ -81,6 +81,9 @@ pub enum RegisterError {
     /// `grant_types` without the one grant there is to register for.
     #[error("grant_types must contain authorization_code")]
     GrantTypes,
+    /// `application_type` that is neither of the two.
+    #[error("application_type must be web or native")]
+    ApplicationType,
     /// `response_types` without `code`.
     #[error("response_types must contain code")]
     ResponseTypes,
@@ -132,6 +135,11 @@ impl RegisterError {
                 400,
                 "invalid_client_metadata",
                 "grant_types must contain authorization_code",
+            ),
+            E::ApplicationType => WireError::new(
+                400,
+                "invalid_client_metadata",
+                "application_type must be web or native",
             ),
             E::ResponseTypes => WireError::new(
                 400,
@@ -191,6 +199,9 @@ struct Canonical {
     /// 1 if it declined refresh tokens.
     #[serde(rename = "f", default, skip_serializing_if = "is_zero")]
     no_refresh: u8,
+    /// 1 if it takes only tokens bound to its key (RFC 9449 §5.2).
+    #[serde(rename = "p", default, skip_serializing_if = "is_zero")]
+    dpop_bound: u8,
     /// Tells confidential twins apart.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
@@ -227,6 +238,7 @@ pub fn register(
     let name = name(&sent)?;
     web_addresses(&sent)?;
     let no_refresh = !grants_refresh(&sent)?;
+    application_type(&sent)?;
     response_types(&sent)?;
     let method = auth_method(&sent, &redirect_uris)?;
 
@@ -238,14 +250,15 @@ pub fn register(
             .collect(),
         method,
         no_refresh: u8::from(no_refresh),
+        dpop_bound: u8::from(sent.get("dpop_bound_access_tokens") == Some(&Value::Bool(true))),
         nonce: (method != 0).then(|| URL_SAFE_NO_PAD.encode(nonce)),
     };
     let id = write_id(&canonical, keys)?;
     let client =
         read_canonical(&id, canonical, policy, keys).map_err(|_| RegisterError::TooLong)?;
     let secret = match &client.credential {
-        Credential::Public => None,
         Credential::Secret { .. } => secrets_of(&id, keys).into_iter().next(),
+        Credential::Public | Credential::Key(_) | Credential::Workload { .. } => None,
     };
     let answer = answer(&sent, &client, secret.as_ref(), no_refresh, now);
     Ok(Registered {
@@ -339,6 +352,16 @@ fn grants_refresh(sent: &Map<String, Value>) -> Result<bool, RegisterError> {
             }
         }
         Some(_) => Err(RegisterError::GrantTypes),
+    }
+}
+
+/// Any of the two there are. Which one is not believed: real clients with an address on this
+/// computer call themselves `web`, and the redirect URIs say what they are.
+fn application_type(sent: &Map<String, Value>) -> Result<(), RegisterError> {
+    match sent.get("application_type") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(kind)) if kind == "web" || kind == "native" => Ok(()),
+        Some(_) => Err(RegisterError::ApplicationType),
     }
 }
 
@@ -449,16 +472,24 @@ fn read_canonical(
                 .ok_or(DynamicIdError::NoLongerAllowed)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let digests = || secrets_of(id, keys).iter().map(Secret::digest).collect();
+    let secrets = || {
+        secrets_of(id, keys)
+            .iter()
+            .map(|secret| ClientSecret {
+                digest: secret.digest(),
+                until: None,
+            })
+            .collect()
+    };
     let credential = match canonical.method {
         0 => Credential::Public,
         1 => Credential::Secret {
             method: SecretMethod::Basic,
-            digests: digests(),
+            secrets: secrets(),
         },
         2 => Credential::Secret {
             method: SecretMethod::Post,
-            digests: digests(),
+            secrets: secrets(),
         },
         _ => return Err(DynamicIdError::NotOurs),
     };
@@ -467,8 +498,11 @@ fn read_canonical(
         name: canonical.name,
         redirect_uris,
         credential,
-        refresh: canonical.no_refresh == 0,
+        grants: Grants::for_people(canonical.no_refresh == 0),
         scopes: None,
+        resources: None,
+        dpop_bound: canonical.dpop_bound == 1,
+        introspects: false,
         known_by: KnownBy::Dynamic,
     })
 }
@@ -536,6 +570,7 @@ pub(crate) mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::client::GrantType;
 
     pub(crate) fn keys() -> RegistrationKeys {
         let id = KeyId::new([1; 4]);
@@ -601,10 +636,31 @@ pub(crate) mod tests {
         let secret = got.secret.expect("confidential");
         assert!(secret.expose().starts_with("vcs_"));
         let read = read_id(&got.client.id, &RegistrationPolicy::default(), &keys()).expect("ours");
-        let Credential::Secret { digests, .. } = read.credential else {
+        let Credential::Secret { secrets, .. } = read.credential else {
             panic!("public")
         };
-        assert_eq!(digests, [secret.digest()]);
+        assert_eq!(secrets.len(), 1);
+        assert_eq!(secrets[0].digest, secret.digest());
+    }
+
+    #[test]
+    fn dcr_5_application_type_and_unknown_members_stop_nobody() {
+        let with = |more: &str| {
+            registered(&format!(
+                r#"{{"redirect_uris":["http://127.0.0.1:4711/callback"]{more}}}"#
+            ))
+        };
+        for more in [
+            "",
+            r#","application_type":"native""#,
+            r#","application_type":"web""#,
+            r#","application_type":null,"software_id":"x","unknown":{"a":[1]}"#,
+        ] {
+            assert!(with(more).is_ok(), "{more}");
+        }
+        for more in [r#","application_type":"tv""#, r#","application_type":1"#] {
+            assert!(with(more).is_err(), "{more}");
+        }
     }
 
     #[test]
@@ -711,7 +767,10 @@ pub(crate) mod tests {
                 r#"{{"redirect_uris":["http://localhost/cb"]{grants}}}"#
             ))
             .expect("registered");
-            (got.client.refresh, got.answer["grant_types"].clone())
+            (
+                got.client.grants.contains(GrantType::RefreshToken),
+                got.answer["grant_types"].clone(),
+            )
         };
         let both = serde_json::json!(["authorization_code", "refresh_token"]);
         assert_eq!(with(""), (true, both.clone()));

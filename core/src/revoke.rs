@@ -1,11 +1,10 @@
 //! Giving tokens back (RFC 7009).
 
 use crate::{
-    WireError, access_token,
-    access_token::AccessToken,
+    WireError,
+    access_token::{AccessToken, Opens},
     client_auth::AuthenticatedClient,
     params::{Params, Repeated},
-    seal::Sealer,
     secret::Secret,
     token::refresh_token::{self, RefreshToken},
 };
@@ -63,15 +62,14 @@ pub fn token(params: &Params<'_>) -> Result<Secret, RevokeError> {
 }
 
 /// Says which token that is.
-pub fn named(token: &Secret, sealer: &Sealer) -> Named {
+pub fn named(token: &Secret, opens: &dyn Opens) -> Named {
     let text = token.expose();
-    if text.starts_with(access_token::PREFIX) {
-        AccessToken::open(text, sealer)
-            .map_or(Named::Nothing, |token| Named::Access(Box::new(token)))
-    } else if text.starts_with(refresh_token::PREFIX) {
+    if text.starts_with(refresh_token::PREFIX) {
         RefreshToken::parse(text).map_or(Named::Nothing, Named::Refresh)
     } else {
-        Named::Nothing
+        opens
+            .open(text)
+            .map_or(Named::Nothing, |token| Named::Access(Box::new(token)))
     }
 }
 

@@ -21,6 +21,10 @@ pub enum Kind {
     AccessToken,
     /// The handle of a consent page.
     Ticket,
+    /// A pushed authorization request.
+    Pushed,
+    /// The address at which one stream of the 2024-11-05 transport takes messages.
+    Endpoint,
     /// Where our own page sends a browser on to.
     Onward,
     /// An `Mcp-Session-Id`.
@@ -36,6 +40,8 @@ impl Kind {
         match self {
             Self::AccessToken => b"access token",
             Self::Ticket => b"ticket",
+            Self::Pushed => b"pushed request",
+            Self::Endpoint => b"message endpoint",
             Self::Onward => b"onward",
             Self::SessionId => b"session id",
             Self::AtRest => b"at rest",

@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// Text that opens something: a client secret, a provider's token. Wiped on drop, equal in
@@ -55,6 +56,11 @@ impl Digest {
         Self(out)
     }
 
+    /// A digest that was made elsewhere, such as a key's thumbprint.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest as it was stored, or `None` if it is not 32 bytes of base64url.
     pub fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
@@ -78,6 +84,19 @@ impl PartialEq for Digest {
 }
 
 impl Eq for Digest {}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a digest"))
+    }
+}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -125,7 +125,7 @@ impl Onward {
     }
 }
 
-fn seal<T: Serialize>(
+pub(crate) fn seal<T: Serialize>(
     sealer: &Sealer,
     kind: Kind,
     place: &[u8],
@@ -136,7 +136,7 @@ fn seal<T: Serialize>(
     URL_SAFE_NO_PAD.encode(sealer.seal(kind, place, nonce, &json))
 }
 
-fn open<T: DeserializeOwned>(
+pub(crate) fn open<T: DeserializeOwned>(
     sealer: &Sealer,
     kind: Kind,
     place: &[u8],

@@ -2,10 +2,16 @@
 //! (RFC 6749 §3.2, §5.2).
 
 pub mod authorization_code;
+pub mod client_credentials;
+pub mod device_code;
+pub mod jwt_bearer;
 pub mod refresh_token;
+pub mod token_exchange;
 
 use crate::{
     WireError,
+    client::GrantType,
+    dpop::DpopError,
     id::GrantId,
     params::{Params, Repeated},
     pkce::CodeVerifier,
@@ -13,7 +19,10 @@ use crate::{
     secret::Secret,
 };
 
-use self::{authorization_code::RedeemCode, refresh_token::Refresh};
+use self::{
+    authorization_code::RedeemCode, client_credentials::ClientCredentials, device_code::PollDevice,
+    jwt_bearer::AssertionGrant, refresh_token::Refresh, token_exchange::Exchange,
+};
 
 /// What a token request asks for. The client is authenticated apart from this.
 #[derive(Debug, Clone)]
@@ -22,6 +31,14 @@ pub enum Ask {
     Code(RedeemCode),
     /// `grant_type=refresh_token`.
     Refresh(Refresh),
+    /// `grant_type=client_credentials`.
+    Machine(ClientCredentials),
+    /// `grant_type=urn:ietf:params:oauth:grant-type:device_code`.
+    Device(PollDevice),
+    /// `grant_type=urn:ietf:params:oauth:grant-type:token-exchange`.
+    Exchange(Exchange),
+    /// `grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer`.
+    Assertion(AssertionGrant),
 }
 
 /// Why no tokens are issued.
@@ -84,6 +101,54 @@ pub enum TokenError {
     /// The grant is over.
     #[error("the grant has ended")]
     GrantEnded,
+    /// No known server, none where one is needed, or one that this client may not have.
+    #[error("the resource is not one that may be asked for")]
+    TargetUnknown,
+    /// None of the scopes is known, or may be had.
+    #[error("none of the scopes may be had")]
+    ScopeUnknown,
+    /// An assertion's scope that the client may not have (EMA §7.6.2).
+    #[error("the assertion's scope is not one that the client may have")]
+    ScopeMismatch,
+    /// Nobody whom the operator trusts made this assertion, or not for this.
+    #[error("the assertion's issuer is not trusted for this")]
+    AssertionUntrusted,
+    /// What it says, or its signature.
+    #[error("the assertion is not good")]
+    AssertionRefused,
+    /// It is another client's.
+    #[error("the assertion is for another client")]
+    AssertionOfAnotherClient,
+    /// It was used before.
+    #[error("the assertion was used before")]
+    AssertionReplayed,
+    /// No rule gives this workload anything.
+    #[error("no rule allows this workload")]
+    WorkloadNotAllowed,
+    /// The token to exchange is none of ours, or no longer good.
+    #[error("the subject_token is not good")]
+    SubjectToken,
+    /// A type of token that is not taken or given here.
+    #[error("this token type is not offered")]
+    TokenType,
+    /// The operator or the person stopped this, or a rule denies it.
+    #[error("this was stopped")]
+    Stopped,
+    /// The proof of a key (RFC 9449 §5).
+    #[error("{0}")]
+    Dpop(DpopError),
+    /// The person has not decided yet (RFC 8628 §3.5).
+    #[error("the person has not decided yet")]
+    DevicePending,
+    /// The device asks too often.
+    #[error("the device asks too often")]
+    DeviceTooFast,
+    /// The person declined.
+    #[error("the person declined")]
+    DeviceDenied,
+    /// Nobody decided in time, or there is no such code.
+    #[error("the device code is unknown or has expired")]
+    DeviceExpired,
 }
 
 impl TokenError {
@@ -128,6 +193,69 @@ impl TokenError {
             E::ScopeWider => {
                 WireError::new(400, "invalid_scope", "the scope is wider than the grant")
             }
+            E::TargetUnknown => WireError::new(
+                400,
+                "invalid_target",
+                "name one resource that this client may ask for",
+            ),
+            E::ScopeUnknown => WireError::new(
+                400,
+                "invalid_scope",
+                "none of the scopes can be had for this resource",
+            ),
+            E::ScopeMismatch => WireError::new(
+                400,
+                "invalid_grant",
+                "the assertion's scope is not one that this client may have",
+            ),
+            E::AssertionUntrusted => WireError::new(
+                400,
+                "invalid_grant",
+                "the assertion's issuer is not trusted for this",
+            ),
+            E::AssertionRefused => WireError::new(
+                400,
+                "invalid_grant",
+                "the assertion is malformed, expired, not for this issuer alone, or not signed \
+                 by its issuer",
+            ),
+            E::AssertionOfAnotherClient => {
+                WireError::new(400, "invalid_grant", "the assertion is for another client")
+            }
+            E::AssertionReplayed => {
+                WireError::new(400, "invalid_grant", "the assertion was used before")
+            }
+            E::WorkloadNotAllowed => WireError::new(
+                400,
+                "invalid_grant",
+                "no rule allows this workload anything",
+            ),
+            E::SubjectToken => WireError::new(
+                400,
+                "invalid_request",
+                "subject_token is not a live token of this gateway that may be exchanged",
+            ),
+            E::TokenType => WireError::new(
+                400,
+                "invalid_request",
+                "only access tokens of this gateway go in and come out",
+            ),
+            E::Stopped => WireError::new(
+                400,
+                "invalid_grant",
+                "access was stopped, or a rule of this gateway denies it",
+            ),
+            E::Dpop(why) => WireError::new(400, why.error(), dpop_text(*why)),
+            E::DevicePending => {
+                WireError::new(400, "authorization_pending", "nobody has decided yet")
+            }
+            E::DeviceTooFast => WireError::new(400, "slow_down", "wait five seconds longer"),
+            E::DeviceDenied => WireError::new(400, "access_denied", "the person declined"),
+            E::DeviceExpired => WireError::new(
+                400,
+                "expired_token",
+                "the device code is unknown, was used or has expired",
+            ),
             E::RefreshUnknown
             | E::RefreshReplayed { .. }
             | E::RefreshRepeatedTooOften
@@ -137,6 +265,27 @@ impl TokenError {
                 "the refresh token is unknown, expired, revoked or was used before",
             ),
         }
+    }
+}
+
+fn dpop_text(why: DpopError) -> &'static str {
+    match why {
+        DpopError::Missing => "send a DPoP proof; this client or server takes bound tokens only",
+        DpopError::Nonce => "make the DPoP proof anew, with the nonce of this answer",
+        DpopError::Key => "the DPoP proof is of another key than the one this is bound to",
+        DpopError::Stale => "the DPoP proof is not fresh",
+        DpopError::Replayed => "the DPoP proof was used before",
+        DpopError::Method | DpopError::Address => "the DPoP proof is for another request",
+        DpopError::Several
+        | DpopError::Malformed
+        | DpopError::Signature
+        | DpopError::AccessToken => "the DPoP proof is not good",
+    }
+}
+
+impl From<DpopError> for TokenError {
+    fn from(why: DpopError) -> Self {
+        Self::Dpop(why)
     }
 }
 
@@ -159,35 +308,75 @@ pub fn read(params: &Params<'_>) -> Result<Ask, TokenError> {
         "redirect_uri",
         "refresh_token",
         "scope",
+        "device_code",
+        "assertion",
+        "subject_token",
+        "subject_token_type",
+        "requested_token_type",
     ] {
         params.one(name)?;
     }
     let resources: Vec<String> = params.all("resource").map(str::to_owned).collect();
-    match params.one("grant_type")? {
-        None => Err(E::GrantTypeMissing),
-        Some("authorization_code") => {
+    let required = |name| -> Result<Secret, E> {
+        let text = params.one(name)?.ok_or(E::ParameterMissing)?;
+        Ok(Secret::new(text.to_owned()))
+    };
+    let scopes = || -> Result<Option<ScopeSet>, E> {
+        params
+            .one("scope")?
+            .map(|text| ScopeSet::parse(text).map_err(|_| E::ScopeUnknown))
+            .transpose()
+    };
+    let name = params.one("grant_type")?.ok_or(E::GrantTypeMissing)?;
+    match GrantType::parse(name).ok_or(E::GrantTypeUnknown)? {
+        GrantType::AuthorizationCode => {
             let verifier = params.one("code_verifier")?.ok_or(E::ParameterMissing)?;
             Ok(Ask::Code(RedeemCode {
-                code: Secret::new(params.one("code")?.ok_or(E::ParameterMissing)?.to_owned()),
+                code: required("code")?,
                 verifier: CodeVerifier::parse(verifier).map_err(|_| E::VerifierMalformed)?,
                 redirect_uri: params.one("redirect_uri")?.map(str::to_owned),
                 resources,
             }))
         }
-        Some("refresh_token") => Ok(Ask::Refresh(Refresh {
-            token: Secret::new(
-                params
-                    .one("refresh_token")?
-                    .ok_or(E::ParameterMissing)?
-                    .to_owned(),
-            ),
+        GrantType::RefreshToken => Ok(Ask::Refresh(Refresh {
+            token: required("refresh_token")?,
             scopes: params
                 .one("scope")?
                 .map(|text| ScopeSet::parse(text).map_err(|_| E::ScopeWider))
                 .transpose()?,
             resources,
         })),
-        Some(_) => Err(E::GrantTypeUnknown),
+        GrantType::ClientCredentials => Ok(Ask::Machine(ClientCredentials {
+            scopes: scopes()?,
+            resources,
+        })),
+        GrantType::DeviceCode => Ok(Ask::Device(PollDevice {
+            device_code: required("device_code")?,
+        })),
+        GrantType::TokenExchange => {
+            if params.has("actor_token") {
+                return Err(E::TokenType);
+            }
+            for name in ["subject_token_type", "requested_token_type"] {
+                let named = params.one(name)?;
+                let optional = name == "requested_token_type";
+                let fits = named.map_or(optional, |named| named == token_exchange::ACCESS_TOKEN);
+                if !fits {
+                    return Err(E::TokenType);
+                }
+            }
+            let audiences = params.all("audience").map(str::to_owned);
+            Ok(Ask::Exchange(Exchange {
+                subject_token: required("subject_token")?,
+                scopes: scopes()?,
+                resources: resources.into_iter().chain(audiences).collect(),
+            }))
+        }
+        GrantType::JwtBearer => Ok(Ask::Assertion(AssertionGrant {
+            assertion: required("assertion")?,
+            scopes: scopes()?,
+            resources,
+        })),
     }
 }
 
@@ -209,13 +398,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tok_18_t_tok_10_which_grants_there_are() {
+    fn tok_18_tok_19_t_tok_10_which_grants_there_are() {
         let asked = |body: &str| {
             read(&Params::parse(body).expect("readable"))
                 .map(|_| ())
                 .map_err(|e| e.wire().error)
         };
         let verifier = "a".repeat(43);
+        let of = |grant: GrantType| format!("grant_type={}", grant.name());
+        let exchange = of(GrantType::TokenExchange);
+        let typ = token_exchange::ACCESS_TOKEN;
+        let id_token = "urn:ietf:params:oauth:token-type:id_token";
         let table = [
             (
                 format!("grant_type=authorization_code&code=c&code_verifier={verifier}"),
@@ -227,14 +420,44 @@ mod tests {
                 "grant_type=password&username=a&password=b".into(),
                 Err("unsupported_grant_type"),
             ),
-            (
-                "grant_type=client_credentials".into(),
-                Err("unsupported_grant_type"),
-            ),
+            ("grant_type=client_credentials".into(), Ok(())),
             ("grant_type=implicit".into(), Err("unsupported_grant_type")),
             (
-                "grant_type=urn:ietf:params:oauth:grant-type:device_code".into(),
+                "grant_type=urn:ietf:params:oauth:grant-type:saml2-bearer".into(),
                 Err("unsupported_grant_type"),
+            ),
+            (
+                format!("{}&device_code=d", of(GrantType::DeviceCode)),
+                Ok(()),
+            ),
+            (of(GrantType::DeviceCode), Err("invalid_request")),
+            (format!("{}&assertion=a", of(GrantType::JwtBearer)), Ok(())),
+            (of(GrantType::JwtBearer), Err("invalid_request")),
+            (
+                format!("{exchange}&subject_token=t&subject_token_type={typ}"),
+                Ok(()),
+            ),
+            (
+                format!("{exchange}&subject_token_type={typ}"),
+                Err("invalid_request"),
+            ),
+            (
+                format!("{exchange}&subject_token=t"),
+                Err("invalid_request"),
+            ),
+            (
+                format!("{exchange}&subject_token=t&subject_token_type={id_token}"),
+                Err("invalid_request"),
+            ),
+            (
+                format!(
+                    "{exchange}&subject_token=t&subject_token_type={typ}&requested_token_type={id_token}"
+                ),
+                Err("invalid_request"),
+            ),
+            (
+                format!("{exchange}&subject_token=t&subject_token_type={typ}&actor_token=x"),
+                Err("invalid_request"),
             ),
             ("grant_type=refresh_token".into(), Err("invalid_request")),
             (
@@ -268,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_its_place_on_the_wire() {
+    fn wif_5_every_error_has_its_place_on_the_wire() {
         use TokenError as E;
         let grant = GrantId::new([0; 16]);
         let table = [
@@ -289,6 +512,23 @@ mod tests {
             (E::RefreshReplayed { grant }, "invalid_grant"),
             (E::RefreshRepeatedTooOften, "invalid_grant"),
             (E::GrantEnded, "invalid_grant"),
+            (E::TargetUnknown, "invalid_target"),
+            (E::ScopeUnknown, "invalid_scope"),
+            (E::ScopeMismatch, "invalid_grant"),
+            (E::AssertionUntrusted, "invalid_grant"),
+            (E::AssertionRefused, "invalid_grant"),
+            (E::AssertionOfAnotherClient, "invalid_grant"),
+            (E::AssertionReplayed, "invalid_grant"),
+            (E::WorkloadNotAllowed, "invalid_grant"),
+            (E::SubjectToken, "invalid_request"),
+            (E::TokenType, "invalid_request"),
+            (E::Stopped, "invalid_grant"),
+            (E::Dpop(DpopError::Stale), "invalid_dpop_proof"),
+            (E::Dpop(DpopError::Nonce), "use_dpop_nonce"),
+            (E::DevicePending, "authorization_pending"),
+            (E::DeviceTooFast, "slow_down"),
+            (E::DeviceDenied, "access_denied"),
+            (E::DeviceExpired, "expired_token"),
         ];
         for (error, code) in table {
             assert_eq!(

@@ -13,7 +13,13 @@ use http::{HeaderValue, uri::PathAndQuery};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::{runtime::Runtime, sync::watch};
 use vestibule_core::{
-    keyring::Purpose, metadata::Offered, register::RegistrationPolicy, uri::RedirectKind,
+    client::{GrantType, Grants},
+    keyring::Purpose,
+    metadata::Offered,
+    register::RegistrationPolicy,
+    resource::Dpop,
+    token::jwt_bearer::Vouches,
+    uri::RedirectKind,
 };
 
 use crate::{
@@ -22,7 +28,8 @@ use crate::{
     document_cache::DocumentCache,
     fetch::{self, Documents},
     flows::Flows,
-    http::{self as serving, Threads, cookie::Jar},
+    http::{self as serving, Threads, cookie::Jar, limit::Limiter, seen::Seen},
+    key_cache::KeyCache,
     keys::{Keys, KeysError},
     office::Office,
     provider::Provider,
@@ -102,7 +109,13 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         &*store,
         world,
     ))?;
-    let office = Arc::new(office(&config, keys, Arc::clone(&store), world)?);
+    let office = Arc::new(office(
+        &config,
+        keys,
+        Arc::clone(&store),
+        Arc::clone(&revocations),
+        world,
+    )?);
     let pages = routes::routes(Arc::clone(&office), extra(&office));
 
     let listen = |address| move |error| StartError::Listen { address, error };
@@ -214,6 +227,7 @@ fn office(
     config: &Config,
     keys: Keys,
     store: Arc<dyn Store>,
+    revocations: Arc<Revocations>,
     world: &World,
 ) -> Result<Office, StartError> {
     let extra_ca = config.extra_ca_file.as_deref();
@@ -247,11 +261,7 @@ fn office(
             Tls::BehindProxy => Jar::Secure,
         },
         catalogue: config.catalogue(),
-        offered: Offered {
-            registration: registration.dynamic != Admission::Off,
-            documents: registration.documents != Admission::Off,
-            refresh: config.tokens.refresh,
-        },
+        offered: offered(config),
         policy: RegistrationPolicy {
             private_schemes: schemes.clone(),
             redirect_hosts: match &registration.dynamic {
@@ -265,16 +275,64 @@ fn office(
             .iter()
             .map(|client| (client.id.clone(), client.clone()))
             .collect(),
+        key_cache: KeyCache::new(
+            documents.clone(),
+            fetch::provider_client(extra_ca, config.limits.provider_time)
+                .map_err(StartError::Outgoing)?,
+        ),
         documents: DocumentCache::new(documents, schemes),
+        issuers: config.issuers.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        // Many people may sit behind one address of a vendor, so much is let through at once.
+        beginnings: Limiter::new(
+            config.limits.registrations.saturating_mul(3),
+            config.limits.registrations,
+            50,
+        ),
+        failures: Limiter::new(60, 30, 50),
+        proofs: Seen::default(),
         tokens: config.tokens,
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),
         flows: Flows::new(world.clone(), Arc::clone(&store)),
         store,
+        revocations,
         provider,
         flows_open: config.try_page,
         world: world.clone(),
     })
+}
+
+/// What the metadata may promise: a grant is offered if somebody may use it.
+fn offered(config: &Config) -> Offered {
+    use GrantType as G;
+    let operators = |grant| {
+        config
+            .clients
+            .iter()
+            .any(|client| client.grants.contains(grant))
+    };
+    let people = config
+        .issuers
+        .iter()
+        .any(|issuing| matches!(issuing.trusted.vouches, Vouches::People { .. }));
+    let grants = G::ALL.into_iter().filter(|grant| match grant {
+        G::AuthorizationCode => true,
+        G::RefreshToken => config.tokens.refresh,
+        G::DeviceCode => config.tokens.device,
+        G::ClientCredentials | G::TokenExchange => operators(*grant),
+        G::JwtBearer => !config.issuers.is_empty(),
+    });
+    Offered {
+        registration: config.registration.dynamic != Admission::Off,
+        documents: config.registration.documents != Admission::Off,
+        grants: Grants::of(grants),
+        id_jag: people,
+        dpop: config
+            .servers
+            .iter()
+            .any(|server| server.resource.dpop != Dpop::Off),
+    }
 }
 
 fn mount(server: &Server, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Mount, StartError> {
@@ -297,6 +355,7 @@ fn mount(server: &Server, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Moun
         public: server.public,
         origins: server.origins.clone(),
         upstream_auth: server.upstream_auth.clone(),
+        mode: server.mode,
         host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,
         target: PathAndQuery::try_from(target).map_err(|_| wrong())?,
         pool: pool.into(),

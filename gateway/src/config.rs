@@ -21,6 +21,7 @@ use vestibule_core::{
     client::Client,
     resource::{Catalogue, Resource},
     secret::Secret,
+    token::jwt_bearer::TrustedIssuer,
     uri::Issuer,
 };
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub clients: Vec<Client>,
     /// Who may register. `[registration]`.
     pub registration: Registration,
+    /// Whose assertions are taken. `[issuers.NAME]`.
+    pub issuers: Vec<Issuing>,
     /// Lives of what is issued. `[tokens]`.
     pub tokens: Tokens,
     /// Bounds on what strangers send. `[limits]`.
@@ -99,6 +102,15 @@ pub enum IdpKind {
     Entra,
 }
 
+/// An issuer whose assertions are taken, and where its keys are.
+#[derive(Debug, Clone)]
+pub struct Issuing {
+    /// What the protocol needs to know.
+    pub trusted: TrustedIssuer,
+    /// Its keys, if its metadata is not to be asked.
+    pub jwks_uri: Option<String>,
+}
+
 /// An MCP server.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -112,6 +124,17 @@ pub struct Server {
     pub origins: Vec<String>,
     /// What it gets in place of the client's token.
     pub upstream_auth: UpstreamAuth,
+    /// Which transport it speaks.
+    pub mode: Mode,
+}
+
+/// Which transport an MCP server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Streamable HTTP, of whichever revision.
+    Streamable,
+    /// HTTP with SSE of 2024-11-05, which is deprecated.
+    LegacySse,
 }
 
 /// What an MCP server gets in place of the client's token.
@@ -169,6 +192,19 @@ pub struct Tokens {
     pub refresh_window: Duration,
     /// Whether refresh tokens are issued at all.
     pub refresh: bool,
+    /// What access tokens look like.
+    pub format: TokenFormat,
+    /// Whether programs without a browser may ask for approval on another screen.
+    pub device: bool,
+}
+
+/// What access tokens look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFormat {
+    /// Sealed: mute to whoever holds them.
+    Sealed,
+    /// Signed and readable (RFC 9068), for servers that verify for themselves.
+    Jwt,
 }
 
 /// Bounds on what strangers send.
@@ -190,6 +226,15 @@ pub struct Limits {
     pub provider_time: Duration,
     /// How long a stream may last in all.
     pub stream_total: Duration,
+    /// How long a stream may be silent, on the server's side, before it is ended.
+    pub stream_idle: Duration,
+    /// How often a silent stream gets a comment, so that nobody on the way ends it.
+    pub keep_alive: Duration,
+    /// Streams that one person or machine may hold at a time on one thread.
+    pub streams: usize,
+    /// Registrations, pushed requests and the like that one address block may make each
+    /// minute; zero for no limit.
+    pub registrations: u32,
     /// Worker threads; one per core by default.
     pub threads: usize,
 }

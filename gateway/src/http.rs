@@ -8,6 +8,9 @@
 pub mod cookie;
 pub mod cors;
 pub mod head;
+pub mod limit;
+pub mod peer;
+pub mod seen;
 
 use std::{
     convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc,

@@ -6,22 +6,26 @@ use std::{
     io::Write as _,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use vestibule_core::{
+    access_token::{self, AccessToken, Opens},
+    dpop::Nonces,
+    jwt::{self, Algorithm},
     keyring::{Key, KeyId, KeyMissing, Purpose, Ring},
     register::RegistrationKeys,
     seal::{Kind, Sealer},
     secret::MacKey,
     time::Timestamp,
+    uri::Issuer,
 };
 use zeroize::Zeroizing;
 
 use crate::{
+    signature::{Own, SigningKey},
     store::{SealedKey, Store, StoreError},
     world::World,
 };
@@ -57,8 +61,16 @@ pub struct Keys {
     pub vault: Sealer,
     /// Binds forms to browsers.
     pub form: MacKey,
+    /// Answers the approvals of devices.
+    pub device: MacKey,
+    /// What proofs at the OAuth endpoints must carry (RFC 9449 §8).
+    pub server_nonces: Nonces,
+    /// What proofs at MCP servers must carry (RFC 9449 §9).
+    pub resource_nonces: Nonces,
     /// Behind self-describing client ids.
     pub registration: RegistrationKeys,
+    /// What signs, current first.
+    pub signing: Arc<[SigningKey]>,
     /// The public part of what signs, as `/jwks.json` has it.
     pub jwks: Value,
     /// Every key's name, purpose and times, for people; nothing of the keys themselves.
@@ -180,22 +192,31 @@ impl Keys {
     }
 
     fn of(ring: &Ring, issuer: &str, now: Timestamp) -> Result<Self, KeysError> {
-        let (_, form) = ring
-            .derived(Purpose::Browser, "form", now)?
-            .into_iter()
-            .next()
-            .ok_or(KeyMissing(Purpose::Browser))?;
+        let browser = |label| -> Result<MacKey, KeysError> {
+            let (_, key) = ring
+                .derived(Purpose::Browser, label, now)?
+                .into_iter()
+                .next()
+                .ok_or(KeyMissing(Purpose::Browser))?;
+            Ok(MacKey::new(&key))
+        };
+        let signing = signing(ring, now)?;
+        let public: Vec<Value> = signing.iter().map(SigningKey::public_jwk).collect();
         Ok(Self {
             access: ring.sealer(Purpose::Access, issuer, now)?,
             browser: ring.sealer(Purpose::Browser, issuer, now)?,
             // Not bound to the issuer: a changed public address must not lose what is stored.
             vault: ring.sealer(Purpose::Vault, "store", now)?,
-            form: MacKey::new(&form),
+            form: browser("form")?,
+            device: browser("device")?,
+            server_nonces: Nonces::of_server(browser("dpop nonce")?),
+            resource_nonces: Nonces::of_resources(browser("dpop nonce")?),
             registration: RegistrationKeys::new(
                 ring.derived(Purpose::Registration, "id", now)?,
                 &ring.derived(Purpose::Registration, "secret", now)?,
             ),
-            jwks: jwks(ring, now)?,
+            jwks: json!({ "keys": public }),
+            signing: signing.into(),
             list: ring
                 .keys()
                 .iter()
@@ -228,6 +249,26 @@ impl Keys {
         self.vault
             .open(Kind::AtRest, place, &mut sealed)
             .map(|plain| Zeroizing::new(plain.to_vec()))
+    }
+}
+
+/// The keys behind access tokens, of whichever form: both forms open, so that a change of
+/// `tokens.format` refuses nobody.
+pub struct AccessKeys<'k> {
+    /// The keys.
+    pub keys: &'k Keys,
+    /// Ours.
+    pub issuer: &'k Issuer,
+}
+
+impl Opens for AccessKeys<'_> {
+    fn open(&self, text: &str) -> Option<AccessToken> {
+        if text.starts_with(access_token::PREFIX) {
+            return AccessToken::open(text, &self.keys.access);
+        }
+        let own = Own(&self.keys.signing);
+        let claims = jwt::verify(text, &own, &[Algorithm::Es256]).ok()?;
+        access_token::jwt::from_claims(&claims, self.issuer)
     }
 }
 
@@ -286,14 +327,7 @@ fn create_root(dir: &Path, path: &Path, world: &World) -> Result<Zeroizing<[u8; 
 
 fn new_key(purpose: Purpose, world: &World) -> Result<Key, KeysError> {
     let material = match purpose {
-        Purpose::Signing => {
-            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-                .map_err(|_| KeysError::Signing)?;
-            pair.to_pkcs8v1()
-                .map_err(|_| KeysError::Signing)?
-                .as_ref()
-                .to_vec()
-        }
+        Purpose::Signing => SigningKey::generate().ok_or(KeysError::Signing)?,
         Purpose::Access | Purpose::Registration | Purpose::Browser | Purpose::Vault => {
             world.random::<32>().to_vec()
         }
@@ -344,25 +378,14 @@ fn open_key(key: &SealedKey, sealer: &Sealer) -> Option<Key> {
     })
 }
 
-/// The public keys that verify what we sign (RFC 7517 §5).
-fn jwks(ring: &Ring, now: Timestamp) -> Result<Value, KeysError> {
-    let keys = ring
+/// The keys that sign, current first, and published ones that will.
+fn signing(ring: &Ring, now: Timestamp) -> Result<Vec<SigningKey>, KeysError> {
+    let current = ring.current(Purpose::Signing, now)?;
+    let others = ring
         .live(Purpose::Signing, now)
-        .map(|key| {
-            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.material)
-                .map_err(|_| KeysError::Signing)?;
-            let point = pair.public_key().as_ref();
-            // An uncompressed point: 4, x, y.
-            let (x, y) = point
-                .get(1..33)
-                .zip(point.get(33..65))
-                .ok_or(KeysError::Signing)?;
-            Ok(json!({
-                "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256",
-                "kid": key.id.to_string(),
-                "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-            }))
-        })
-        .collect::<Result<Vec<_>, KeysError>>()?;
-    Ok(json!({ "keys": keys }))
+        .filter(|key| key.id != current.id);
+    std::iter::once(current)
+        .chain(others)
+        .map(|key| SigningKey::new(key.id.to_string(), &key.material).ok_or(KeysError::Signing))
+        .collect()
 }

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use vestibule_core::{
+    access_token::{self, AccessToken},
     client::Client,
     client_document::DocumentUrl,
     metadata::Offered,
@@ -13,13 +15,15 @@ use vestibule_core::{
 };
 
 use crate::{
-    config::{Admission, Registration, Tokens},
+    config::{Admission, Issuing, Registration, TokenFormat, Tokens},
     document_cache::{DocumentCache, LookupError},
     flows::Flows,
-    http::cookie::Jar,
+    http::{cookie::Jar, limit::Limiter, seen::Seen},
+    key_cache::KeyCache,
     keys::Keys,
     page::Frame,
     provider::Provider,
+    revocation::Revocations,
     store::Store,
     world::World,
 };
@@ -46,6 +50,18 @@ pub struct Office {
     pub clients: HashMap<String, Client>,
     /// Clients by their documents.
     pub documents: DocumentCache,
+    /// Public keys of clients and issuers.
+    pub key_cache: KeyCache,
+    /// Whose assertions are taken.
+    pub issuers: Vec<Issuing>,
+    /// Networks whose word about addresses is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How often strangers may begin something.
+    pub beginnings: Limiter,
+    /// Proofs that were used at MCP servers.
+    pub proofs: Seen,
+    /// How often a client may fail to prove itself.
+    pub failures: Limiter,
     /// Lives of what is issued.
     pub tokens: Tokens,
     /// Bytes of a body that are read.
@@ -54,6 +70,8 @@ pub struct Office {
     pub keys: ArcSwap<Keys>,
     /// What is remembered.
     pub store: Arc<dyn Store>,
+    /// What has ended and must be refused.
+    pub revocations: Arc<Revocations>,
     /// Who knows the people.
     pub provider: Provider,
     /// The record of logins.
@@ -130,6 +148,18 @@ impl Office {
     /// The page about a login.
     pub fn flow_url(&self, flow: vestibule_core::flow::FlowCode) -> String {
         format!("{}/flows/{flow}", self.issuer)
+    }
+
+    /// The text of an access token, in the form that the operator chose. `None` only if the
+    /// signing library refuses.
+    pub fn mint(&self, token: &AccessToken, client_id: &str, keys: &Keys) -> Option<String> {
+        match self.tokens.format {
+            TokenFormat::Sealed => Some(token.mint(&keys.access, self.world.random())),
+            TokenFormat::Jwt => {
+                let claims = access_token::jwt::to_claims(token, client_id, &self.issuer);
+                keys.signing.first()?.sign(access_token::jwt::TYP, &claims)
+            }
+        }
     }
 
     /// 32 random bytes as 43 characters.

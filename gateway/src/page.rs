@@ -52,6 +52,8 @@ pub struct Consent<'p> {
     pub this_computer: bool,
     /// The same for a scheme of an app's own.
     pub claimed_scheme: bool,
+    /// The code that the person typed, if this is for a device.
+    pub device: Option<&'p str>,
     /// The sealed handle.
     pub ticket: &'p str,
     /// Binds the form to the browser.
@@ -69,6 +71,30 @@ pub enum KnownByLine<'p> {
     Document(&'p str),
     /// It registered itself.
     Dynamic,
+}
+
+/// Where a person types the code of a device (RFC 8628 §3.3).
+#[derive(Template)]
+#[template(path = "device.html")]
+pub struct Device<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// The code, if it came with the address; the person compares it.
+    pub user_code: &'p str,
+    /// What was wrong with the last try.
+    pub wrong: Option<&'p str>,
+    /// Binds the form to the browser.
+    pub token: &'p str,
+}
+
+/// The device has its answer.
+#[derive(Template)]
+#[template(path = "device_done.html")]
+pub struct DeviceDone {
+    /// Common parts.
+    pub frame: Frame,
+    /// Whether it was approved.
+    pub approved: bool,
 }
 
 /// Our own page that sends the browser on.
@@ -149,8 +175,8 @@ pub fn answer(status: StatusCode, page: &impl Template) -> Response {
 /// Renders a page with a form. Under `no-referrer` browsers send `Origin: null` with a form
 /// (Fetch, "serializing a request origin"), and the decision is checked by its `Origin`;
 /// `same-origin` tells other origins as little.
-pub fn answer_with_form(page: &impl Template) -> Response {
-    let mut response = answer(StatusCode::OK, page);
+pub fn answer_with_form(status: StatusCode, page: &impl Template) -> Response {
+    let mut response = answer(status, page);
     response.headers_mut().insert(
         header::REFERRER_POLICY,
         HeaderValue::from_static("same-origin"),

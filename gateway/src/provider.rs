@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::{DecodingKey, jwk::JwkSet};
+use jsonwebtoken::jwk::JwkSet;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -13,7 +13,7 @@ use vestibule_core::{
     authorize::LoginWishes,
     callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
     flow::cleaned,
-    jwt::{self, Algorithm, JwtError, KeySet, NoSuchKey},
+    jwt::{self, Algorithm, JwtError},
     pkce::{CodeChallenge, CodeVerifier},
     secret::Secret,
     time::Timestamp,
@@ -23,6 +23,7 @@ use vestibule_core::{
 use crate::{
     config::{Idp, IdpKind},
     fetch::{self, FetchError},
+    signature::Published,
     world::World,
 };
 
@@ -379,7 +380,8 @@ impl Provider {
         wishes: &LoginWishes,
     ) -> Result<VerifiedIdentity, ProviderError> {
         let now = self.world.now();
-        let check = |keys: &JwkSet| jwt::verify(&tokens.id_token, &Keys(keys), &Algorithm::ALL);
+        let check =
+            |keys: &JwkSet| jwt::verify(&tokens.id_token, &Published(keys), &Algorithm::ALL);
         let claims = match check(&discovered.keys) {
             Err(JwtError::NoSuchKey) => {
                 let fresh = self.load(now, Some(discovered.loaded)).await?;
@@ -423,40 +425,4 @@ fn host_of(address: &str) -> Option<String> {
 
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// A provider's published keys behind the core's trait.
-struct Keys<'k>(&'k JwkSet);
-
-impl KeySet for Keys<'_> {
-    fn verify(
-        &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<bool, NoSuchKey> {
-        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-        let fits = |jwk: &&jsonwebtoken::jwk::Jwk| match kid {
-            Some(kid) => jwk.common.key_id.as_deref() == Some(kid),
-            None => true,
-        };
-        let mut candidates = self.0.keys.iter().filter(fits);
-        let jwk = candidates.next().ok_or(NoSuchKey)?;
-        // Without a name, only a set of one key says which is meant.
-        if kid.is_none() && candidates.next().is_some() {
-            return Err(NoSuchKey);
-        }
-        let key = DecodingKey::from_jwk(jwk).map_err(|_| NoSuchKey)?;
-        let signature = URL_SAFE_NO_PAD.encode(signature);
-        let algorithm = match algorithm {
-            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
-            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        };
-        // A key of another type than the algorithm's is an error there, and no match here.
-        Ok(jsonwebtoken::crypto::verify(&signature, message, &key, algorithm).unwrap_or(false))
-    }
 }

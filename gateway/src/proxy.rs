@@ -27,7 +27,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::{Body as _, Incoming};
 use tokio::runtime;
 use tower::ServiceExt as _;
-use vestibule_core::era::Era;
+use vestibule_core::{bearer::BearerError, era::Era};
 
 use self::{
     call::Permit,
@@ -80,7 +80,9 @@ impl Proxy {
                 let mut origin = None;
                 let answer = self.serve(&mount, request, peer, &mut origin).await;
                 let mut response = answer.unwrap_or_else(|refusal| {
-                    refusal.response(&self.office.issuer, &mount.resource)
+                    let mut response = refusal.response(&self.office.issuer, &mount.resource);
+                    self.add_nonce(&refusal, response.headers_mut());
+                    response
                 });
                 if let Some(origin) = &origin {
                     crate::http::cors::for_origin(response.headers_mut(), origin);
@@ -89,6 +91,17 @@ impl Proxy {
             }
             Ok(Route::Pages) => self.page(request, peer).await,
             Err(refusal) => refusal.plain(),
+        }
+    }
+
+    /// A refused proof gets the nonce for the next one (RFC 9449 §9).
+    fn add_nonce(&self, refusal: &Refusal, headers: &mut HeaderMap) {
+        if let Refusal::Bearer(BearerError::Proof(_)) = refusal {
+            let keys = self.office.keys.load();
+            let nonce = keys.resource_nonces.now(self.office.world.now());
+            if let Ok(nonce) = HeaderValue::from_str(&nonce) {
+                headers.insert("dpop-nonce", nonce);
+            }
         }
     }
 

@@ -1,25 +1,38 @@
 //! All public URLs but the servers' own, on one page.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{ConnectInfo, Request, State},
     middleware::{self, Next},
     response::Response,
     routing::{any, get, post},
 };
 use http::{Method, StatusCode};
+use vestibule_core::token::device_code;
 
 use crate::{
-    endpoint::{answer, authorize, callback, consent, flows, register, revoke, token, well_known},
-    http::cors,
+    endpoint::{
+        answer, authorize, callback, consent, device, flows, introspect, par, register, revoke,
+        token, well_known,
+    },
+    http::{cors, limit::Wait, peer::client_address},
     office::Office,
     page,
 };
 
 /// The router of pages and OAuth endpoints; `extra` are routes of the demo.
 pub fn routes(office: Arc<Office>, extra: Router) -> Router {
+    // What costs nothing to begin must not be begun without end.
+    let beginnings = Router::new()
+        .route("/register", post(register::post))
+        .route("/par", post(par::post))
+        .route("/device_authorization", post(device::begin))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&office),
+            within_limits,
+        ));
     // Endpoints that browser clients call with script: readable by every page, no cookies.
     let open = Router::new()
         .route(
@@ -39,9 +52,10 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
             get(well_known::protected_resource),
         )
         .route("/jwks.json", get(well_known::jwks))
-        .route("/register", post(register::post))
         .route("/token", post(token::post))
         .route("/revoke", post(revoke::post))
+        .route("/introspect", post(introspect::post))
+        .merge(beginnings)
         .layer(middleware::from_fn(preflight));
     // Pages for people: no page of another site reads them.
     let pages = Router::new()
@@ -52,6 +66,8 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/consent/decision", post(consent::decide))
         .route("/consent/onward/{handle}", get(consent::onward))
         .route("/oauth-callback", get(callback::callback))
+        .route("/device", get(device::page).post(device::typed))
+        .route(device_code::DONE_PATH, get(device::done))
         .route("/flows/{code}", get(flows::show))
         .route(page::STYLE_PATH, get(well_known::style))
         .route("/", get(well_known::landing));
@@ -74,6 +90,20 @@ async fn preflight(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     cors::open(response.headers_mut());
     response
+}
+
+/// Turns away an address that begins too much (DCR-8).
+async fn within_limits(
+    State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = client_address(peer.ip(), request.headers(), &office.trusted_proxies);
+    match office.beginnings.take(address, office.world.now()) {
+        Ok(()) => next.run(request).await,
+        Err(Wait(seconds)) => answer::too_many(seconds),
+    }
 }
 
 async fn not_found(office: Arc<Office>) -> Response {

@@ -20,14 +20,18 @@ pub mod sqlite;
 use std::{future::Future, pin::Pin};
 
 use vestibule_core::{
+    assertion::Once,
     authorize::AskConsent,
     callback::VerifiedIdentity,
+    dpop::Thumbprint,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
+    scope::ScopeSet,
     secret::Digest,
     time::Timestamp,
     token::{
         authorization_code::{CodeState, StoredCode},
+        device_code::{DeviceRequest, DeviceState},
         refresh_token::{Family, GrantFacts},
     },
 };
@@ -168,13 +172,135 @@ pub struct NewGrant {
     pub idle_until: Timestamp,
     /// When it ends in any case.
     pub ends: Timestamp,
+    /// The key that its refresh tokens are bound to.
+    pub key: Option<Thumbprint>,
 }
 
-/// What came of redeeming a code.
+/// A grant where nobody logs in: one for each subject, client and server, made by the first
+/// request and used by all later ones.
+#[derive(Debug, Clone)]
+pub struct StandingGrant {
+    /// The id it gets if it is new.
+    pub new_id: GrantId,
+    /// Who vouches for the subject; [`MACHINES`] for a client itself.
+    pub issuer: String,
+    /// The subject there.
+    pub subject: String,
+    /// What to call it.
+    pub shown: String,
+    /// Its groups, if whoever vouches says some.
+    pub groups: Vec<String>,
+    /// The id the subject gets if it is new.
+    pub new_person: PersonId,
+    /// To whom.
+    pub client_id: String,
+    /// The client's name at this time.
+    pub client_name: Option<String>,
+    /// For which server.
+    pub resource: String,
+    /// For what, this time.
+    pub scopes: ScopeSet,
+    /// A secret that no refresh token is made of, sealed for [`secret_place`].
+    pub secret: Vec<u8>,
+    /// The record that a new one begins with.
+    pub flow: FlowCode,
+    /// What must not have been used before, and is used by this.
+    pub once: Option<Once>,
+    /// Now.
+    pub now: Timestamp,
+    /// When the access token ends.
+    pub access_until: Timestamp,
+}
+
+/// Who vouches for a client itself. No identity provider has such an issuer, so a machine is
+/// never taken for a person.
+pub const MACHINES: &str = "urn:vestibule:machine";
+
+/// What came of asking for a standing grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Here it is.
+    Now(GrantId, PersonId, Parties),
+    /// What must be used once was used before.
+    Replayed,
+    /// Somebody stopped it, and nobody allowed it again.
+    Stopped,
+}
+
+/// The parties of a grant at the moment of issuing, read in the issuing transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parties {
+    /// Their epochs.
+    pub epochs: Epochs,
+    /// The subject's lasting key at whoever vouches for it.
+    pub subject: String,
+    /// Its groups and roles there.
+    pub groups: Vec<String>,
+}
+
+/// A device's request with its two codes.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    /// Digest of the device code.
+    pub device: Digest,
+    /// Digest of what the person types.
+    pub user_code: Digest,
+    /// What it asks for.
+    pub request: DeviceRequest,
+    /// Seconds between two questions.
+    pub interval: u32,
+    /// Now.
+    pub now: Timestamp,
+    /// When it is too late.
+    pub expires: Timestamp,
+}
+
+/// Whether there was room for a device's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It waits for its person.
+    Now,
+    /// The code that people type is another's at this moment: draw again.
+    Taken,
+    /// Too many wait already.
+    Full,
+}
+
+/// What a person decided about a device.
+#[derive(Debug, Clone)]
+pub enum DeviceDecision {
+    /// Here is its code, sealed for [`device_place`].
+    Approved(Vec<u8>),
+    /// No.
+    Denied,
+}
+
+/// A waiting device as it rests.
+#[derive(Debug, Clone)]
+pub struct FoundDevice {
+    /// Under which it rests.
+    pub device: Digest,
+    /// What it asks for.
+    pub request: DeviceRequest,
+    /// How it stands; its last question as it was before this one.
+    pub state: DeviceState,
+    /// Its code, sealed for [`device_place`], once it was approved.
+    pub code: Option<Vec<u8>>,
+}
+
+/// Where the code of an approved device belongs.
+pub fn device_place(device: &Digest) -> Vec<u8> {
+    format!("devices/{}/code", device.text()).into_bytes()
+}
+
+/// Most devices that wait at a time.
+pub const DEVICES_MAX: u32 = 10_000;
+
+/// What came of redeeming a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redeemed {
     /// It was spent now, and the grant exists.
-    Now(Epochs),
+    Now(Parties),
     /// It was spent before.
     Before,
 }
@@ -300,13 +426,34 @@ pub trait Store: Send + Sync {
     fn grant(&self, grant: GrantId) -> Answer<'_, Option<FoundGrant>>;
     /// Stores a renewal if nobody changed the family since; `None` if somebody did, or the
     /// grant ended: judge again.
-    fn renew_grant(&self, renewal: Renewal) -> Answer<'_, Option<Epochs>>;
+    fn renew_grant(&self, renewal: Renewal) -> Answer<'_, Option<Parties>>;
     /// Ends a grant and everything issued from it. Whether it lived until now.
     fn end_grant(&self, grant: GrantId, why: EndedWhy, now: Timestamp) -> Answer<'_, bool>;
     /// Ends one access token, which would live until `until`.
     fn end_token(&self, token: TokenId, until: Timestamp) -> Answer<'_, ()>;
     /// Revocations after number `seq`, in order.
     fn revocations_since(&self, seq: u64) -> Answer<'_, Vec<Revocation>>;
+
+    /// Uses something that may be used once; exactly one caller gets [`Decided::Now`].
+    fn spend(&self, once: Once) -> Answer<'_, Decided>;
+    /// The standing grant of a subject, client and server, made if it is not there; together
+    /// with the single use of what it is asked with.
+    fn standing_grant(&self, grant: StandingGrant) -> Answer<'_, Standing>;
+    /// A subject and a client as they are now, for a token without a grant of its own.
+    fn parties(&self, subject: PersonId, client: ClientRef) -> Answer<'_, Option<Parties>>;
+
+    /// Lets a device wait for its person.
+    fn begin_device(&self, device: NewDevice) -> Answer<'_, Begun>;
+    /// The device that shows this code to its person.
+    fn device_by_user_code(&self, user_code: Digest) -> Answer<'_, Option<FoundDevice>>;
+    /// Records what the person decided; once. Whether the device still waited.
+    fn decide_device(&self, device: Digest, decision: DeviceDecision) -> Answer<'_, bool>;
+    /// A device asks: how it stands, and when it asked is remembered.
+    fn poll_device(&self, device: Digest, now: Timestamp) -> Answer<'_, Option<FoundDevice>>;
+    /// Makes a device that asks too often wait longer.
+    fn slow_device(&self, device: Digest) -> Answer<'_, ()>;
+    /// Forgets a device that got its code.
+    fn end_device(&self, device: Digest) -> Answer<'_, ()>;
 
     /// Adds steps to the records of logins.
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()>;

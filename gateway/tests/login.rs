@@ -704,9 +704,13 @@ fn tok_1_tok_2_tok_18_t_tok_07_t_tok_08_t_tok_09_t_tok_10_t_tok_15_what_the_toke
             "unsupported_grant_type",
         ),
         (
-            post(form, "/token", "grant_type=client_credentials"),
+            post(
+                form,
+                "/token",
+                &format!("grant_type=client_credentials&client_id={CLIENT}"),
+            ),
             400,
-            "unsupported_grant_type",
+            "unauthorized_client",
         ),
         (post(form, "/token", ""), 400, "invalid_request"),
         (

@@ -6,23 +6,29 @@ use tokio::task::JoinSet;
 use vestibule::{
     revocation::Revocations,
     store::{
-        Decided, EndedWhy, FinishedLogin, NewGrant, NewLogin, Recorded, Redeemed, Renewal,
-        SealedKey, Store, sqlite::Sqlite,
+        Begun, Decided, DeviceDecision, EndedWhy, FinishedLogin, MACHINES, NewDevice, NewGrant,
+        NewLogin, Recorded, Redeemed, Renewal, SealedKey, Standing, StandingGrant, Store,
+        sqlite::Sqlite,
     },
 };
 use vestibule_core::{
+    assertion::Once,
     authorize::{self, AskConsent},
     bearer::Revocations as _,
     callback::{self, Expected, SubjectKey, VerifiedIdentity},
-    client::{Client, Credential, KnownBy},
+    client::{Client, Credential, Grants, KnownBy},
     flow::{Entry, FlowCode, Step},
     id::{GrantId, PersonId, TicketId, TokenId},
     jwt::{self, Algorithm, KeySet, NoSuchKey},
     params::Params,
     resource::{Catalogue, Resource},
+    scope::ScopeSet,
     secret::Digest,
     time::Timestamp,
-    token::refresh_token::{Family, Rotation},
+    token::{
+        device_code::{DeviceOutcome, DeviceRequest},
+        refresh_token::{Family, Rotation},
+    },
     uri::{Issuer, RedirectUri},
 };
 
@@ -108,6 +114,7 @@ fn new_grant(id: u8) -> NewGrant {
         access_until: at(1601),
         idle_until: at(5000),
         ends: at(9000),
+        key: None,
     }
 }
 
@@ -119,8 +126,11 @@ fn ask() -> AskConsent {
         name: None,
         redirect_uris: vec![RedirectUri::parse("https://a.example/cb", &[]).expect("a URI")],
         credential: Credential::Public,
-        refresh: true,
+        grants: Grants::for_people(true),
         scopes: None,
+        resources: None,
+        dpop_bound: false,
+        introspects: false,
         known_by: KnownBy::Operator,
     };
     let query = "client_id=vcl_test&response_type=code&code_challenge_method=S256\
@@ -582,4 +592,166 @@ async fn a_job_that_fails_takes_no_other_with_it() {
         spent += usize::from(again == Decided::Before);
     }
     assert_eq!(spent, 1);
+}
+
+fn once(id: &str) -> Once {
+    Once::of("test", "issuer", id, at(2000))
+}
+
+#[tokio::test]
+async fn ops_1_ema_7_what_is_used_once_is_used_once_whoever_races_and_whenever() {
+    let bench = Bench::new();
+    let mut race = JoinSet::new();
+    for _ in 0..50 {
+        let store = Arc::clone(&bench.store);
+        race.spawn(async move { store.spend(once("a")).await.expect("answers") });
+    }
+    let mut first = 0;
+    while let Some(decided) = race.join_next().await {
+        first += usize::from(decided.expect("ends") == Decided::Now);
+    }
+    assert_eq!(first, 1);
+    let bench = bench.reopened().await;
+    let spend = |id: &'static str| bench.store.spend(once(id));
+    assert_eq!(spend("a").await.expect("answers"), Decided::Before);
+    assert_eq!(spend("b").await.expect("answers"), Decided::Now);
+    bench.store.sweep(at(1999)).await.expect("sweeps");
+    assert_eq!(spend("a").await.expect("answers"), Decided::Before);
+}
+
+fn standing(subject: &str, resource: &str, once: Option<Once>, n: u8) -> StandingGrant {
+    StandingGrant {
+        new_id: grant_id(n),
+        issuer: MACHINES.into(),
+        subject: subject.into(),
+        shown: subject.into(),
+        groups: vec!["g1".into()],
+        new_person: PersonId::new([n; 16]),
+        client_id: "vcl_machine".into(),
+        client_name: Some("Machine".into()),
+        resource: resource.into(),
+        scopes: ScopeSet::of(["read"]),
+        secret: b"sealed".to_vec(),
+        flow: flow(),
+        once,
+        now: at(1000),
+        access_until: at(1600),
+    }
+}
+
+#[tokio::test]
+async fn cc_1_ema_8_tkn_12_one_standing_grant_for_a_subject_client_and_server() {
+    let bench = Bench::new();
+    let get =
+        |grant: StandingGrant| async { bench.store.standing_grant(grant).await.expect("answers") };
+    let id = |standing: &Standing| match standing {
+        Standing::Now(grant, person, _) => (*grant, *person),
+        other => panic!("{other:?}"),
+    };
+    let first = get(standing("m", "a", None, 1)).await;
+    let Standing::Now(_, _, parties) = &first else {
+        panic!("{first:?}")
+    };
+    assert_eq!(
+        (parties.subject.as_str(), parties.groups.as_slice()),
+        ("m", &["g1".to_owned()][..])
+    );
+    let second = get(standing("m", "a", None, 2)).await;
+    assert_eq!(
+        id(&first),
+        id(&second),
+        "the same subject, client and server"
+    );
+    let other = get(standing("m", "b", None, 3)).await;
+    assert_ne!(id(&first).0, id(&other).0);
+    assert_eq!(id(&first).1, id(&other).1, "one subject at two servers");
+    // A person of the same key at the provider is somebody else.
+    let person = bench.finish("code", 9, "m").await;
+    assert_ne!(person, id(&first).1);
+
+    // Stopped stays stopped; whatever else ended it, it begins anew under another id.
+    let stop = |grant, why| bench.store.end_grant(grant, why, at(1100));
+    assert!(stop(id(&first).0, EndedWhy::Stopped).await.expect("ends"));
+    assert_eq!(get(standing("m", "a", None, 4)).await, Standing::Stopped);
+    assert!(stop(id(&other).0, EndedWhy::Revoked).await.expect("ends"));
+    let again = get(standing("m", "b", None, 5)).await;
+    assert_ne!(id(&again).0, id(&other).0);
+    assert!(bench.revocations.now().grant_ended(&id(&other).0));
+    assert!(!bench.revocations.now().grant_ended(&id(&again).0));
+}
+
+#[tokio::test]
+async fn ema_7_wif_3_an_assertion_is_spent_with_its_grant() {
+    let bench = Bench::new();
+    let mut race = JoinSet::new();
+    for n in 0..20 {
+        let store = Arc::clone(&bench.store);
+        race.spawn(async move {
+            let ask = standing("u", "a", Some(once("jti")), n);
+            store.standing_grant(ask).await.expect("answers")
+        });
+    }
+    let (mut issued, mut replayed) = (0, 0);
+    while let Some(standing) = race.join_next().await {
+        match standing.expect("ends") {
+            Standing::Now(..) => issued += 1,
+            Standing::Replayed => replayed += 1,
+            Standing::Stopped => panic!("nobody stopped it"),
+        }
+    }
+    assert_eq!((issued, replayed), (1, 19));
+}
+
+#[tokio::test]
+async fn a_device_waits_for_one_decision_and_is_forgotten_in_time() {
+    let bench = Bench::new();
+    let new = |device: &str, user_code: &str| NewDevice {
+        device: Digest::of(device.as_bytes()),
+        user_code: Digest::of(user_code.as_bytes()),
+        request: DeviceRequest {
+            client_id: "vcl_test".into(),
+            resource: "a".into(),
+            scopes: ScopeSet::of(["read"]),
+        },
+        interval: 5,
+        now: at(1000),
+        expires: at(1600),
+    };
+    let store = &bench.store;
+    let begin = |device, user_code| store.begin_device(new(device, user_code));
+    assert_eq!(begin("d1", "AAAA").await.expect("answers"), Begun::Now);
+    assert_eq!(begin("d2", "AAAA").await.expect("answers"), Begun::Taken);
+    assert_eq!(begin("d2", "BBBB").await.expect("answers"), Begun::Now);
+    let d1 = Digest::of(b"d1");
+    let found = store.device_by_user_code(Digest::of(b"AAAA")).await;
+    assert_eq!(found.expect("answers").expect("there").device, d1);
+
+    let poll = |seconds| store.poll_device(d1, at(seconds));
+    assert_eq!(
+        poll(1001)
+            .await
+            .expect("answers")
+            .expect("there")
+            .state
+            .polled,
+        None
+    );
+    store.slow_device(d1).await.expect("slows");
+    let state = poll(1003).await.expect("answers").expect("there").state;
+    assert_eq!((state.polled, state.interval), (Some(at(1001)), 10));
+    assert_eq!(state.outcome, DeviceOutcome::Pending);
+
+    let approve = || store.decide_device(d1, DeviceDecision::Approved(b"sealed".to_vec()));
+    assert!(approve().await.expect("answers"));
+    assert!(!approve().await.expect("answers"), "one decision");
+    let denied = store.decide_device(d1, DeviceDecision::Denied).await;
+    assert!(!denied.expect("answers"));
+    let found = poll(1010).await.expect("answers").expect("there");
+    assert_eq!(found.state.outcome, DeviceOutcome::Approved);
+    assert_eq!(found.code.as_deref(), Some(&b"sealed"[..]));
+    store.end_device(d1).await.expect("ends");
+    assert!(poll(1011).await.expect("answers").is_none());
+    store.sweep(at(1601)).await.expect("sweeps");
+    let late = store.device_by_user_code(Digest::of(b"BBBB")).await;
+    assert!(late.expect("answers").is_none());
 }

@@ -83,6 +83,12 @@ pub(crate) fn broken(root: &Path, out: &mut Vec<String>) -> Result<()> {
                 rule.id
             ));
         }
+        if !rule.tests.is_empty() && rule.status.starts_with("later") {
+            out.push(format!(
+                "{}: {LIST} says that it comes later, and a test carries it",
+                rule.id
+            ));
+        }
     }
     if fs::read_to_string(root.join(PAGE)).unwrap_or_default() != page(root)? {
         out.push(format!(

@@ -16,10 +16,13 @@ const ROWS: [(&[&str], &str); 10] = [
     (&["routes", "admin"], "which URL goes where"),
     (&["endpoint", "proxy"], "the reasons to be called"),
     (&["office"], "what the endpoints share"),
-    (&["provider", "flows", "document_cache"], "facts to fetch"),
+    (
+        &["provider", "flows", "document_cache", "key_cache"],
+        "facts to fetch",
+    ),
     (&["keys", "fetch"], "tools that use tools"),
     (
-        &["store", "http", "page"],
+        &["store", "http", "page", "signature"],
         "tools: know nothing of who calls",
     ),
     (

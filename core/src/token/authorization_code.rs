@@ -6,11 +6,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    client::GrantType,
     client_auth::AuthenticatedClient,
+    dpop::{DpopError, Thumbprint},
     id::{GrantId, PersonId},
     pkce::{CodeChallenge, CodeVerifier},
     scope::ScopeSet,
-    secret::Secret,
+    secret::{Digest, Secret},
     time::Timestamp,
 };
 
@@ -57,6 +59,9 @@ pub struct StoredCode {
     pub grant: GrantId,
     /// When it ends.
     pub expires: Timestamp,
+    /// The key that must be shown with it (RFC 9449 §10), if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_key: Option<Digest>,
 }
 
 /// How often a code was tried, beside [`StoredCode`].
@@ -94,6 +99,7 @@ pub struct IssueForCode {
 pub fn judge(
     ask: &RedeemCode,
     client: &AuthenticatedClient,
+    key: Option<&Thumbprint>,
     stored: &StoredCode,
     state: CodeState,
     now: Timestamp,
@@ -125,13 +131,19 @@ pub fn judge(
         return Err(TokenError::RedirectUriDiffers);
     }
     same_resource(&ask.resources, &stored.resource)?;
+    // A stolen code is worth nothing without the key that its request named.
+    if let Some(named) = &stored.dpop_key
+        && key != Some(named.bytes())
+    {
+        return Err(DpopError::Key.into());
+    }
     Ok(IssueForCode {
         grant: stored.grant,
         person: stored.person,
         client_id: stored.client_id.clone(),
         resource: stored.resource.clone(),
         scopes: stored.scopes.clone(),
-        refresh: client.refresh,
+        refresh: client.grants.contains(GrantType::RefreshToken),
     })
 }
 
@@ -139,7 +151,7 @@ pub fn judge(
 mod tests {
     use super::*;
     use crate::{
-        client::{Client, tests::client},
+        client::{Client, Grants, tests::client},
         client_auth::tests::authenticated,
     };
 
@@ -155,6 +167,7 @@ mod tests {
             person: PersonId::new([1; 16]),
             grant: GrantId::new([2; 16]),
             expires: Timestamp::from_unix(1060),
+            dpop_key: None,
         }
     }
 
@@ -176,6 +189,7 @@ mod tests {
         judge(
             ask,
             &authenticated(client),
+            None,
             &stored(),
             state,
             Timestamp::from_unix(seconds),
@@ -288,9 +302,25 @@ mod tests {
     }
 
     #[test]
+    fn dpop_3_a_code_that_names_a_key_needs_it() {
+        let named = StoredCode {
+            dpop_key: Digest::parse(&Digest::of(b"key").text()),
+            ..stored()
+        };
+        let with = |key: Option<&Thumbprint>| {
+            let client = authenticated(client(&["http://127.0.0.1/cb"]));
+            let now = Timestamp::from_unix(1000);
+            judge(&ask(), &client, key, &named, CodeState::default(), now).map(|_| ())
+        };
+        assert_eq!(with(Some(Digest::of(b"key").bytes())), Ok(()));
+        assert_eq!(with(Some(&[1; 32])), Err(DpopError::Key.into()));
+        assert_eq!(with(None), Err(DpopError::Key.into()));
+    }
+
+    #[test]
     fn tok_12_a_refresh_token_only_for_clients_that_take_one() {
         let declines = Client {
-            refresh: false,
+            grants: Grants::for_people(false),
             ..client(&["http://127.0.0.1/cb"])
         };
         let issue = judged(&ask(), declines, CodeState::default(), 1000).expect("good");

@@ -12,7 +12,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    client::GrantType,
     client_auth::AuthenticatedClient,
+    dpop::Thumbprint,
     id::GrantId,
     scope::ScopeSet,
     secret::{MacKey, Secret},
@@ -153,6 +155,8 @@ pub struct GrantFacts {
     pub ends: Timestamp,
     /// Its refresh tokens.
     pub family: Family,
+    /// The key that a public client's refresh tokens are bound to (RFC 9449 §5).
+    pub key: Option<Thumbprint>,
 }
 
 /// What a good refresh token leads to.
@@ -180,6 +184,7 @@ pub fn judge(
     ask: &Refresh,
     token: &RefreshToken,
     client: &AuthenticatedClient,
+    key: Option<&Thumbprint>,
     grant: &GrantFacts,
     window: Duration,
     now: Timestamp,
@@ -188,8 +193,12 @@ pub fn judge(
     if grant.client_id != client.client().id || token.grant != grant.id {
         return Err(E::RefreshUnknown);
     }
-    if !client.client().refresh {
+    if !client.client().grants.contains(GrantType::RefreshToken) {
         return Err(E::GrantTypeNotAllowed);
+    }
+    // Another key is a thief's, and says nothing of the one who has the right key.
+    if grant.key.is_some() && grant.key.as_ref() != key {
+        return Err(E::RefreshUnknown);
     }
     if grant.ended || now >= grant.idle_until || now >= grant.ends {
         return Err(E::GrantEnded);
@@ -267,6 +276,7 @@ mod tests {
             idle_until: Timestamp::from_unix(10_000),
             ends: Timestamp::from_unix(20_000),
             family: Family::default(),
+            key: None,
         }
     }
 
@@ -296,6 +306,7 @@ mod tests {
             ask,
             &token,
             &authenticated(client),
+            None,
             grant,
             WINDOW,
             Timestamp::from_unix(seconds),
@@ -367,6 +378,24 @@ mod tests {
             ask_at(&ask(), &grant(), 1, other, 100),
             Err(TokenError::RefreshUnknown)
         );
+    }
+
+    #[test]
+    fn dpop_3_a_bound_refresh_token_needs_its_key() {
+        let bound = GrantFacts {
+            key: Some([1; 32]),
+            ..grant()
+        };
+        let text = RefreshToken::mint(&secret(), ISSUER, bound.id, 1);
+        let token = RefreshToken::parse(text.expose()).expect("minted");
+        let with = |key: Option<&Thumbprint>| {
+            let client = authenticated(client(&[]));
+            let now = Timestamp::from_unix(100);
+            judge(&ask(), &token, &client, key, &bound, WINDOW, now).map(|_| ())
+        };
+        assert_eq!(with(Some(&[1; 32])), Ok(()));
+        assert_eq!(with(Some(&[2; 32])), Err(TokenError::RefreshUnknown));
+        assert_eq!(with(None), Err(TokenError::RefreshUnknown));
     }
 
     #[test]

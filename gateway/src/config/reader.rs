@@ -1,6 +1,10 @@
 //! From what was written to what was meant, key by key. Every mistake is noted and the
 //! reading goes on, so that one report has them all.
 
+mod client;
+mod issuer;
+mod policy;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -11,16 +15,16 @@ use std::{
 use ipnet::IpNet;
 use url::Url;
 use vestibule_core::{
-    client::{Client, Credential, KnownBy, SecretMethod},
-    resource::{Resource, ToolRule},
+    client::Client,
+    resource::{Dpop, Resource},
     scope::{self, ScopeSet},
     secret::Secret,
-    uri::{Issuer, RedirectUri},
+    uri::Issuer,
 };
 
 use super::{
-    Admission, Config, Idp, IdpKind, Limits, Problem, Registration, Report, Server, Tls, Tokens,
-    UpstreamAuth,
+    Admission, Config, Idp, IdpKind, Limits, Mode, Problem, Registration, Report, Server, Tls,
+    TokenFormat, Tokens, UpstreamAuth,
     table::{self, Table, Value},
 };
 
@@ -55,6 +59,7 @@ impl Reader<'_> {
         let servers = self.table(&mut top, "servers");
         let clients = self.table(&mut top, "clients");
         let registration = self.table(&mut top, "registration");
+        let issuers = self.table(&mut top, "issuers");
         let tokens = self.table(&mut top, "tokens");
         let limits = self.table(&mut top, "limits");
         let store = self.table(&mut top, "store");
@@ -73,7 +78,12 @@ impl Reader<'_> {
         let servers = public_url
             .as_ref()
             .map(|issuer| self.servers(issuer, servers));
-        let clients = self.clients(clients, &registration);
+        let clients = self.clients(
+            clients,
+            &registration,
+            servers.as_deref().unwrap_or_default(),
+        );
+        let issuers = self.issuers(issuers, servers.as_deref().unwrap_or_default());
         let default_server = default_server_value.and_then(|value| {
             let name = self.text(&value)?;
             let known = servers
@@ -106,6 +116,7 @@ impl Reader<'_> {
             servers: servers?,
             default_server,
             clients,
+            issuers,
             registration,
             try_page: false,
         };
@@ -314,25 +325,9 @@ impl Reader<'_> {
             }
             None => resource.all_scopes(),
         };
-        if let Some(tools) = self.table(&mut table, "tools") {
-            for (pattern, value) in tools.into_entries() {
-                let Some(scope) = self.text(&value) else {
-                    continue;
-                };
-                if !resource.scopes.contains_key(&scope) {
-                    self.wrong(
-                        &value,
-                        "V-CFG-018",
-                        format!("scope \"{scope}\" is not declared"),
-                    )
-                    .fix("declare it in scopes of the same server");
-                }
-                resource.tools.push(ToolRule {
-                    pattern: pattern.text,
-                    scope,
-                });
-            }
-        }
+        resource.policy = self.policy(&mut table, &resource);
+        resource.dpop = self.dpop(&mut table);
+        let mode = self.mode(&mut table);
         let public = self.flag(&mut table, "public", false);
         let origins = table
             .take("origins")
@@ -347,7 +342,39 @@ impl Reader<'_> {
             public,
             origins,
             upstream_auth,
+            mode,
         })
+    }
+
+    fn dpop(&mut self, table: &mut Table) -> Dpop {
+        let Some(value) = table.take("dpop") else {
+            return Dpop::Off;
+        };
+        match self.text(&value).as_deref() {
+            Some("off") | None => Dpop::Off,
+            Some("allowed") => Dpop::Allowed,
+            Some("required") => Dpop::Required,
+            Some(other) => {
+                self.wrong(&value, "V-CFG-009", format!("dpop cannot be \"{other}\""))
+                    .fix("it is \"off\", \"allowed\" or \"required\"");
+                Dpop::Off
+            }
+        }
+    }
+
+    fn mode(&mut self, table: &mut Table) -> Mode {
+        let Some(value) = table.take("mode") else {
+            return Mode::Streamable;
+        };
+        match self.text(&value).as_deref() {
+            Some("streamable") | None => Mode::Streamable,
+            Some("sse") => Mode::LegacySse,
+            Some(other) => {
+                self.wrong(&value, "V-CFG-009", format!("mode cannot be \"{other}\""))
+                    .fix("it is \"streamable\", or \"sse\" for a server of 2024-11-05");
+                Mode::Streamable
+            }
+        }
     }
 
     fn path(&mut self, value: &Value) -> Option<String> {
@@ -455,84 +482,22 @@ impl Reader<'_> {
         })
     }
 
-    fn clients(&mut self, table: Option<Table>, registration: &Registration) -> Vec<Client> {
+    fn clients(
+        &mut self,
+        table: Option<Table>,
+        registration: &Registration,
+        servers: &[Server],
+    ) -> Vec<Client> {
         let mut clients = Vec::new();
         for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
             let Some(table) = self.as_table(&name, value) else {
                 continue;
             };
-            if let Some(client) = self.client(&name.text, table, registration) {
+            if let Some(client) = self.client(&name.text, table, registration, servers) {
                 clients.push(client);
             }
         }
         clients
-    }
-
-    fn client(
-        &mut self,
-        id: &str,
-        mut table: Table,
-        registration: &Registration,
-    ) -> Option<Client> {
-        let name = table.take("name").and_then(|value| self.filled(&value));
-        let uris = self.required(&mut table, "redirect_uris");
-        let mut redirect_uris = Vec::new();
-        if let Some(value) = &uris {
-            for text in self.texts(value) {
-                match RedirectUri::parse(&text, &registration.private_schemes) {
-                    Ok(uri) => redirect_uris.push(uri),
-                    Err(error) => {
-                        self.wrong(
-                            value,
-                            "V-CFG-022",
-                            format!("the redirect URI {text} {error}"),
-                        );
-                    }
-                }
-            }
-        }
-        let method = match table.take("auth_method") {
-            Some(value) => self.text(&value).map(|text| (text, value)),
-            None => None,
-        };
-        let secret = table.take("secret").and_then(|value| self.secret(value));
-        let credential = match (method.as_ref().map(|(text, _)| text.as_str()), secret) {
-            (None | Some("none"), None) => Credential::Public,
-            (Some("client_secret_post"), Some(secret)) => Credential::Secret {
-                method: SecretMethod::Post,
-                digests: vec![secret.digest()],
-            },
-            (None | Some("client_secret_basic"), Some(secret)) => Credential::Secret {
-                method: SecretMethod::Basic,
-                digests: vec![secret.digest()],
-            },
-            (Some(other), _) => {
-                let what = format!("auth_method \"{other}\" does not go with what else is set");
-                if let Some((_, value)) = &method {
-                    self.wrong(value, "V-CFG-023", what).fix(
-                        "none without secret, or client_secret_basic or client_secret_post with one",
-                    );
-                }
-                return None;
-            }
-        };
-        let grants = table.take("grants").map(|value| self.texts(&value));
-        let refresh =
-            grants.is_none_or(|grants| grants.iter().any(|grant| grant == "refresh_token"));
-        let scopes = table
-            .take("scopes")
-            .map(|value| ScopeSet::of(self.texts(&value)));
-        self.leftovers(table);
-        uris?;
-        Some(Client {
-            id: id.to_owned(),
-            name: name.or_else(|| Some(id.to_owned())),
-            redirect_uris,
-            credential,
-            refresh,
-            scopes,
-            known_by: KnownBy::Operator,
-        })
     }
 
     fn registration(&mut self, table: Option<Table>) -> Registration {
@@ -582,8 +547,24 @@ impl Reader<'_> {
 
     fn tokens(&mut self, table: Option<Table>) -> Tokens {
         let mut table = table.unwrap_or_default();
+        let format = match table.take("format") {
+            Some(value) => match self.text(&value).as_deref() {
+                Some("sealed") | None => TokenFormat::Sealed,
+                Some("jwt") => TokenFormat::Jwt,
+                Some(other) => {
+                    let what = format!("tokens.format cannot be \"{other}\"");
+                    self.wrong(&value, "V-CFG-009", what)
+                        .fix("it is \"sealed\" or \"jwt\"");
+                    TokenFormat::Sealed
+                }
+            },
+            None => TokenFormat::Sealed,
+        };
+        let device = self.flag(&mut table, "device", false);
         let tokens = Tokens {
-            access_ttl: self.span(&mut table, "access_ttl", 10 * MINUTE, 30, HOUR),
+            format,
+            device,
+            access_ttl: self.span(&mut table, "access_ttl", 10 * MINUTE, 1, HOUR),
             refresh_ttl: self.span(&mut table, "refresh_ttl", 30 * DAY, MINUTE, 365 * DAY),
             refresh_idle: self.span(&mut table, "refresh_idle", 14 * DAY, MINUTE, 365 * DAY),
             refresh_window: self.span(&mut table, "refresh_window", MINUTE, 0, 5 * MINUTE),
@@ -592,15 +573,6 @@ impl Reader<'_> {
                 None => true,
             },
         };
-        if let Some(value) = table.take("format")
-            && self.text(&value).as_deref() != Some("sealed")
-        {
-            self.wrong(
-                &value,
-                "V-CFG-009",
-                "tokens.format can only be \"sealed\" in this version",
-            );
-        }
         self.leftovers(table);
         tokens
     }
@@ -617,6 +589,17 @@ impl Reader<'_> {
             upstream_time: self.span(&mut table, "upstream_time", 5 * MINUTE, 1, HOUR),
             provider_time: self.span(&mut table, "provider_time", 15, 1, MINUTE),
             stream_total: self.span(&mut table, "stream_total", 12 * HOUR, MINUTE, 7 * DAY),
+            stream_idle: self.span(&mut table, "stream_idle", HOUR, 1, 7 * DAY),
+            keep_alive: self.span(&mut table, "keep_alive", 15, 1, HOUR),
+            streams: self.count(&mut table, "streams", 256, 1, 65_536),
+            registrations: u32::try_from(self.count(
+                &mut table,
+                "registrations",
+                120,
+                0,
+                1_000_000,
+            ))
+            .unwrap_or(u32::MAX),
             threads: self.count(&mut table, "threads", cores, 1, 256),
         };
         self.leftovers(table);

@@ -74,13 +74,14 @@ impl Report {
         self.problems.last_mut().expect("it was just pushed")
     }
 
-    pub(super) fn missing(&mut self, key: &str, what: &str) {
+    pub(super) fn missing(&mut self, key: &str, what: &str) -> &mut Problem {
         self.problems.push(Problem {
             code: "V-CFG-006",
             what: what.to_owned(),
             place: None,
             fix: Some(format!("add {key}")),
         });
+        self.problems.last_mut().expect("it was just pushed")
     }
 
     pub(super) fn unknown_key(&mut self, name: &Name, known: &[String]) {

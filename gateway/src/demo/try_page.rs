@@ -90,7 +90,7 @@ impl Try {
             result,
         };
         if status == StatusCode::OK {
-            page::answer_with_form(&drawn)
+            page::answer_with_form(StatusCode::OK, &drawn)
         } else {
             page::answer(status, &drawn)
         }

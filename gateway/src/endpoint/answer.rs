@@ -62,6 +62,19 @@ pub fn store_failed(error_of_store: &StoreError) -> Response {
     response
 }
 
+/// Too much from one address.
+pub fn too_many(seconds: u64) -> Response {
+    let mut response = error(WireError::new(
+        429,
+        "temporarily_unavailable",
+        "too many requests from this address; try again later",
+    ));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
 /// A page that says no.
 pub struct Refused<'p> {
     /// HTTP status.

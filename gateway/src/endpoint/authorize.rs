@@ -6,12 +6,14 @@ use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use vestibule_core::{
     authorize::{self, AskConsent, PageRefusal, RedirectRefusal, Refusal},
-    client::{Client, KnownBy},
+    client::{Client, GrantType, KnownBy},
     consent::{self, Warning},
     flow::{FlowCode, Step},
+    id::TicketId,
+    par::{self, Pushed},
     params::Params,
     secret::Digest,
-    ticket::Ticket,
+    ticket::{Ticket, TicketError},
     uri::host_for_people,
 };
 
@@ -40,16 +42,16 @@ pub async fn authorize(
 }
 
 /// One request in one browser, and the record that begins with it.
-struct Visit {
-    flow: FlowCode,
+pub(super) struct Visit {
+    pub(super) flow: FlowCode,
     /// The form cookie: one per browser, kept if there, so that two tabs do not take it from
     /// each other.
-    cookie: String,
-    fresh: bool,
+    pub(super) cookie: String,
+    pub(super) fresh: bool,
 }
 
 impl Visit {
-    fn begin(office: &Office, headers: &HeaderMap) -> Self {
+    pub(super) fn begin(office: &Office, headers: &HeaderMap) -> Self {
         let (cookie, fresh) = match office.jar.form(headers) {
             Some(cookie) => (cookie, false),
             None => (office.random_text(), true),
@@ -104,14 +106,62 @@ async fn answer(
         Ok(client) => client,
         Err(why) => return no_client(office, visit, &why),
     };
+    if let Ok(Some(request_uri)) = params.one("request_uri")
+        && request_uri.starts_with(par::PREFIX)
+    {
+        return pushed(office, visit, &client, request_uri);
+    }
     match authorize::judge(&params, &client, &office.catalogue) {
-        Ok(ask) => show(office, visit, &client, &ask),
+        Ok(ask) => {
+            let id = TicketId::new(office.world.random());
+            show(office, visit, &client, &ask, id, None)
+        }
         Err(Refusal::Page(refusal)) => refused_page(office, visit, refusal),
         Err(Refusal::Redirect(refusal)) => refused_redirect(office, visit, &client, &refusal),
     }
 }
 
-fn show(office: &Office, visit: &Visit, client: &Client, ask: &AskConsent) -> Response {
+/// A request that was pushed before: nothing else of this one counts (RFC 9126 §4).
+fn pushed(office: &Office, visit: &Visit, client: &Client, request_uri: &str) -> Response {
+    let keys = office.keys.load();
+    let pushed = Pushed::read(request_uri, &client.id, &keys.browser, office.world.now());
+    let still_theirs = |pushed: &Pushed| {
+        let redirect = Some(pushed.ask.redirect.text());
+        client.match_redirect(redirect).is_some()
+    };
+    match pushed {
+        Ok(pushed) if still_theirs(&pushed) => {
+            show(office, visit, client, &pushed.ask, pushed.id, None)
+        }
+        Ok(_) | Err(TicketError::NotOurs | TicketError::Expired) => {
+            visit.refused(
+                office,
+                "V-AUT-005",
+                "the pushed request is not known or too old",
+            );
+            Refused {
+                status: StatusCode::BAD_REQUEST,
+                code: "V-AUT-005",
+                title: "This link is no longer valid",
+                what: "The app prepared this sign-in too long ago, or it was prepared elsewhere.",
+                fix: "Start again from the app itself.",
+                back: None,
+            }
+            .page(office, Some(visit.flow))
+        }
+    }
+}
+
+/// Draws the page on which a person decides. Pages with one `id` are decided on once; a
+/// device's has the code that the person typed.
+pub(super) fn show(
+    office: &Office,
+    visit: &Visit,
+    client: &Client,
+    ask: &AskConsent,
+    id: TicketId,
+    device: Option<&str>,
+) -> Response {
     let keys = office.keys.load();
     let Some(resource) = office.catalogue.by_uri(&ask.resource) else {
         return unreadable(office, visit);
@@ -119,7 +169,10 @@ fn show(office: &Office, visit: &Visit, client: &Client, ask: &AskConsent) -> Re
     let name = client
         .name_for_people()
         .unwrap_or_else(|| "An app without a name".to_owned());
-    let redirect_host = host_for_people(ask.redirect.text());
+    let redirect_host = match device {
+        Some(_) => "a device or program without a browser".to_owned(),
+        None => host_for_people(ask.redirect.text()),
+    };
     let (known_by, known_by_words) = match &client.known_by {
         KnownBy::Operator => (KnownByLine::Operator, "added by an operator".to_owned()),
         KnownBy::Document {
@@ -149,9 +202,12 @@ fn show(office: &Office, visit: &Visit, client: &Client, ask: &AskConsent) -> Re
         },
     );
     visit.step(office, Step::ConsentShown);
-    let warning = consent::warning(&ask.redirect);
+    let warning = match device {
+        Some(_) => None,
+        None => consent::warning(&ask.redirect),
+    };
     let ticket = Ticket {
-        id: vestibule_core::id::TicketId::new(office.world.random()),
+        id,
         drawn: office.world.now(),
         flow: visit.flow,
         ask: ask.clone(),
@@ -164,22 +220,29 @@ fn show(office: &Office, visit: &Visit, client: &Client, ask: &AskConsent) -> Re
         .map(|(name, sentence)| (sentence.as_str(), name.as_str()))
         .partition(|(_, name)| ask.scopes.contains(name));
     let provider = office.provider.host();
-    page::answer_with_form(&page::Consent {
-        frame: office.frame(Some(visit.flow)),
-        client: &name,
-        known_by,
-        redirect_host: &redirect_host,
-        redirect: ask.redirect.text(),
-        server: &resource.title,
-        may,
-        may_not,
-        stays: client.refresh && office.tokens.refresh,
-        provider: &provider,
-        this_computer: warning == Some(Warning::ThisComputer),
-        claimed_scheme: warning == Some(Warning::ClaimedScheme),
-        ticket: &handle,
-        token: &token,
-    })
+    page::answer_with_form(
+        StatusCode::OK,
+        &page::Consent {
+            frame: office.frame(Some(visit.flow)),
+            client: &name,
+            known_by,
+            redirect_host: &redirect_host,
+            redirect: match device {
+                Some(_) => "",
+                None => ask.redirect.text(),
+            },
+            server: &resource.title,
+            may,
+            may_not,
+            stays: client.grants.contains(GrantType::RefreshToken) && office.tokens.refresh,
+            provider: &provider,
+            this_computer: warning == Some(Warning::ThisComputer),
+            claimed_scheme: warning == Some(Warning::ClaimedScheme),
+            device,
+            ticket: &handle,
+            token: &token,
+        },
+    )
 }
 
 /// The client may hear of it by redirect, or by a link that a person follows (CONS-9).

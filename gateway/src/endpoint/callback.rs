@@ -126,6 +126,23 @@ async fn answered(
         Ok(identity) => identity,
         Err(error) => return failed(office, login, &error).await,
     };
+    // Hiding a server is no control: whoever may not use it gets no code for it (T-GRD-11).
+    let allowed = office
+        .catalogue
+        .by_uri(&login.ask.resource)
+        .is_some_and(|resource| {
+            let policy = &resource.policy;
+            let names = policy.names_of(identity.subject(), identity.groups());
+            policy.access.admits(&names)
+        });
+    if !allowed {
+        let step = Step::Refused {
+            code: "V-POL-001".into(),
+            why: "a rule denies this person the server".into(),
+        };
+        office.flows.record(login.flow, step);
+        return tell_client(office, login, AuthorizeError::NotAllowed);
+    }
     finish(office, login, identity, &tokens).await
 }
 

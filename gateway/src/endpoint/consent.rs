@@ -225,7 +225,7 @@ pub async fn onward(
 
 /// `Origin` must be ours; an absent one is refused, and so is any fetch that says it comes
 /// from elsewhere (T-CON-05).
-fn comes_from_our_page(office: &Office, headers: &HeaderMap) -> bool {
+pub(super) fn comes_from_our_page(office: &Office, headers: &HeaderMap) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let ours = origins
         .next()

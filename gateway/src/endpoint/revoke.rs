@@ -1,49 +1,61 @@
 //! `POST /revoke` (RFC 7009).
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use axum::{body::Body, extract::State, response::Response};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, State},
+    response::Response,
+};
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use vestibule_core::{
-    WireError,
     client_auth::AuthenticatedClient,
     flow::Step,
-    params::Params,
     revoke::{self, Named},
     secret::MacKey,
 };
 
-use super::{answer, token::authenticate_client};
+use super::{
+    answer,
+    token::{self, Failure},
+};
 use crate::{
+    keys::AccessKeys,
     office::Office,
     store::{EndedWhy, StoreError, secret_place},
 };
 
 /// See the module. Whatever the token was, the answer is the same: 200.
-pub async fn post(State(office): State<Arc<Office>>, headers: HeaderMap, body: Body) -> Response {
-    let text = match answer::form(&headers, body, office.body_max).await {
-        Ok(text) => text,
-        Err(error) => return answer::error(error.wire()),
-    };
-    let Ok(params) = Params::parse(&text) else {
-        let why = "the body is not properly encoded";
-        return answer::error(WireError::new(400, "invalid_request", why));
-    };
-    let token = match revoke::token(&params) {
-        Ok(token) => token,
-        Err(refused) => return answer::error(refused.wire()),
-    };
-    let client = match authenticate_client(&office, &headers, &params).await {
-        Ok(client) => client,
-        Err(Ok(refused)) => return answer::not_authenticated(refused),
-        Err(Err(wire)) => return answer::error(wire),
-    };
-    let named = revoke::named(&token, &office.keys.load().access);
-    match end(&office, &client, named).await {
+pub async fn post(
+    State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match revoke(&office, peer, &headers, body).await {
         Ok(()) => answer::json(StatusCode::OK, &json!({})),
-        Err(error) => answer::store_failed(&error),
+        Err(failure) => failure.response(&office),
     }
+}
+
+async fn revoke(
+    office: &Office,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(), Failure> {
+    let text = token::form(office, headers, body).await?;
+    let params = token::parameters(&text)?;
+    let named = revoke::token(&params).map_err(|refused| Failure::Wire(refused.wire()))?;
+    let client = token::authenticate(office, peer, headers, &params).await?;
+    let keys = office.keys.load_full();
+    let opens = AccessKeys {
+        keys: &keys,
+        issuer: &office.issuer,
+    };
+    end(office, &client, revoke::named(&named, &opens)).await?;
+    Ok(())
 }
 
 async fn end(

@@ -1,46 +1,53 @@
-//! `POST /token` (RFC 6749 §3.2).
+//! `POST /token` (RFC 6749 §3.2): who asks, for which grant, and what a refusal looks like.
 
-use std::{sync::Arc, time::Duration};
+mod authorization_code;
+mod device_code;
+mod issue;
+mod refresh_token;
+mod standing;
+mod token_exchange;
 
-use axum::{body::Body, extract::State, response::Response};
-use http::{HeaderMap, StatusCode, Uri, header};
-use serde_json::json;
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use vestibule_core::{
     WireError,
-    access_token::AccessToken,
+    client::{Client, Credential, KnownBy},
     client_auth::{AuthenticatedClient, ClientAuthError, Presented},
-    flow::Step,
-    id::{ClientRef, GrantId, PersonId, TokenId},
+    dpop::{DpopError, Expected, Proof, Thumbprint},
+    id::GrantId,
+    jwt,
     params::Params,
-    scope::ScopeSet,
-    secret::{MacKey, Secret},
     time::Timestamp,
-    token::{
-        self, Ask, TokenError,
-        authorization_code::{self, RedeemCode},
-        refresh_token::{self, Refresh, RefreshToken},
-    },
+    token::{self, Ask, TokenError, jwt_bearer},
 };
 
 use super::answer;
 use crate::{
-    keys::Keys,
+    http::peer::client_address,
+    key_cache::KeyError,
     office::{NoClient, Office, Purpose},
-    store::{EndedWhy, Epochs, NewGrant, Redeemed, Renewal, StoreError, secret_place},
+    signature::Proofs,
+    store::{Decided, EndedWhy, StoreError},
 };
 
-/// How often a renewal is judged again because somebody else was faster.
-const TRIES: usize = 64;
-
-/// How long a grant lives whose provider gave no refresh token.
-const WITHOUT_PROVIDER: Duration = Duration::from_secs(12 * 3600);
-
 /// Why there is no success answer.
-enum Failure {
+pub(super) enum Failure {
+    /// The client did not prove itself.
     Client(ClientAuthError),
+    /// The grant.
     Token(TokenError),
+    /// The store does not know.
     Store(StoreError),
+    /// Something else, told in full.
     Wire(WireError),
+    /// Too many failures from one address.
+    TooMany,
 }
 
 impl From<StoreError> for Failure {
@@ -61,30 +68,46 @@ impl From<ClientAuthError> for Failure {
     }
 }
 
+impl Failure {
+    /// The answer.
+    pub(super) fn response(self, office: &Office) -> Response {
+        match self {
+            Self::Client(refused) => {
+                tracing::info!(event = "token.client_refused", why = %refused);
+                answer::not_authenticated(refused)
+            }
+            Self::Token(refused) => {
+                tracing::info!(event = "token.refused", why = %refused);
+                let mut response = answer::error(refused.wire());
+                if let TokenError::Dpop(_) = refused {
+                    add_nonce(office, &mut response);
+                }
+                response
+            }
+            Self::Store(error) => answer::store_failed(&error),
+            Self::Wire(error) => answer::error(error),
+            Self::TooMany => answer::too_many(60),
+        }
+    }
+}
+
 /// See the module.
 pub async fn post(
     State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match token(&office, &uri, &headers, body).await {
+    match token(&office, peer, &uri, &headers, body).await {
         Ok(response) => response,
-        Err(Failure::Client(refused)) => {
-            tracing::info!(event = "token.client_refused", why = %refused);
-            answer::not_authenticated(refused)
-        }
-        Err(Failure::Token(refused)) => {
-            tracing::info!(event = "token.refused", why = %refused);
-            answer::error(refused.wire())
-        }
-        Err(Failure::Store(error)) => answer::store_failed(&error),
-        Err(Failure::Wire(error)) => answer::error(error),
+        Err(failure) => failure.response(&office),
     }
 }
 
 async fn token(
     office: &Office,
+    peer: SocketAddr,
     uri: &Uri,
     headers: &HeaderMap,
     body: Body,
@@ -93,129 +116,196 @@ async fn token(
         let why = "send the parameters in the body, not in the address";
         return Err(Failure::Wire(WireError::new(400, "invalid_request", why)));
     }
-    let text = answer::form(headers, body, office.body_max)
+    let text = form(office, headers, body).await?;
+    let params = parameters(&text)?;
+    let ask = token::read(&params)?;
+    // A platform vouches for a workload all alone; everything else is some client's.
+    if let Ask::Assertion(ask) = &ask
+        && !jwt_bearer::is_id_jag(jwt::peek_typ(ask.assertion.expose()).as_deref())
+    {
+        let key = proof(office, headers, "/token").await?;
+        let (client_id, issued) = standing::workload(office, ask, key).await?;
+        return issue::answer(office, &client_id, issued);
+    }
+    let client = authenticate(office, peer, headers, &params).await?;
+    let key = proof(office, headers, "/token").await?;
+    let issued = match &ask {
+        Ask::Code(ask) => authorization_code::redeem(office, ask, &client, key).await,
+        Ask::Refresh(ask) => refresh_token::renew(office, ask, &client, key).await,
+        Ask::Machine(ask) => standing::machine(office, ask, &client, key).await,
+        Ask::Device(ask) => device_code::poll(office, ask, &client, key).await,
+        Ask::Exchange(ask) => token_exchange::exchange(office, ask, &client, key).await,
+        Ask::Assertion(ask) => standing::id_jag(office, ask, &client, key).await,
+    }?;
+    issue::answer(office, &client.client().id, issued)
+}
+
+/// The body of a request as text.
+pub(super) async fn form(
+    office: &Office,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<String, Failure> {
+    answer::form(headers, body, office.body_max)
         .await
-        .map_err(|error| Failure::Wire(error.wire()))?;
-    let params = Params::parse(&text).map_err(|_| {
+        .map_err(|error| Failure::Wire(error.wire()))
+}
+
+/// The parameters in it.
+pub(super) fn parameters(text: &str) -> Result<Params<'_>, Failure> {
+    Params::parse(text).map_err(|_| {
         let why = "the body is not properly encoded";
         Failure::Wire(WireError::new(400, "invalid_request", why))
-    })?;
-    let ask = token::read(&params)?;
-    let client = authenticate(office, headers, &params).await?;
-    match ask {
-        Ask::Code(ask) => redeem(office, &ask, &client).await,
-        Ask::Refresh(ask) => renew(office, &ask, &client).await,
-    }
+    })
+}
+
+/// The names by which an assertion may mean us: the issuer, and the token endpoint as older
+/// clients have it (RFC 7523 §3).
+fn audiences(office: &Office) -> [String; 2] {
+    [
+        office.issuer.text().to_owned(),
+        format!("{}/token", office.issuer),
+    ]
 }
 
 /// The client of a request, proven.
-pub(super) async fn authenticate_client(
+///
+/// # Errors
+/// [`Failure`].
+pub(super) async fn authenticate(
     office: &Office,
+    peer: SocketAddr,
     headers: &HeaderMap,
     params: &Params<'_>,
-) -> Result<AuthenticatedClient, Result<ClientAuthError, WireError>> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let authorization = values.next();
-    if values.next().is_some() {
-        return Err(Ok(ClientAuthError::BrokenBasic));
+) -> Result<AuthenticatedClient, Failure> {
+    let address = client_address(peer.ip(), headers, &office.trusted_proxies);
+    let now = office.world.now();
+    if office.failures.is_empty(address, now) {
+        return Err(Failure::TooMany);
     }
-    let authorization = match authorization.map(http::HeaderValue::to_str) {
-        None => None,
-        Some(Ok(text)) => Some(text),
-        Some(Err(_)) => return Err(Ok(ClientAuthError::BrokenBasic)),
-    };
-    let presented = Presented::read(authorization, params).map_err(Ok)?;
-    match office.client(presented.client_id(), Purpose::Token).await {
-        Ok(client) => presented.prove(client).map_err(Ok),
-        Err(NoClient::Unknown | NoClient::NotAdmitted | NoClient::Document(_)) => {
-            Err(Ok(presented.unknown()))
-        }
+    let proven = prove(office, headers, params).await;
+    if let Err(Failure::Client(_)) = &proven {
+        // Whether anything is left shows at the next try.
+        let _ = office.failures.take(address, now);
     }
+    proven
 }
 
-async fn authenticate(
+async fn prove(
     office: &Office,
     headers: &HeaderMap,
     params: &Params<'_>,
 ) -> Result<AuthenticatedClient, Failure> {
-    authenticate_client(office, headers, params)
-        .await
-        .map_err(|refused| match refused {
-            Ok(refused) => Failure::Client(refused),
-            Err(wire) => Failure::Wire(wire),
-        })
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let authorization = values.next();
+    if values.next().is_some() {
+        return Err(ClientAuthError::BrokenBasic.into());
+    }
+    let authorization = match authorization.map(HeaderValue::to_str) {
+        None => None,
+        Some(Ok(text)) => Some(text),
+        Some(Err(_)) => return Err(ClientAuthError::BrokenBasic.into()),
+    };
+    let presented = Presented::read(authorization, params)?;
+    let client = match office.client(presented.client_id(), Purpose::Token).await {
+        Ok(client) => client,
+        Err(NoClient::Unknown | NoClient::NotAdmitted | NoClient::Document(_)) => {
+            return Err(presented.unknown().into());
+        }
+    };
+    let now = office.world.now();
+    let Some(assertion) = presented.assertion() else {
+        return Ok(presented.prove(client, now)?);
+    };
+    let token = verified(office, &client, assertion).await?;
+    let us = audiences(office);
+    let us = [us[0].as_str(), us[1].as_str()];
+    let proven = presented.prove_by_assertion(client, &token, &us, now)?;
+    match office.store.spend(proven.once).await? {
+        Decided::Now => Ok(proven.spent()),
+        Decided::Before => Err(ClientAuthError::AssertionReplayed.into()),
+    }
 }
 
-async fn redeem(
+/// A client's assertion under the signature of the client, or of its platform.
+async fn verified(
     office: &Office,
-    ask: &RedeemCode,
-    client: &AuthenticatedClient,
-) -> Result<Response, Failure> {
-    let digest = ask.code.digest();
+    client: &Client,
+    assertion: &str,
+) -> Result<jwt::VerifiedClaims, Failure> {
     let now = office.world.now();
-    let found = office
-        .store
-        .code(digest)
-        .await?
-        .ok_or(TokenError::CodeUnknown)?;
-    let issue = match authorization_code::judge(ask, client, &found.code, found.state, now) {
-        Ok(issue) => issue,
-        Err(TokenError::CodeReplayed { grant }) => {
-            return Err(replayed(office, grant, now).await?.into());
+    let verified = match &client.credential {
+        Credential::Key(keys) => {
+            let by_operator = client.known_by == KnownBy::Operator;
+            office
+                .key_cache
+                .verify_of_client(keys, by_operator, assertion, now)
+                .await
         }
-        Err(TokenError::VerifierWrong) => {
-            office.store.count_wrong_verifier(digest).await?;
-            return Err(TokenError::VerifierWrong.into());
+        Credential::Workload { issuer, .. } => {
+            let issuing = office
+                .issuers
+                .iter()
+                .find(|issuing| issuing.trusted.issuer == *issuer)
+                .ok_or(ClientAuthError::AssertionSignature)?;
+            let source = standing::source_of(issuing);
+            office.key_cache.verify(&source, assertion, now).await
         }
-        Err(refused) => return Err(refused.into()),
+        Credential::Public | Credential::Secret { .. } => {
+            return Err(ClientAuthError::NotProven { basic: false }.into());
+        }
     };
-    let keys = office.keys.load_full();
-    let secret = office.world.random::<32>();
-    // Nobody can be asked later whether the person is still there.
-    let longest = if found.has_idp {
-        office.tokens.refresh_ttl
-    } else {
-        office.tokens.refresh_ttl.min(WITHOUT_PROVIDER)
-    };
-    let ends = now.plus(longest);
-    let access_until = now.plus(office.tokens.access_ttl).min(ends);
-    let redeemed = office
-        .store
-        .redeem_code(
-            digest,
-            NewGrant {
-                id: issue.grant,
-                secret: keys.seal_at_rest(&secret_place(issue.grant), &secret, &office.world),
-                now,
-                access_until,
-                idle_until: now.plus(office.tokens.refresh_idle),
-                ends,
-            },
-        )
-        .await?;
-    let epochs = match redeemed {
-        Redeemed::Now(epochs) => epochs,
-        // Two came at once, and the other was first: that is a replay too.
-        Redeemed::Before => return Err(replayed(office, issue.grant, now).await?.into()),
-    };
-    office.flows.record(found.flow, Step::TokensIssued);
-    let refresh = (issue.refresh && office.tokens.refresh)
-        .then(|| RefreshToken::mint(&MacKey::new(&secret), office.issuer.text(), issue.grant, 1));
-    Ok(success(
-        office,
-        &keys,
-        Issued {
-            grant: issue.grant,
-            person: issue.person,
-            client: client.client().reference(),
-            resource: issue.resource,
-            scopes: issue.scopes,
-            epochs,
-            now,
-            access_until,
-            refresh,
-        },
+    verified.map_err(|error| match error {
+        KeyError::Jwt(_) => ClientAuthError::AssertionSignature.into(),
+        error => keys_unavailable(&error),
+    })
+}
+
+/// Whose keys cannot be had is neither believed nor refused.
+fn keys_unavailable(error: &KeyError) -> Failure {
+    tracing::warn!(event = "keys.unavailable", %error);
+    Failure::Wire(WireError::new(
+        503,
+        "temporarily_unavailable",
+        "the keys that would verify the assertion cannot be fetched right now",
     ))
+}
+
+/// The key that the request's DPoP proof shows, if there is a proof; it is spent with this.
+///
+/// # Errors
+/// [`TokenError::Dpop`].
+pub(super) async fn proof(
+    office: &Office,
+    headers: &HeaderMap,
+    path: &str,
+) -> Result<Option<Thumbprint>, Failure> {
+    let values = headers.get_all("dpop").iter().map(HeaderValue::as_bytes);
+    let Some(proof) = Proof::read(values, &Proofs).map_err(TokenError::Dpop)? else {
+        return Ok(None);
+    };
+    let now = office.world.now();
+    let expected = Expected {
+        method: "POST",
+        url: &format!("{}{path}", office.issuer),
+        access_token: None,
+    };
+    let nonces = office.keys.load();
+    let key = proof
+        .judge(&expected, &nonces.server_nonces, now)
+        .map_err(TokenError::Dpop)?;
+    match office.store.spend(proof.once()).await? {
+        Decided::Now => Ok(Some(key)),
+        Decided::Before => Err(TokenError::Dpop(DpopError::Replayed).into()),
+    }
+}
+
+/// Gives the client the nonce for its next proof (RFC 9449 §8).
+fn add_nonce(office: &Office, response: &mut Response) {
+    let nonce = office.keys.load().server_nonces.now(office.world.now());
+    if let Ok(nonce) = HeaderValue::from_str(&nonce) {
+        response.headers_mut().insert("dpop-nonce", nonce);
+    }
 }
 
 /// Ends what a replayed code or refresh token belongs to.
@@ -228,117 +318,4 @@ async fn replayed(
         tracing::warn!(event = "token.reused", grant = %grant, "a grant was ended after a replay");
     }
     Ok(TokenError::CodeReplayed { grant })
-}
-
-async fn renew(
-    office: &Office,
-    ask: &Refresh,
-    client: &AuthenticatedClient,
-) -> Result<Response, Failure> {
-    let token = RefreshToken::parse(ask.token.expose()).ok_or(TokenError::RefreshUnknown)?;
-    let keys = office.keys.load_full();
-    for _ in 0..TRIES {
-        let now = office.world.now();
-        let found = office
-            .store
-            .grant(token.grant())
-            .await?
-            .ok_or(TokenError::RefreshUnknown)?;
-        let secret: Option<[u8; 32]> = keys
-            .open_at_rest(&secret_place(token.grant()), found.secret.clone())
-            .and_then(|plain| plain.as_slice().try_into().ok());
-        let Some(secret) = secret else {
-            return Err(StoreError::Failed("a grant's secret does not open".into()).into());
-        };
-        let secret = MacKey::new(&secret);
-        if !token.is_authentic(&secret, office.issuer.text()) {
-            return Err(TokenError::RefreshUnknown.into());
-        }
-        let window = office.tokens.refresh_window;
-        let renewed = match refresh_token::judge(ask, &token, client, &found.facts, window, now) {
-            Ok(renewed) => renewed,
-            Err(TokenError::RefreshReplayed { grant }) => {
-                replayed(office, grant, now).await?;
-                return Err(TokenError::RefreshReplayed { grant }.into());
-            }
-            Err(refused) => return Err(refused.into()),
-        };
-        if renewed.from_the_future {
-            tracing::warn!(event = "token.from_restored_store", grant = %token.grant());
-        }
-        let access_until = now.plus(office.tokens.access_ttl).min(found.facts.ends);
-        let generation = renewed.family.generation;
-        let stored = office
-            .store
-            .renew_grant(Renewal {
-                grant: token.grant(),
-                judged: found.facts.family,
-                renewed: renewed.family,
-                now,
-                access_until,
-                idle_until: now.plus(office.tokens.refresh_idle),
-            })
-            .await?;
-        let Some(epochs) = stored else { continue };
-        if renewed.rotated {
-            tracing::info!(event = "token.refreshed", flow = %found.flow);
-        }
-        let refresh = RefreshToken::mint(&secret, office.issuer.text(), token.grant(), generation);
-        return Ok(success(
-            office,
-            &keys,
-            Issued {
-                grant: token.grant(),
-                person: found.person,
-                client: client.client().reference(),
-                resource: found.facts.resource,
-                scopes: renewed.scopes,
-                epochs,
-                now,
-                access_until,
-                refresh: Some(refresh),
-            },
-        ));
-    }
-    Err(StoreError::Busy.into())
-}
-
-struct Issued {
-    grant: GrantId,
-    person: PersonId,
-    client: ClientRef,
-    resource: String,
-    scopes: ScopeSet,
-    epochs: Epochs,
-    now: Timestamp,
-    access_until: Timestamp,
-    refresh: Option<Secret>,
-}
-
-fn success(office: &Office, keys: &Keys, issued: Issued) -> Response {
-    let token = AccessToken {
-        id: TokenId::new(office.world.random()),
-        grant: issued.grant,
-        subject: issued.person,
-        machine: false,
-        client: issued.client,
-        subject_epoch: issued.epochs.subject,
-        client_epoch: issued.epochs.client,
-        issued: issued.now,
-        expires: issued.access_until,
-        resource: issued.resource,
-        scopes: issued.scopes,
-        confirmation: None,
-        groups: Vec::new(),
-    };
-    let mut body = json!({
-        "access_token": token.mint(&keys.access, office.world.random()),
-        "token_type": "Bearer",
-        "expires_in": issued.access_until.since(issued.now).as_secs(),
-        "scope": token.scopes.to_string(),
-    });
-    if let Some(refresh) = issued.refresh {
-        body["refresh_token"] = refresh.expose().into();
-    }
-    answer::json(StatusCode::OK, &body)
 }

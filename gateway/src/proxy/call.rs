@@ -85,11 +85,8 @@ fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<
     let (Some(caller), Some(tool)) = (caller, message.tool()) else {
         return Ok(());
     };
-    if mount.resource.tools.is_empty() {
-        return Ok(());
-    }
     caller
-        .may(&mount.resource.needed_for(tool))
+        .may_call(tool, &mount.resource)
         .map_err(Refusal::Bearer)
 }
 

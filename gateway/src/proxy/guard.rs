@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use http::{Request, header};
-use vestibule_core::bearer::{self, Caller};
+use http::{HeaderValue, Request, header};
+use vestibule_core::{
+    bearer::{self, BearerError, Caller},
+    dpop::{DpopError, Expected, Proof, Thumbprint},
+    resource::Dpop,
+    time::Timestamp,
+};
 
 use super::{Proxy, refuse::Refusal, route::Mount};
+use crate::{keys::AccessKeys, signature::Proofs};
 
 /// How far a token's times may be off, between replicas whose clocks differ.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -26,18 +32,65 @@ pub fn judge<B>(
         .headers()
         .get_all(header::AUTHORIZATION)
         .iter()
-        .map(http::HeaderValue::as_bytes);
-    let token = bearer::find(values, request.uri().query()).map_err(Refusal::Bearer)?;
+        .map(HeaderValue::as_bytes);
+    let shown = bearer::find(values, request.uri().query()).map_err(Refusal::Bearer)?;
+    let now = proxy.office.world.now();
+    let key = if shown.with_proof {
+        let key = prove(proxy, mount, request, shown.token, now)
+            .map_err(|why| Refusal::Bearer(BearerError::Proof(why)))?;
+        Some(key)
+    } else {
+        None
+    };
     let keys = proxy.office.keys.load();
+    let opens = AccessKeys {
+        keys: &keys,
+        issuer: &proxy.office.issuer,
+    };
     let revoked = proxy.revocations.now();
-    bearer::judge(
-        token,
-        &mount.resource.uri,
-        &keys.access,
+    let caller = bearer::judge(
+        shown.token,
+        key,
+        &mount.resource,
+        &opens,
         &**revoked,
         LEEWAY,
-        proxy.office.world.now(),
+        now,
     )
-    .map(Some)
-    .map_err(Refusal::Bearer)
+    .map_err(Refusal::Bearer)?;
+    caller.may_enter(&mount.resource).map_err(Refusal::Bearer)?;
+    Ok(Some(caller))
+}
+
+/// The key that the request's proof shows (RFC 9449 §7.1). Fresh by its nonce, and used once
+/// within this process.
+fn prove<B>(
+    proxy: &Proxy,
+    mount: &Mount,
+    request: &Request<B>,
+    token: &str,
+    now: Timestamp,
+) -> Result<Thumbprint, DpopError> {
+    if mount.resource.dpop == Dpop::Off {
+        // Nobody is given a bound token for this server; do not spend work on a proof.
+        return Err(DpopError::Malformed);
+    }
+    let values = request
+        .headers()
+        .get_all("dpop")
+        .iter()
+        .map(HeaderValue::as_bytes);
+    let proof = Proof::read(values, &Proofs)?.ok_or(DpopError::Missing)?;
+    let expected = Expected {
+        method: request.method().as_str(),
+        url: &mount.resource.uri,
+        access_token: Some(token),
+    };
+    let keys = proxy.office.keys.load();
+    let key = proof.judge(&expected, &keys.resource_nonces, now)?;
+    if proxy.office.proofs.first_use(proof.once(), now) {
+        Ok(key)
+    } else {
+        Err(DpopError::Replayed)
+    }
 }

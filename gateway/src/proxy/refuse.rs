@@ -106,12 +106,14 @@ impl Refusal {
     /// The answer at a server's path.
     pub fn response(&self, issuer: &Issuer, resource: &Resource) -> Response<AnswerBody> {
         let mut response = self.plain();
-        if let Self::Bearer(error) = self
-            && let Ok(challenge) = HeaderValue::from_str(&error.challenge(issuer, resource))
-        {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+        if let Self::Bearer(error) = self {
+            for challenge in error.challenges(issuer, resource) {
+                if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+                    response
+                        .headers_mut()
+                        .append(header::WWW_AUTHENTICATE, challenge);
+                }
+            }
         }
         response
     }

@@ -205,7 +205,7 @@ impl Watch {
         let revoked = self.revocations.now();
         // Its own expiry does not matter here, only whether it was taken back.
         let now = token.issued;
-        bearer::judge_opened(token.clone(), &token.resource, &**revoked, LEEWAY, now).is_err()
+        bearer::judge_opened(token, &**revoked, LEEWAY, now).is_err()
     }
 
     async fn newer_end(&self, token: &AccessToken) -> Option<Timestamp> {

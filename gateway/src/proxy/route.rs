@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use vestibule_core::{resource::Resource, uri::Issuer};
 
 use super::{pool::Pool, refuse::Refusal};
-use crate::config::UpstreamAuth;
+use crate::config::{Mode, UpstreamAuth};
 
 /// A server's place on this gateway, as one data thread has it.
 pub struct Mount {
@@ -18,6 +18,8 @@ pub struct Mount {
     pub origins: Vec<String>,
     /// What it gets in place of the client's token.
     pub upstream_auth: UpstreamAuth,
+    /// Which transport it speaks.
+    pub mode: Mode,
     /// `Host` of the server itself.
     pub host: HeaderValue,
     /// Path and query of the server itself.

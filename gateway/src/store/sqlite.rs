@@ -3,8 +3,10 @@
 //! `synchronous=FULL` in WAL mode: an answered redemption survives a power cut, or a spent
 //! code would come back. One conditional statement or one transaction for each verb.
 
+mod device;
 mod reader;
 mod row;
+mod standing;
 mod writer;
 
 use std::{
@@ -16,6 +18,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
+    assertion::Once,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
     secret::Digest,
@@ -32,8 +35,9 @@ use self::{
     writer::{Writer, failed},
 };
 use super::{
-    Answer, Decided, EndedWhy, Epochs, FinishedLogin, FoundCode, FoundGrant, NewGrant, NewLogin,
-    Recorded, Redeemed, Renewal, SealedKey, Store, StoreError, TakenLogin, client_key,
+    Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, FinishedLogin, FoundCode,
+    FoundDevice, FoundGrant, NewDevice, NewGrant, NewLogin, Parties, Recorded, Redeemed, Renewal,
+    SealedKey, Standing, StandingGrant, Store, StoreError, TakenLogin, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -273,7 +277,7 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| {
             db.prepare_cached(
                 "SELECT client_id, resource, scopes, ended_at, idle_until, ends_at, family,
-                        person, secret, idp, access_until, flow
+                        person, secret, idp, access_until, flow, bound_to
                  FROM grants WHERE id = ?1",
             )?
             .query_row([grant.text()], |row| {
@@ -287,6 +291,13 @@ impl Store for Sqlite {
                         idle_until: timestamp(row, 4)?,
                         ends: timestamp(row, 5)?,
                         family: from_json(row, 6)?,
+                        key: row
+                            .get::<_, Option<String>>(12)?
+                            .map(|text| {
+                                Digest::parse(&text).ok_or_else(|| damaged(12, "no thumbprint"))
+                            })
+                            .transpose()?
+                            .map(|digest| *digest.bytes()),
                     },
                     person: id(row, 7, PersonId::parse)?,
                     secret: row.get(8)?,
@@ -299,9 +310,9 @@ impl Store for Sqlite {
         }))
     }
 
-    fn renew_grant(&self, renewal: Renewal) -> Answer<'_, Option<Epochs>> {
+    fn renew_grant(&self, renewal: Renewal) -> Answer<'_, Option<Parties>> {
         Box::pin(self.write(move |db| {
-            let parties = db
+            let renewed = db
                 .prepare_cached(
                     "UPDATE grants SET family = ?3, used_at = ?4, idle_until = ?5,
                             access_until = max(access_until, ?6)
@@ -320,8 +331,8 @@ impl Store for Sqlite {
                     |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
                 )
                 .optional()?;
-            match parties {
-                Some((person, client)) => epochs(db, &person, &client).map(Some),
+            match renewed {
+                Some((person, client)) => parties(db, &person, &client).map(Some),
                 None => Ok(None),
             }
         }))
@@ -357,6 +368,42 @@ impl Store for Sqlite {
 
     fn revocations_since(&self, seq: u64) -> Answer<'_, Vec<Revocation>> {
         Box::pin(self.read(move |db| revocations_since(db, seq)))
+    }
+
+    fn spend(&self, once: Once) -> Answer<'_, Decided> {
+        Box::pin(self.write(move |db| standing::spend(db, once)))
+    }
+
+    fn standing_grant(&self, grant: StandingGrant) -> Answer<'_, Standing> {
+        Box::pin(self.write(move |db| standing::grant(db, &grant)))
+    }
+
+    fn parties(&self, subject: PersonId, client: ClientRef) -> Answer<'_, Option<Parties>> {
+        Box::pin(self.read(move |db| parties(db, &subject.text(), &client.text()).optional()))
+    }
+
+    fn begin_device(&self, new: NewDevice) -> Answer<'_, Begun> {
+        Box::pin(self.write(move |db| device::begin(db, &new)))
+    }
+
+    fn device_by_user_code(&self, user_code: Digest) -> Answer<'_, Option<FoundDevice>> {
+        Box::pin(self.read(move |db| device::by_user_code(db, user_code)))
+    }
+
+    fn decide_device(&self, of: Digest, decision: DeviceDecision) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| device::decide(db, of, &decision)))
+    }
+
+    fn poll_device(&self, of: Digest, now: Timestamp) -> Answer<'_, Option<FoundDevice>> {
+        Box::pin(self.write(move |db| device::poll(db, of, now)))
+    }
+
+    fn slow_device(&self, of: Digest) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| device::slow(db, of)))
+    }
+
+    fn end_device(&self, of: Digest) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| device::end(db, of)))
     }
 
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()> {
@@ -399,6 +446,8 @@ impl Store for Sqlite {
                 "DELETE FROM logins WHERE expires_at < ?1",
                 "DELETE FROM codes WHERE forget_at < ?1",
                 "DELETE FROM revocations WHERE until_at < ?1",
+                "DELETE FROM spent WHERE until_at < ?1",
+                "DELETE FROM devices WHERE expires_at < ?1",
                 "DELETE FROM flows WHERE at < ?1 - 604800",
             ] {
                 db.prepare_cached(statement)?.execute([now])?;
@@ -490,11 +539,11 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusq
     let identity = &login.identity;
     let person = db
         .prepare_cached(
-            "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at, groups)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (issuer, subject) DO UPDATE SET
                  shown = excluded.shown, name = excluded.name, email = excluded.email,
-                 seen_at = excluded.seen_at
+                 seen_at = excluded.seen_at, groups = excluded.groups
              RETURNING id",
         )?
         .query_row(
@@ -505,7 +554,8 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusq
                 identity.for_people(),
                 identity.name(),
                 identity.email(),
-                seconds(login.now)
+                seconds(login.now),
+                json(&identity.groups())?
             ],
             |row| id(row, 0, PersonId::parse),
         )?;
@@ -543,6 +593,7 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusq
         person,
         grant: login.grant,
         expires: login.expires,
+        dpop_key: login.ask.dpop_key,
     };
     db.prepare_cached(
         "INSERT INTO codes (digest, code, idp, flow, forget_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -581,8 +632,8 @@ fn redeem_code(
     let client = client_key(&stored.client_id);
     db.prepare_cached(
         "INSERT INTO grants (id, person, client_id, client, resource, scopes, secret, family,
-                flow, idp, created_at, used_at, access_until, idle_until, ends_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+                flow, idp, created_at, used_at, access_until, idle_until, ends_at, bound_to)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         grant.id.text(),
@@ -598,23 +649,35 @@ fn redeem_code(
         seconds(grant.now),
         seconds(grant.access_until),
         seconds(grant.idle_until),
-        seconds(grant.ends)
+        seconds(grant.ends),
+        grant.key.map(|key| Digest::from_bytes(key).text())
     ])?;
     db.prepare_cached("UPDATE codes SET idp = NULL WHERE digest = ?1")?
         .execute([code.text()])?;
-    epochs(db, &stored.person.text(), &client).map(Redeemed::Now)
+    parties(db, &stored.person.text(), &client).map(Redeemed::Now)
 }
 
-fn epochs(db: &Connection, person: &str, client: &str) -> Result<Epochs, rusqlite::Error> {
-    let subject = db
-        .prepare_cached("SELECT epoch FROM people WHERE id = ?1")?
-        .query_row([person], |row| row.get(0))?;
-    let client = db
+fn parties(db: &Connection, person: &str, client: &str) -> Result<Parties, rusqlite::Error> {
+    let client = client_epoch(db, client)?;
+    db.prepare_cached("SELECT epoch, subject, groups FROM people WHERE id = ?1")?
+        .query_row([person], |row| {
+            Ok(Parties {
+                epochs: Epochs {
+                    subject: row.get(0)?,
+                    client,
+                },
+                subject: row.get(1)?,
+                groups: from_json(row, 2)?,
+            })
+        })
+}
+
+fn client_epoch(db: &Connection, client: &str) -> Result<u32, rusqlite::Error> {
+    Ok(db
         .prepare_cached("SELECT epoch FROM clients WHERE reference = ?1")?
         .query_row([client], |row| row.get(0))
         .optional()?
-        .unwrap_or(0);
-    Ok(Epochs { subject, client })
+        .unwrap_or(0))
 }
 
 fn publish(

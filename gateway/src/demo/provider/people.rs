@@ -13,6 +13,8 @@ pub(super) struct Person {
     pub(super) subject: &'static str,
     pub(super) name: &'static str,
     pub(super) email: &'static str,
+    /// The `groups` claim, for rules to try.
+    pub(super) groups: &'static [&'static str],
 }
 
 pub(super) static PEOPLE: [Person; 2] = [
@@ -22,6 +24,7 @@ pub(super) static PEOPLE: [Person; 2] = [
         subject: "demo-ada",
         name: "Ada Lovelace",
         email: "ada@example.com",
+        groups: &["staff", "editors"],
     },
     Person {
         username: "bob",
@@ -29,6 +32,7 @@ pub(super) static PEOPLE: [Person; 2] = [
         subject: "demo-bob",
         name: "Bob Example",
         email: "bob@example.com",
+        groups: &["staff"],
     },
 ];
 

@@ -273,6 +273,7 @@ async fn a_login_goes_from_the_request_to_the_id_token() {
             "nonce": "the nonce",
             "name": "Ada Lovelace",
             "preferred_username": "ada",
+            "groups": ["staff", "editors"],
             "email": "ada@example.com",
             "email_verified": true,
         })

@@ -225,6 +225,8 @@ struct IdClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     preferred_username: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<&'static [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
@@ -249,6 +251,7 @@ fn tokens(
         nonce,
         name: scopes.profile.then_some(person.name),
         preferred_username: scopes.profile.then_some(person.username),
+        groups: scopes.profile.then_some(person.groups),
         email: scopes.email.then_some(person.email),
         email_verified: scopes.email.then_some(true),
     };

@@ -1,0 +1,86 @@
+//! What a token is, for those who may ask (RFC 7662).
+
+use serde_json::{Value, json};
+
+use crate::{access_token::AccessToken, client::Client, uri::Issuer};
+
+/// Whether `client` may ask about tokens at all: operators allow it to clients that prove
+/// themselves (RFC 7662 §2.1).
+pub fn may_ask(client: &Client) -> bool {
+    client.introspects && client.credential.is_confidential()
+}
+
+/// The answer about `token`: `None` for whatever is not good at this moment. A token of
+/// another audience than the client's servers is as unknown to it as one that never was.
+pub fn answer(token: Option<&AccessToken>, client: &Client, issuer: &Issuer) -> Value {
+    let Some(token) = token.filter(|token| client.may_reach(&token.resource)) else {
+        return json!({ "active": false });
+    };
+    let mut out = json!({
+        "active": true,
+        "iss": issuer.text(),
+        "aud": token.resource,
+        "sub": token.subject.text(),
+        "client_id": token.client.text(),
+        "scope": token.scopes.to_string(),
+        "iat": token.issued.unix(),
+        "exp": token.expires.unix(),
+        "jti": token.id.text(),
+        "token_type": token.token_type(),
+    });
+    if let Some(confirmation) = token.confirmation_claim() {
+        out["cnf"] = confirmation;
+    }
+    if let Some(actor) = token.actor {
+        out["act"] = json!({ "client_id": actor.text() });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access_token::tests::token,
+        client::{Credential, SecretMethod, tests::client},
+    };
+
+    #[test]
+    fn tkn_8_only_the_audience_s_own_server_learns_anything() {
+        let issuer = Issuer::parse("https://gw.example").expect("an origin");
+        let asks = |resource: &str| Client {
+            resources: Some(vec![resource.to_owned()]),
+            ..client(&[])
+        };
+        let mine = answer(Some(&token()), &asks(&token().resource), &issuer);
+        assert_eq!(mine["active"], true);
+        assert_eq!(mine["aud"], token().resource);
+        assert_eq!(mine["iss"], "https://gw.example");
+        let inactive = json!({ "active": false });
+        assert_eq!(
+            answer(Some(&token()), &asks("https://gw.example/other"), &issuer),
+            inactive
+        );
+        assert_eq!(answer(None, &asks(&token().resource), &issuer), inactive);
+    }
+
+    #[test]
+    fn tkn_8_who_may_ask() {
+        let secret = Credential::Secret {
+            method: SecretMethod::Basic,
+            secrets: vec![],
+        };
+        for (introspects, credential, may) in [
+            (true, secret.clone(), true),
+            (false, secret, false),
+            (true, Credential::Public, false),
+        ] {
+            let client = Client {
+                introspects,
+                credential,
+                ..client(&[])
+            };
+            assert_eq!(may_ask(&client), may);
+        }
+    }
+}

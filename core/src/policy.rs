@@ -1,0 +1,284 @@
+//! Who may use what: a short typed list of rules for each MCP server (ADR 5).
+//!
+//! A rule names groups and people by their lasting ids at the provider. What of it concerns
+//! a person travels in the access token, so the guard asks nobody. Holding a scope is
+//! necessary and never sufficient.
+
+use std::fmt;
+
+use crate::scope::ScopeSet;
+
+/// Somebody whom a rule names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// Members of a group or holders of a role, by its id at the provider.
+    Group(String),
+    /// One person, by their lasting id at the provider; never by name or address.
+    Person(String),
+}
+
+impl Who {
+    /// Reads `group:ID` or `person:ID`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, id) = text.split_once(':')?;
+        if id.is_empty() || id.len() > 256 || id.chars().any(char::is_control) {
+            return None;
+        }
+        match kind {
+            "group" => Some(Self::Group(id.to_owned())),
+            "person" => Some(Self::Person(id.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(id) => write!(f, "group:{id}"),
+            Self::Person(id) => write!(f, "person:{id}"),
+        }
+    }
+}
+
+/// Who may. Without a list of those who may, everybody may whom nobody denies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// If there is a list, only those on it.
+    pub allow: Option<Vec<Who>>,
+    /// Never these, whatever else they are.
+    pub deny: Vec<Who>,
+}
+
+impl Access {
+    /// Whether somebody may whom the rules know by `names` (see [`Policy::names_of`]).
+    pub fn admits(&self, names: &[String]) -> bool {
+        let is = |who: &Who| {
+            let text = who.to_string();
+            names.contains(&text)
+        };
+        !self.deny.iter().any(is) && self.allow.as_ref().is_none_or(|list| list.iter().any(is))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Who> {
+        self.allow.iter().flatten().chain(&self.deny)
+    }
+}
+
+/// A rule about tools whose names match a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolRule {
+    /// A tool's name, in which `*` stands for any characters.
+    pub pattern: String,
+    /// The scope that a call needs.
+    pub scope: Option<String>,
+    /// Who may call at all.
+    pub access: Access,
+}
+
+/// All rules of one MCP server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Who may use the server at all.
+    pub access: Access,
+    /// Rules about its tools.
+    pub tools: Vec<ToolRule>,
+}
+
+/// What the rules say of a tool for somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// A call needs these scopes; none is fine.
+    Needs(ScopeSet),
+    /// No scope would help.
+    Denied,
+}
+
+impl Policy {
+    /// Whether there is nothing to judge.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty() && self.access == Access::default()
+    }
+
+    /// Whether a list of tools may hide some.
+    pub fn hides_tools(&self) -> bool {
+        self.tools
+            .iter()
+            .any(|rule| rule.access != Access::default())
+    }
+
+    /// The names under which these rules know a person: of all groups only those that a rule
+    /// names. They go into the access token.
+    pub fn names_of(&self, subject: &str, groups: &[String]) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .access
+            .names()
+            .chain(self.tools.iter().flat_map(|rule| rule.access.names()))
+            .filter(|who| match who {
+                Who::Group(id) => groups.contains(id),
+                Who::Person(id) => id == subject,
+            })
+            .map(Who::to_string)
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Judges a tool. Of the rules about people the one with the longest pattern decides;
+    /// scopes are needed for every rule that matches. A name that is a rule's but for case
+    /// or blanks is denied: the server may read it as the rule's own.
+    pub fn judge_tool(&self, tool: &str, names: &[String]) -> Verdict {
+        let folded = tool.trim().to_lowercase();
+        let mut scopes = Vec::new();
+        let mut decides: Option<&ToolRule> = None;
+        for rule in &self.tools {
+            if !matches(&rule.pattern.to_lowercase(), &folded) {
+                continue;
+            }
+            if !matches(&rule.pattern, tool) || tool.trim() != tool {
+                return Verdict::Denied;
+            }
+            scopes.extend(rule.scope.clone());
+            let longer = decides.is_none_or(|other| rule.pattern.len() > other.pattern.len());
+            if rule.access != Access::default() && longer {
+                decides = Some(rule);
+            }
+        }
+        if decides.is_some_and(|rule| !rule.access.admits(names)) {
+            return Verdict::Denied;
+        }
+        Verdict::Needs(ScopeSet::of(scopes))
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any characters.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        if let Some(middle) = last.replace(part) {
+            let Some(at) = rest.find(middle) else {
+                return false;
+            };
+            rest = &rest[at + middle.len()..];
+        }
+    }
+    match last {
+        Some(last) => rest.len() >= last.len() && rest.ends_with(last),
+        None => rest.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(pattern: &str, scope: Option<&str>, allow: Option<&[&str]>, deny: &[&str]) -> ToolRule {
+        let who = |list: &[&str]| {
+            list.iter()
+                .map(|text| Who::parse(text).expect("a name"))
+                .collect()
+        };
+        ToolRule {
+            pattern: pattern.into(),
+            scope: scope.map(str::to_owned),
+            access: Access {
+                allow: allow.map(who),
+                deny: who(deny),
+            },
+        }
+    }
+
+    fn policy() -> Policy {
+        Policy {
+            access: Access::default(),
+            tools: vec![
+                rule("*", None, Some(&[]), &[]),
+                rule("get_*", None, Some(&["group:staff"]), &["person:eve"]),
+                rule("set_*", Some("write"), Some(&["group:admins"]), &[]),
+            ],
+        }
+    }
+
+    #[test]
+    fn tkn_10_rs_9_rs_11_t_mcp_06_the_longest_pattern_decides_and_case_opens_nothing() {
+        let needs = |scopes: &[&str]| Verdict::Needs(ScopeSet::of(scopes.iter().copied()));
+        let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let staff = names(&["group:staff"]);
+        let admin = names(&["group:admins", "group:staff"]);
+        let eve = names(&["group:staff", "person:eve"]);
+        let table = [
+            ("get_weather", &staff, needs(&[])),
+            ("get_weather", &admin, needs(&[])),
+            ("get_weather", &eve, Verdict::Denied),
+            ("set_alert", &staff, Verdict::Denied),
+            ("set_alert", &admin, needs(&["write"])),
+            ("other", &admin, Verdict::Denied),
+            ("SET_alert", &admin, Verdict::Denied),
+            ("set_alert ", &admin, Verdict::Denied),
+            (" get_weather", &staff, Verdict::Denied),
+            ("Get_weather", &staff, Verdict::Denied),
+        ];
+        for (tool, names, expected) in table {
+            assert_eq!(
+                policy().judge_tool(tool, names),
+                expected,
+                "{tool} {names:?}"
+            );
+        }
+        assert_eq!(Policy::default().judge_tool("any", &[]), needs(&[]));
+    }
+
+    #[test]
+    fn only_names_that_a_rule_has_travel() {
+        let groups = ["staff", "admins", "others"].map(str::to_owned);
+        assert_eq!(
+            policy().names_of("eve", &groups),
+            ["group:admins", "group:staff", "person:eve"]
+        );
+        assert_eq!(policy().names_of("group:staff", &[]), [""; 0]);
+        assert!(policy().names_of("ada", &["others".into()]).is_empty());
+    }
+
+    #[test]
+    fn t_adm_02_a_name_is_no_id() {
+        for bad in ["staff", "group:", "role:x", ":x", "group:a\nb", ""] {
+            assert_eq!(Who::parse(bad), None, "{bad:?}");
+        }
+        assert_eq!(
+            Who::parse("group:https://id/g:1").map(|who| who.to_string()),
+            Some("group:https://id/g:1".into())
+        );
+        let admins = Access {
+            allow: Some(vec![Who::Group("admins".into())]),
+            deny: vec![],
+        };
+        assert!(!admins.admits(&["person:admins".into()]));
+        assert!(admins.admits(&["group:admins".into()]));
+    }
+
+    #[test]
+    fn tool_patterns() {
+        for (pattern, text, hit) in [
+            ("set_*", "set_alert", true),
+            ("set_*", "set_", true),
+            ("set_*", "get_set_", false),
+            ("*_alert", "set_alert", true),
+            ("*_alert", "set_alerts", false),
+            ("s*_*t", "set_alert", true),
+            ("s*_*t", "st", false),
+            ("*", "", true),
+            ("set", "set", true),
+            ("set", "sets", false),
+            ("a*a", "a", false),
+            ("SET_*", "set_alert", false),
+        ] {
+            assert_eq!(matches(pattern, text), hit, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `grant_type=refresh_token`.
+
+use vestibule_core::{
+    client_auth::AuthenticatedClient,
+    dpop::Thumbprint,
+    secret::MacKey,
+    token::{
+        TokenError,
+        refresh_token::{self, Refresh, RefreshToken},
+    },
+};
+
+use super::{
+    Failure,
+    issue::{self, Issued},
+    replayed,
+};
+use crate::{
+    office::Office,
+    store::{Renewal, StoreError, secret_place},
+};
+
+/// How often a renewal is judged again because somebody else was faster.
+const TRIES: usize = 64;
+
+/// Renews.
+pub(super) async fn renew(
+    office: &Office,
+    ask: &Refresh,
+    client: &AuthenticatedClient,
+    key: Option<Thumbprint>,
+) -> Result<Issued, Failure> {
+    let token = RefreshToken::parse(ask.token.expose()).ok_or(TokenError::RefreshUnknown)?;
+    let keys = office.keys.load_full();
+    for _ in 0..TRIES {
+        let now = office.world.now();
+        let found = office
+            .store
+            .grant(token.grant())
+            .await?
+            .ok_or(TokenError::RefreshUnknown)?;
+        let secret: Option<[u8; 32]> = keys
+            .open_at_rest(&secret_place(token.grant()), found.secret.clone())
+            .and_then(|plain| plain.as_slice().try_into().ok());
+        let Some(secret) = secret else {
+            return Err(StoreError::Failed("a grant's secret does not open".into()).into());
+        };
+        let secret = MacKey::new(&secret);
+        if !token.is_authentic(&secret, office.issuer.text()) {
+            return Err(TokenError::RefreshUnknown.into());
+        }
+        let window = office.tokens.refresh_window;
+        let renewed = match refresh_token::judge(
+            ask,
+            &token,
+            client,
+            key.as_ref(),
+            &found.facts,
+            window,
+            now,
+        ) {
+            Ok(renewed) => renewed,
+            Err(TokenError::RefreshReplayed { grant }) => {
+                replayed(office, grant, now).await?;
+                return Err(TokenError::RefreshReplayed { grant }.into());
+            }
+            Err(refused) => return Err(refused.into()),
+        };
+        let bound = issue::key_of(office, client.client(), key, &found.facts.resource)?;
+        if renewed.from_the_future {
+            tracing::warn!(event = "token.from_restored_store", grant = %token.grant());
+        }
+        let access_until = now.plus(office.tokens.access_ttl).min(found.facts.ends);
+        let generation = renewed.family.generation;
+        let stored = office
+            .store
+            .renew_grant(Renewal {
+                grant: token.grant(),
+                judged: found.facts.family,
+                renewed: renewed.family,
+                now,
+                access_until,
+                idle_until: now.plus(office.tokens.refresh_idle),
+            })
+            .await?;
+        let Some(parties) = stored else { continue };
+        if renewed.rotated {
+            tracing::info!(event = "token.refreshed", flow = %found.flow);
+        }
+        let refresh = RefreshToken::mint(&secret, office.issuer.text(), token.grant(), generation);
+        return Ok(Issued {
+            grant: token.grant(),
+            subject: found.person,
+            machine: false,
+            resource: found.facts.resource,
+            scopes: renewed.scopes,
+            parties,
+            key: bound,
+            actor: None,
+            now,
+            access_until,
+            refresh: Some(refresh),
+            exchanged: false,
+        });
+    }
+    Err(StoreError::Busy.into())
+}
