@@ -45,6 +45,11 @@ pub struct Message<'b> {
 }
 
 impl Message<'_> {
+    /// Whether it asks which tools there are.
+    pub fn lists_tools(&self) -> bool {
+        self.method.as_deref() == Some("tools/list")
+    }
+
     /// The tool that this message calls, if it does.
     pub fn tool(&self) -> Option<&str> {
         (self.method.as_deref() == Some("tools/call"))

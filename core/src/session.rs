@@ -34,7 +34,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    fn place(&self) -> Vec<u8> {
+    pub(crate) fn place(&self) -> Vec<u8> {
         let mut place = Vec::with_capacity(40 + self.resource.len());
         match &self.caller {
             Some((person, client)) => {

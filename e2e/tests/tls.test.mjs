@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { allowAndSignIn, decide, follow, watching } from '../support/browser.mjs';
-import { BareClient, post, weatherIn } from '../support/oauth.mjs';
+import { startGateway, weatherServer } from '../support/gateway.mjs';
+import { BareClient, MODERN, post, weatherIn } from '../support/oauth.mjs';
+import { startProvider } from '../support/provider.mjs';
 import { MemoryOAuth } from '../support/sdk.mjs';
-import { startStack } from '../support/stack.mjs';
-import { trust } from '../support/tls.mjs';
+import { Pile, startStack } from '../support/stack.mjs';
+import { startTls, trust } from '../support/tls.mjs';
 import { until } from '../support/wait.mjs';
-import { OSLO } from '../support/weather.mjs';
+import { OSLO, startWeather } from '../support/weather.mjs';
 
 let stack;
 before(async () => {
@@ -86,4 +91,28 @@ test('over TLS: the challenge and the metadata name the public address, whatever
   const answer = await post(stack.url, 'ping', {});
   assert.equal(answer.status, 401);
   assert.ok(answer.headers.get('www-authenticate').includes(`"${stack.gateway.url}/.well-known/oauth-protected-resource/weather/mcp"`));
+});
+
+test('TLS-5 an MCP server is reached over TLS that verifies, and over none that does not', async () => {
+  const pile = new Pile();
+  try {
+    const provider = await pile.add(startProvider());
+    const weather = await pile.add(startWeather());
+    const front = await pile.add(startTls({ target: new URL(weather.url).port }));
+    const upstream = weather.url.replace(/^http:\/\/[^/]+/, `https://localhost:${front.port}`);
+    const servers = { weather: weatherServer(upstream, { public: true }) };
+    const strict = await pile.add(startGateway({ provider, servers }));
+    const refused = await post(strict.server('/weather/mcp'), 'ping', {});
+    assert.equal(refused.status, 502, 'nobody vouches for that certificate');
+
+    const dir = await mkdtemp(join(tmpdir(), 'vestibule-ca-'));
+    const file = join(dir, 'ca.pem');
+    await writeFile(file, front.ca);
+    const trusting = await pile.add(startGateway({ provider, servers, config: { outbound: { extra_ca_file: file } } }));
+    const answer = await post(trusting.server('/weather/mcp'), 'tools/list', {}, { version: MODERN });
+    assert.equal(answer.status, 200, answer.text);
+    await rm(dir, { recursive: true });
+  } finally {
+    await pile.stop();
+  }
 });

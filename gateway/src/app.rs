@@ -10,7 +10,6 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::Router;
 use http::{HeaderValue, uri::PathAndQuery};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::{runtime::Runtime, sync::watch};
 use vestibule_core::{
     client::{GrantType, Grants},
@@ -24,11 +23,11 @@ use vestibule_core::{
 
 use crate::{
     admin,
-    config::{Admission, Config, Server, Tls},
+    config::{Admission, Config, Mode, Server, Tls},
     document_cache::DocumentCache,
     fetch::{self, Documents},
     flows::Flows,
-    http::{self as serving, Threads, cookie::Jar, limit::Limiter, seen::Seen},
+    http::{self as serving, Threads, cookie::Jar, held::Held, limit::Limiter, seen::Seen},
     key_cache::KeyCache,
     keys::{Keys, KeysError},
     office::Office,
@@ -134,14 +133,22 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     // Whether every server can be mounted is found out here, not on a thread.
     for server in &config.servers {
         mount(server, None)?;
+        if server.mode == Mode::LegacySse {
+            tracing::warn!(
+                event = "server.deprecated_transport",
+                server = server.resource.name,
+                "the transport of 2024-11-05 is deprecated: move this server to streamable HTTP",
+            );
+        }
     }
-    let tls = outgoing_tls()?;
+    let tls = fetch::server_tls(config.extra_ca_file.as_deref()).map_err(StartError::Outgoing)?;
     let (stop, stopped) = watch::channel(false);
     let handle = runtime.handle().clone();
     let limits = config.limits;
     let servers = config.servers;
     let proxy_office = Arc::clone(&office);
     let proxy_revocations = Arc::clone(&revocations);
+    let data_stopped = stopped.clone();
     let threads = serving::serve(listeners, limits, &stopped, move || {
         let mounts = servers
             .iter()
@@ -154,6 +161,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
             mounts,
             pages.clone(),
             handle.clone(),
+            data_stopped.clone(),
         )
     })
     .map_err(StartError::Threads)?;
@@ -283,6 +291,7 @@ fn office(
         documents: DocumentCache::new(documents, schemes),
         issuers: config.issuers.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
+        held: Held::new(config.limits.streams),
         // Many people may sit behind one address of a vendor, so much is let through at once.
         beginnings: Limiter::new(
             config.limits.registrations.saturating_mul(3),
@@ -356,18 +365,11 @@ fn mount(server: &Server, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Moun
         origins: server.origins.clone(),
         upstream_auth: server.upstream_auth.clone(),
         mode: server.mode,
+        base: url.clone(),
         host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,
         target: PathAndQuery::try_from(target).map_err(|_| wrong())?,
         pool: pool.into(),
     })
-}
-
-fn outgoing_tls() -> Result<Arc<rustls::ClientConfig>, StartError> {
-    let config = rustls::ClientConfig::builder()
-        .with_platform_verifier()
-        .map_err(|error| StartError::Outgoing(error.to_string()))?
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 async fn keep_house(

@@ -19,6 +19,8 @@ use reqwest::{
     header::{ACCEPT, CONTENT_TYPE},
     redirect::Policy,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls_platform_verifier::Verifier;
 use vestibule_core::{address, client_document::DOCUMENT_MAX};
 
 /// Most that is read of a provider's answer.
@@ -72,6 +74,28 @@ pub fn provider_client(extra_ca: Option<&Path>, time: Duration) -> Result<Client
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().map_err(|error| error.to_string())
+}
+
+/// How connections to MCP servers are made safe: certificates are always verified (TLS-5).
+///
+/// # Errors
+/// A sentence, if the certificate authority's file cannot be used.
+pub fn server_tls(extra_ca: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
+    let builder = rustls::ClientConfig::builder();
+    let mut roots = Vec::new();
+    if let Some(path) = extra_ca {
+        let wrong = |error| format!("{}: {error}", path.display());
+        for certificate in CertificateDer::pem_file_iter(path).map_err(wrong)? {
+            roots.push(certificate.map_err(wrong)?);
+        }
+    }
+    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(builder.crypto_provider()))
+        .map_err(|error| error.to_string())?;
+    let config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// Sends a request to the provider and reads its whole answer, whatever the status.

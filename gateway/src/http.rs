@@ -8,6 +8,7 @@
 pub mod cookie;
 pub mod cors;
 pub mod head;
+pub mod held;
 pub mod limit;
 pub mod peer;
 pub mod seen;

@@ -18,7 +18,7 @@ use crate::{
     config::{Admission, Issuing, Registration, TokenFormat, Tokens},
     document_cache::{DocumentCache, LookupError},
     flows::Flows,
-    http::{cookie::Jar, limit::Limiter, seen::Seen},
+    http::{cookie::Jar, held::Held, limit::Limiter, seen::Seen},
     key_cache::KeyCache,
     keys::Keys,
     page::Frame,
@@ -56,6 +56,8 @@ pub struct Office {
     pub issuers: Vec<Issuing>,
     /// Networks whose word about addresses is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Requests that are open at MCP servers.
+    pub held: Arc<Held>,
     /// How often strangers may begin something.
     pub beginnings: Limiter,
     /// Proofs that were used at MCP servers.

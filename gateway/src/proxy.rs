@@ -8,11 +8,15 @@
 //! 6. [`header`]: the session is unwrapped, the client's credentials are dropped, ours set.
 //! 7. [`forward`]: a connection of this thread, the original bytes, the answer as it comes.
 //! 8. [`header`] again: what of the answer is let through, and the session wrapped.
-//! 9. [`relay`]: each chunk as it comes, until the answer, the grant or the client ends.
+//! 9. [`edit`]: of a list of tools only those that the caller may call.
+//! 10. [`relay`]: each chunk as it comes, until the answer, the grant or the client ends, and
+//!     a comment where [`alive`] hears none.
 //!
 //! Each step yields what the next one needs, so none can be left out.
 
+pub mod alive;
 pub mod call;
+pub mod edit;
 pub mod forward;
 pub mod guard;
 pub mod header;
@@ -23,21 +27,22 @@ pub mod route;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, request::Parts};
 use hyper::body::{Body as _, Incoming};
-use tokio::runtime;
+use tokio::{runtime, sync::watch};
 use tower::ServiceExt as _;
-use vestibule_core::{bearer::BearerError, era::Era};
+use vestibule_core::{bearer::BearerError, era::Era, message_endpoint};
 
 use self::{
     call::Permit,
+    edit::Edit,
     refuse::Refusal,
     relay::AnswerBody,
     route::{Mount, Route, Routes},
 };
 use crate::{
-    config::Limits,
-    http::{Doubt, Handler},
+    config::{Limits, Mode},
+    http::{Doubt, Handler, peer::client_address},
     office::Office,
     revocation::Revocations,
 };
@@ -47,6 +52,8 @@ pub struct Proxy {
     pub(crate) office: Arc<Office>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) limits: Limits,
+    /// True once the process is asked to stop.
+    pub(crate) stopped: watch::Receiver<bool>,
     routes: Routes,
     pages: axum::Router,
     pages_runtime: runtime::Handle,
@@ -62,12 +69,14 @@ impl Proxy {
         mounts: Vec<Mount>,
         pages: axum::Router,
         pages_runtime: runtime::Handle,
+        stopped: watch::Receiver<bool>,
     ) -> Self {
         let routes = Routes::new(office.issuer.authority().to_owned(), mounts);
         Self {
             office,
             revocations,
             limits,
+            stopped,
             routes,
             pages,
             pages_runtime,
@@ -121,14 +130,25 @@ impl Proxy {
         }
         let caller = guard::judge(self, mount, &request)?;
         let (parts, body) = request.into_parts();
+        let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
+        let held = &self.office.held;
+        let place = match &caller {
+            Some(caller) => held.take(&caller.token().subject),
+            None => held.take(&client),
+        };
+        let place = place.ok_or(Refusal::TooMany)?;
         let permit = if parts.method == Method::POST {
             call::judge(&parts, body, mount, caller, &self.limits).await?
         } else {
             Permit::without_body(&parts, caller)
         };
         let session = header::session_of(&parts.headers, &permit, mount, &self.office)?;
-        let headers = header::for_server(&parts.headers, &permit, mount, session.as_deref(), peer);
-        let (answer, lease) = forward::send(self, mount, &parts, headers, permit.body()).await?;
+        let headers =
+            header::for_server(&parts.headers, &permit, mount, session.as_deref(), client);
+        let target = self.target(mount, &parts, &permit)?;
+        let method = parts.method.clone();
+        let (answer, lease) =
+            forward::send(self, mount, method, target, headers, permit.body()).await?;
         let legacy_session = permit.era() == Era::Legacy;
         let (answer, body) = answer.into_parts();
         let mut response = header::for_client(
@@ -139,9 +159,36 @@ impl Proxy {
             legacy_session,
             &self.office,
         )?;
-        let streams = header::is_event_stream(response.headers());
-        *response.body_mut() = relay::start(self, body, lease, streams, permit.caller());
+        let is_stream = header::is_event_stream(response.headers());
+        // Words and empty answers list nothing.
+        let edit = (is_stream || header::is_json(response.headers()))
+            .then(|| Edit::of(&self.office, mount, &permit, parts.method == Method::GET))
+            .flatten();
+        let answer = relay::Answer {
+            body,
+            lease,
+            place,
+            is_stream,
+        };
+        *response.body_mut() =
+            relay::start(self, answer, permit.caller(), edit, &mount.resource.name).await?;
         Ok(response)
+    }
+
+    /// Where at the server a request goes.
+    fn target(&self, mount: &Mount, parts: &Parts, permit: &Permit) -> Result<Uri, Refusal> {
+        let query = parts.uri.query();
+        if mount.mode == Mode::Streamable || parts.method == Method::GET {
+            return mount.target_with(query).ok_or(Refusal::Target);
+        }
+        // A client that tries the newer transport first goes on from this answer.
+        if parts.method != Method::POST || query.is_none() {
+            return Err(Refusal::OldTransport);
+        }
+        let owner = mount.owner(permit.caller());
+        let target = message_endpoint::open(query, &owner, &self.office.keys.load().browser)
+            .ok_or(Refusal::Session)?;
+        target.parse().map_err(|_| Refusal::Target)
     }
 
     /// Pages and OAuth endpoints run beside the data threads, and to their end even if the

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Browser, Gate, PING, tool_call, wire::Wire};
+use support::{Browser, Gate, PING, tool_call, wait_until, wire::Wire};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -722,38 +722,11 @@ fn ses_1_ses_3_ses_4_ses_7_mod_9_t_mcp_07_a_session_is_one_person_s_and_one_clie
     gate.honest_login();
 }
 
-fn open_stream(gate: &Gate, token: &str) -> Wire {
-    let mut wire = gate.wire();
-    wire.send(
-        format!(
-            "GET /a/mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n\
-             accept: text/event-stream\r\nmcp-param-want: stream\r\n\r\n",
-            gate.host()
-        )
-        .as_bytes(),
-    );
-    let (status, headers) = wire.head().expect("an answer");
-    assert_eq!(status, 200);
-    let has = |name: &str, value: &str| headers.iter().any(|(n, v)| n == name && v == value);
-    assert!(has("x-accel-buffering", "no") && has("cache-control", "no-cache, no-transform"));
-    wire
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..2000 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    panic!("{what} did not happen");
-}
-
 #[test]
 fn px_9_px_11_rs_12_t_grd_06_t_mcp_11_a_stream_is_passed_at_once_and_ends_with_its_grant() {
     let gate = Gate::start();
     let tokens = gate.honest_login();
-    let mut wire = open_stream(&gate, &tokens.access);
+    let mut wire = gate.stream("a", &tokens.access);
     for event in ["id: 1\ndata: \n\n", "data: {\"a\":1}\n\n", ": comment\n\n"] {
         gate.echo.send(event);
         assert_eq!(
@@ -770,7 +743,7 @@ fn px_9_px_11_rs_12_t_grd_06_t_mcp_11_a_stream_is_passed_at_once_and_ends_with_i
         gate.echo.streams() == 0
     });
     // The grant ends: the stream ends, and nothing more is passed.
-    let mut wire = open_stream(&gate, &tokens.access);
+    let mut wire = gate.stream("a", &tokens.access);
     let form = [
         ("client_id", support::CLIENT),
         ("token", tokens.refresh.as_str()),

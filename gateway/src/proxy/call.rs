@@ -24,6 +24,7 @@ pub struct Permit {
     caller: Option<Caller>,
     era: Era,
     body: Bytes,
+    lists_tools: bool,
 }
 
 impl Permit {
@@ -33,6 +34,7 @@ impl Permit {
             caller,
             era: era::of_headers(&mirrored(&parts.headers)),
             body: Bytes::new(),
+            lists_tools: false,
         }
     }
 
@@ -44,6 +46,11 @@ impl Permit {
     /// The age of the request.
     pub fn era(&self) -> Era {
         self.era
+    }
+
+    /// Whether it asks which tools there are.
+    pub fn lists_tools(&self) -> bool {
+        self.lists_tools
     }
 
     /// The original bytes.
@@ -68,17 +75,22 @@ pub async fn judge(
     let message = mcp::read(&body).map_err(Refusal::Body)?;
     let era = era::judge(&mirrored(&parts.headers), &message)
         .map_err(|error| refused(error, &message))?;
-    match &message {
-        Body::One(message) => may(message, mount, caller.as_ref())?,
-        // One forbidden item refuses the whole.
-        Body::Batch(messages) => {
-            for message in messages {
-                may(message, mount, caller.as_ref())?;
-            }
-        }
+    let messages = match &message {
+        Body::One(message) => std::slice::from_ref(message),
+        Body::Batch(messages) => messages,
+    };
+    // One forbidden item refuses the whole.
+    for message in messages {
+        may(message, mount, caller.as_ref())?;
     }
+    let lists_tools = messages.iter().any(Message::lists_tools);
     drop(message);
-    Ok(Permit { caller, era, body })
+    Ok(Permit {
+        caller,
+        era,
+        body,
+        lists_tools,
+    })
 }
 
 fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<(), Refusal> {

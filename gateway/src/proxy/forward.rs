@@ -1,7 +1,7 @@
 //! Sends a permitted request to its server, and waits for the beginning of the answer.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, request::Parts};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
@@ -15,15 +15,14 @@ use super::{Proxy, pool::Lease, refuse::Refusal, route::Mount};
 pub async fn send(
     proxy: &Proxy,
     mount: &Mount,
-    parts: &Parts,
+    method: Method,
+    target: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(Response<Incoming>, Lease), Refusal> {
     let mut request = Request::new(Full::new(body));
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = mount
-        .target_with(parts.uri.query())
-        .ok_or(Refusal::Target)?;
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
     *request.headers_mut() = headers;
     let sent = try_connections(mount, request);
     match tokio::time::timeout(proxy.limits.upstream_time, sent).await {

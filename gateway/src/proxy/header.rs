@@ -1,15 +1,15 @@
 //! What of a request reaches the server, and what of its answer reaches the client.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header, response};
-use vestibule_core::{
-    era::Era,
-    session::{self, Owner},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+use vestibule_core::{era::Era, session};
 
 use super::{call::Permit, refuse::Refusal, relay::AnswerBody, route::Mount};
-use crate::{config::UpstreamAuth, office::Office};
+use crate::{
+    config::{Mode, UpstreamAuth},
+    office::Office,
+};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -24,8 +24,9 @@ pub fn session_of(
     mount: &Mount,
     office: &Office,
 ) -> Result<Option<String>, Refusal> {
-    // From 2026-07-28 on there are no sessions; the header means nothing (MOD-9).
-    if permit.era() == Era::Modern {
+    // From 2026-07-28 on there are no sessions; the header means nothing (MOD-9). Before
+    // 2025-03-26 they were in the address.
+    if permit.era() == Era::Modern || mount.mode == Mode::LegacySse {
         return Ok(None);
     }
     let mut sessions = headers.get_all(SESSION).iter();
@@ -40,19 +41,13 @@ pub fn session_of(
         return Err(Refusal::Session);
     }
     let keys = office.keys.load();
-    session::unwrap(sent.as_bytes(), &owner(permit, mount), &keys.browser)
-        .map(Some)
-        .ok_or(Refusal::Session)
-}
-
-fn owner<'m>(permit: &Permit, mount: &'m Mount) -> Owner<'m> {
-    match permit.caller() {
-        Some(caller) => Owner::of(caller.token(), &mount.resource.uri),
-        None => Owner {
-            caller: None,
-            resource: &mount.resource.uri,
-        },
-    }
+    session::unwrap(
+        sent.as_bytes(),
+        &mount.owner(permit.caller()),
+        &keys.browser,
+    )
+    .map(Some)
+    .ok_or(Refusal::Session)
 }
 
 /// The headers that the server gets: the client's, less what is between us and the client,
@@ -62,7 +57,7 @@ pub fn for_server(
     permit: &Permit,
     mount: &Mount,
     session: Option<&str>,
-    peer: SocketAddr,
+    client: IpAddr,
 ) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(sent.len() + 8);
     let nominated = nominated(sent);
@@ -77,7 +72,7 @@ pub fn for_server(
     }
     out.insert(header::HOST, mount.host.clone());
     out.insert(header::VIA, HeaderValue::from_static("1.1 vestibule"));
-    if let Ok(value) = HeaderValue::from_str(&peer.ip().to_string()) {
+    if let Ok(value) = HeaderValue::from_str(&client.to_string()) {
         out.insert("x-forwarded-for", value);
     }
     if let Some(session) = session
@@ -206,7 +201,8 @@ pub fn for_client(
         || match kind {
             // Servers in use send no type with nothing, and not always a length of nothing.
             Kind::Json | Kind::EventStream | Kind::None => true,
-            Kind::Text => status.is_client_error(),
+            // Servers of 2024-11-05 say in words that they took a message.
+            Kind::Text => status.is_client_error() || status == StatusCode::ACCEPTED,
             Kind::Other => matches!(status.as_u16(), 202 | 204 | 404 | 405),
         };
     if !passes {
@@ -258,7 +254,7 @@ pub fn for_client(
         let keys = office.keys.load();
         let wrapped = session::wrap(
             id.as_bytes(),
-            &owner(permit, mount),
+            &mount.owner(permit.caller()),
             &keys.browser,
             office.world.random(),
         )
@@ -293,6 +289,11 @@ fn kind_of(headers: &HeaderMap) -> Kind {
     } else {
         Kind::Other
     }
+}
+
+/// Whether an answer is a message or several.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    kind_of(headers) == Kind::Json
 }
 
 /// Whether an answer goes on until somebody ends it.

@@ -61,6 +61,12 @@ pub enum Refusal {
     /// A session that is not the caller's.
     #[error("the session is not known")]
     Session,
+    /// A method that the transport of 2024-11-05 does not have there.
+    #[error("this server speaks the transport of 2024-11-05: open its stream with GET")]
+    OldTransport,
+    /// More open requests than one caller may have.
+    #[error("too many requests are open at once")]
+    TooMany,
     /// Resuming without a session.
     #[error("Last-Event-ID needs its session")]
     ResumeWithoutSession,
@@ -88,7 +94,8 @@ impl Refusal {
             | Self::ResumeWithoutSession => StatusCode::BAD_REQUEST,
             Self::ForeignHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method | Self::OldTransport => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Bearer(error) => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::UNAUTHORIZED)
             }
@@ -160,6 +167,12 @@ impl Refusal {
                     header::ALLOW,
                     HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
                 );
+            }
+            Self::OldTransport => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+            }
+            Self::TooMany => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // Whatever else is on this connection is not worth the doubt.
             Self::Host

@@ -10,16 +10,29 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use vestibule_core::{
     access_token::AccessToken,
     bearer::{self, Caller},
+    event_stream::KEEP_ALIVE,
     time::Timestamp,
 };
 
-use super::{Proxy, guard::LEEWAY, pool::Lease};
-use crate::{http::BoxError, office::Office, revocation::Revocations};
+use super::{
+    Proxy,
+    alive::{Alive, Silence},
+    edit::{Cut, EDITED_MAX, Edit, StreamEdit},
+    guard::LEEWAY,
+    pool::Lease,
+    refuse::Refusal,
+};
+use crate::{
+    http::{BoxError, held::Place},
+    office::Office,
+    revocation::Revocations,
+};
 
 /// The body of an answer on a data thread.
 pub struct AnswerBody(Inner);
@@ -27,7 +40,7 @@ pub struct AnswerBody(Inner);
 enum Inner {
     Full(Full<Bytes>),
     Page(axum::body::Body),
-    Relayed(Relayed),
+    Relayed(Box<Relayed>),
 }
 
 struct Relayed {
@@ -35,8 +48,32 @@ struct Relayed {
     /// The connection that the answer comes on; dropped with it if the client goes away,
     /// which is how the server hears of that (PX-11).
     lease: Option<Lease>,
-    /// Ends when the stream must: on expiry, revocation, or its limit.
-    over: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// Given back with it.
+    place: Option<Place>,
+    /// What an answer has that goes on until somebody ends it.
+    stream: Option<Stream>,
+    /// Set if the length that the server said is not the length that is sent.
+    any_length: bool,
+}
+
+struct Stream {
+    /// Ends when the stream must: on expiry, revocation, its limit, or our own end.
+    over: Pin<Box<dyn Future<Output = ()>>>,
+    alive: Alive,
+    edit: Option<StreamEdit>,
+    server: String,
+}
+
+/// An answer of which the head was read.
+pub struct Answer {
+    /// What is still to come.
+    pub body: Incoming,
+    /// Where it comes from.
+    pub lease: Lease,
+    /// The caller's place, until it is over.
+    pub place: Place,
+    /// Whether it goes on until somebody ends it.
+    pub is_stream: bool,
 }
 
 impl AnswerBody {
@@ -56,32 +93,75 @@ impl AnswerBody {
     }
 }
 
-/// Relays `body`, which comes on `lease`. A stream is watched as long as it lasts.
-pub fn start(
+/// Relays an answer. A stream is watched as long as it lasts; what must be edited is, and
+/// what is no stream is read whole for that.
+///
+/// # Errors
+/// [`Refusal::ServerAnswer`] for what cannot be read and must be.
+pub async fn start(
     proxy: &Proxy,
-    body: Incoming,
-    lease: Lease,
-    streams: bool,
+    answer: Answer,
     caller: Option<&Caller>,
-) -> AnswerBody {
+    edit: Option<Edit>,
+    server: &str,
+) -> Result<AnswerBody, Refusal> {
+    let Answer {
+        body,
+        lease,
+        place,
+        is_stream,
+    } = answer;
     if body.is_end_stream() {
         lease.give_back();
-        return AnswerBody::empty();
+        return Ok(AnswerBody::empty());
     }
-    let over: Option<Pin<Box<dyn Future<Output = ()>>>> = streams.then(|| {
+    if let Some(edit) = edit.as_ref().filter(|_| !is_stream) {
+        return whole(body, lease, edit, server).await;
+    }
+    let any_length = is_stream && (edit.is_some() || body.size_hint().exact().is_none());
+    let stream = is_stream.then(|| {
         let watch = Watch {
             office: Arc::clone(&proxy.office),
             revocations: Arc::clone(&proxy.revocations),
             token: caller.map(|caller| caller.token().clone()),
             total: proxy.limits.stream_total,
+            stopped: proxy.stopped.clone(),
         };
-        Box::pin(watch.until_over()) as _
+        Stream {
+            over: Box::pin(watch.until_over()),
+            alive: Alive::new(proxy.limits.keep_alive, proxy.limits.stream_idle),
+            edit: edit.map(Edit::stream),
+            server: server.to_owned(),
+        }
     });
-    AnswerBody(Inner::Relayed(Relayed {
+    Ok(AnswerBody(Inner::Relayed(Box::new(Relayed {
         body,
         lease: Some(lease),
-        over,
-    }))
+        place: Some(place),
+        stream,
+        any_length,
+    }))))
+}
+
+async fn whole(
+    body: Incoming,
+    lease: Lease,
+    edit: &Edit,
+    server: &str,
+) -> Result<AnswerBody, Refusal> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        tracing::warn!(event = "server.answer_refused", server, %error);
+        Refusal::ServerAnswer
+    };
+    let read = Limited::new(body, EDITED_MAX).collect().await;
+    let bytes = read.map_err(|error| refuse(&error))?.to_bytes();
+    lease.give_back();
+    Ok(
+        match edit.message(&bytes).map_err(|error| refuse(&error))? {
+            Some(edited) => AnswerBody::full(edited),
+            None => AnswerBody::full(bytes),
+        },
+    )
 }
 
 impl Body for AnswerBody {
@@ -113,6 +193,7 @@ impl Body for AnswerBody {
         match &self.0 {
             Inner::Full(body) => body.size_hint(),
             Inner::Page(body) => body.size_hint(),
+            Inner::Relayed(relayed) if relayed.any_length => SizeHint::default(),
             Inner::Relayed(relayed) => relayed.body.size_hint(),
         }
     }
@@ -120,43 +201,102 @@ impl Body for AnswerBody {
 
 impl Relayed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(over) = &mut self.over
-            && over.as_mut().poll(cx).is_ready()
+        if let Some(stream) = &mut self.stream
+            && stream.over.as_mut().poll(cx).is_ready()
         {
             // Ends like any other stream; the client asks again and hears why.
-            self.over = None;
-            self.lease = None;
+            self.cut();
             return Poll::Ready(None);
         }
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(frame) => frame,
-        };
-        match frame {
-            Some(Ok(frame)) => {
-                // A body of known length is not asked again after its last byte.
-                if self.body.is_end_stream() {
-                    self.ended();
+        loop {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => return self.poll_silence(cx),
+                Poll::Ready(frame) => frame,
+            };
+            let frame = match frame {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    self.cut();
+                    return Poll::Ready(Some(Err(error.into())));
                 }
-                // Trailers are between us and the server.
-                Poll::Ready(frame.is_data().then_some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                self.lease = None;
-                Poll::Ready(Some(Err(error.into())))
-            }
-            None => {
+                None => {
+                    self.ended();
+                    return Poll::Ready(None);
+                }
+            };
+            // Trailers are between us and the server.
+            let Ok(data) = frame.into_data() else {
                 self.ended();
-                Poll::Ready(None)
+                return Poll::Ready(None);
+            };
+            let passed = match &mut self.stream {
+                Some(stream) => stream.pass(data),
+                None => Ok(data),
+            };
+            // A body of known length is not asked again after its last byte.
+            if self.body.is_end_stream() {
+                self.ended();
+            }
+            match passed {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(_) => {
+                    self.cut();
+                    return Poll::Ready(None);
+                }
             }
         }
     }
 
+    fn poll_silence(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let silence = match &mut self.stream {
+            // Nothing is added to what has a length.
+            Some(stream) if self.any_length => stream.alive.poll(cx),
+            _ => Poll::Pending,
+        };
+        silence.map(|silence| match silence {
+            Silence::Comment => Some(Ok(Frame::data(Bytes::from_static(KEEP_ALIVE)))),
+            Silence::End => {
+                self.cut();
+                None
+            }
+        })
+    }
+
+    /// Both sides hear that it is over.
+    fn cut(&mut self) {
+        self.stream = None;
+        self.lease = None;
+        self.place = None;
+    }
+
+    /// It came to its end, and the connection can serve again.
     fn ended(&mut self) {
-        self.over = None;
+        self.stream = None;
+        self.place = None;
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+    }
+}
+
+impl Stream {
+    fn pass(&mut self, data: Bytes) -> Result<Bytes, Cut> {
+        self.alive.heard();
+        let data = match &mut self.edit {
+            Some(edit) => edit.pass(&data).map(Bytes::from).inspect_err(|error| {
+                let server = self.server.as_str();
+                tracing::warn!(event = "server.stream_cut", server, %error);
+            })?,
+            None => data,
+        };
+        if !data.is_empty() {
+            self.alive.said(&data);
+        }
+        Ok(data)
     }
 }
 
@@ -166,17 +306,23 @@ struct Watch {
     revocations: Arc<Revocations>,
     token: Option<AccessToken>,
     total: Duration,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Watch {
     async fn until_over(self) {
-        let total = tokio::time::sleep(self.total);
-        let Some(token) = &self.token else {
-            return total.await;
+        let mut stopped = self.stopped.clone();
+        let ended = async {
+            match &self.token {
+                Some(token) => self.until_ended(token).await,
+                None => std::future::pending().await,
+            }
         };
         tokio::select! {
-            () = total => {}
-            () = self.until_ended(token) => {}
+            () = tokio::time::sleep(self.total) => {}
+            () = ended => {}
+            // The client resumes on whoever takes over.
+            _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     }
 

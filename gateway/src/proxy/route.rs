@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
-use vestibule_core::{resource::Resource, uri::Issuer};
+use url::Url;
+use vestibule_core::{bearer::Caller, resource::Resource, session::Owner, uri::Issuer};
 
 use super::{pool::Pool, refuse::Refusal};
 use crate::config::{Mode, UpstreamAuth};
@@ -22,6 +23,8 @@ pub struct Mount {
     pub mode: Mode,
     /// `Host` of the server itself.
     pub host: HeaderValue,
+    /// The server's own address.
+    pub base: Url,
     /// Path and query of the server itself.
     pub target: PathAndQuery,
     /// This thread's connections to it.
@@ -51,6 +54,17 @@ impl Mount {
             Ok(Some(origin.clone()))
         } else {
             Err(Refusal::Origin)
+        }
+    }
+
+    /// Whose a session here is that `caller` opens.
+    pub fn owner(&self, caller: Option<&Caller>) -> Owner<'_> {
+        match caller {
+            Some(caller) => Owner::of(caller.token(), &self.resource.uri),
+            None => Owner {
+                caller: None,
+                resource: &self.resource.uri,
+            },
         }
     }
 

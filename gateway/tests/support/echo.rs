@@ -1,6 +1,7 @@
 //! An MCP server that remembers what it was sent and answers what it is told to.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     sync::{
         Arc, Mutex,
@@ -33,9 +34,14 @@ pub struct Echo {
     _runtime: tokio::runtime::Runtime,
 }
 
+/// Status, type and body.
+type Scripted = (u16, &'static str, String);
+
 #[derive(Default)]
 struct Shared {
     seen: Mutex<Vec<Seen>>,
+    /// What is answered next, in this order, whatever is asked.
+    script: Mutex<VecDeque<Scripted>>,
     /// Streams that are open now.
     streams: AtomicUsize,
     /// What the next events are sent by.
@@ -92,6 +98,12 @@ impl Echo {
     /// What came since the last time this was asked.
     pub fn take(&self) -> Vec<Seen> {
         std::mem::take(&mut self.shared.seen.lock().expect("no panic before"))
+    }
+
+    /// Says what the next request without a wish is answered.
+    pub fn answers(&self, status: u16, kind: &'static str, body: &str) {
+        let mut script = self.shared.script.lock().expect("no panic before");
+        script.push_back((status, kind, body.to_owned()));
     }
 
     /// Streams that are open now.
@@ -188,6 +200,16 @@ async fn answer(
                 HeaderValue::from_static("text/event-stream"),
             );
             *response.body_mut() = Body::new(Open(Arc::clone(&shared), receive));
+        }
+        "" => {
+            let next = shared.script.lock().expect("no panic before").pop_front();
+            if let Some((status, kind, body)) = next {
+                *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                response
+                    .headers_mut()
+                    .insert("content-type", HeaderValue::from_static(kind));
+                *response.body_mut() = Body::from(body);
+            }
         }
         _ => {}
     }

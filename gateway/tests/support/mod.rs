@@ -296,6 +296,30 @@ impl Gate {
         )
     }
 
+    /// A stream of a server, open.
+    pub fn stream(&self, server: &str, token: &str) -> Wire {
+        let mut wire = self.open_stream(server, token, "");
+        let (status, headers) = wire.head().expect("an answer");
+        assert_eq!(status, 200);
+        let has = |name: &str, value: &str| headers.iter().any(|(n, v)| n == name && v == value);
+        assert!(has("x-accel-buffering", "no") && has("cache-control", "no-cache, no-transform"));
+        wire
+    }
+
+    /// The same before its answer, with more lines in its head.
+    pub fn open_stream(&self, server: &str, token: &str, more: &str) -> Wire {
+        let mut wire = self.wire();
+        wire.send(
+            format!(
+                "GET /{server}/mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n\
+                 accept: text/event-stream\r\nmcp-param-want: stream\r\n{more}\r\n",
+                self.host()
+            )
+            .as_bytes(),
+        );
+        wire
+    }
+
     /// What the running gateway's endpoints share.
     pub fn running(&self) -> &Running {
         match &self.runs {
@@ -334,6 +358,17 @@ fn variables(env: &[(&str, &str)]) -> BTreeMap<String, String> {
     env.iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
+}
+
+/// Waits for a condition, for as long as anything here takes.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("{what} did not happen");
 }
 
 pub const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -562,6 +597,8 @@ fn start_provider(issuer: &str, port: u16, origin: &str, world: &World) -> tokio
 
 fn configuration(origin: &str, admin: u16, provider: &str, echo: &str, more: &str) -> String {
     let listen = origin.trim_start_matches("http://");
+    // Servers in it may be the same echo.
+    let more = more.replace("ECHO", echo);
     format!(
         r#"
 public_url = "{origin}"
