@@ -204,6 +204,19 @@ fn trimmed(value: &[u8]) -> &[u8] {
     value.trim_ascii()
 }
 
+/// A text as a mirrored value: as it is if it can stand in a header and means itself there,
+/// else in base64 (MCP 2026-07-28, Value Encoding).
+pub fn encode(text: &str) -> Cow<'_, str> {
+    let plain = text.bytes().all(|b| (0x20..=0x7e).contains(&b))
+        && text.trim() == text
+        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    if plain {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("=?base64?{}?=", STANDARD.encode(text)))
+    }
+}
+
 /// The text of a mirrored value: trimmed, and decoded if it is `=?base64?…?=`
 /// (MCP 2026-07-28, Value Encoding). `None` for control characters or broken encodings.
 fn decoded(value: &[u8]) -> Option<Cow<'_, str>> {
@@ -227,6 +240,28 @@ fn decoded(value: &[u8]) -> Option<Cow<'_, str>> {
 mod tests {
     use super::*;
     use crate::mcp;
+
+    #[test]
+    fn mod_4_what_is_encoded_is_read_again() {
+        for text in [
+            "",
+            "t",
+            "a b",
+            "Tromsø",
+            " a",
+            "a\nb",
+            "=?base64?dA==?=",
+            "=?base64?x",
+        ] {
+            let encoded = encode(text);
+            assert_eq!(
+                decoded(encoded.as_bytes()).as_deref(),
+                Some(text),
+                "{encoded}"
+            );
+        }
+        assert_eq!(encode("get_weather"), "get_weather");
+    }
 
     const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#;
     const MODERN_CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t",

@@ -121,6 +121,10 @@ pub struct Event {
     pub name: String,
     /// Its data, lines joined; `None` if it has no `data` at all, and then nobody hears of it.
     pub data: Option<String>,
+    /// Where to take the stream up again.
+    pub id: Option<String>,
+    /// How long to wait before that, in milliseconds.
+    pub retry: Option<u64>,
 }
 
 impl Event {
@@ -130,10 +134,14 @@ impl Event {
         let mut event = Self {
             name: String::new(),
             data: None,
+            id: None,
+            retry: None,
         };
         for line in lines(&text) {
             match field(line) {
                 ("event", value) => value.clone_into(&mut event.name),
+                ("id", value) if !value.contains('\0') => event.id = Some(value.to_owned()),
+                ("retry", value) => event.retry = value.parse().ok(),
                 ("data", value) => match &mut event.data {
                     Some(data) => {
                         data.push('\n');

@@ -93,6 +93,8 @@ mod tests {
             let event = Event {
                 name: ENDPOINT.into(),
                 data: data.map(str::to_owned),
+                id: None,
+                retry: None,
             };
             target(&event, &base)
         };

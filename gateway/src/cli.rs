@@ -1,8 +1,12 @@
 //! The command line. Results go to stdout, talk to stderr.
 
+mod call;
+mod client;
 mod demo;
 mod init;
 mod keys;
+mod login;
+mod probe;
 
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -21,7 +25,9 @@ enum Exit {
     Ok = 0,
     Unexpected = 1,
     Usage = 2,
+    SignIn = 3,
     Unreachable = 4,
+    Failed = 5,
     Refused = 6,
 }
 
@@ -53,6 +59,12 @@ enum Command {
     Keys(keys::Command),
     /// Check a configuration without starting anything
     Check(ConfigFile),
+    /// Look at any MCP server from outside, and say what is wrong with it
+    Probe(probe::Arguments),
+    /// Sign in at any MCP server
+    Login(login::Arguments),
+    /// Call a tool of any MCP server
+    Call(call::Arguments),
 }
 
 /// The one argument that most commands share.
@@ -79,6 +91,9 @@ pub fn main() -> ExitCode {
         Command::Keys(command) => keys::run(&command),
         Command::Serve(file) => serve(&file.config),
         Command::Check(file) => check(&file.config),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Call(arguments) => call::run(&arguments),
     };
     exit.into()
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use ipnet::IpNet;
 use reqwest::{
@@ -103,9 +104,35 @@ pub fn server_tls(extra_ca: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, 
 /// # Errors
 /// [`FetchError`].
 pub async fn whole(request: RequestBuilder) -> Result<(u16, Vec<u8>), FetchError> {
-    let response = request.send().await.map_err(|error| classify(&error))?;
-    let status = response.status().as_u16();
-    Ok((status, read(response, PROVIDER_ANSWER_MAX).await?))
+    let response = begin(request).await?;
+    Ok((
+        response.status().as_u16(),
+        read(response, PROVIDER_ANSWER_MAX).await?,
+    ))
+}
+
+/// Sends a request and reads the beginning of its answer, whatever the status.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn begin(request: RequestBuilder) -> Result<Response, FetchError> {
+    request.send().await.map_err(|error| classify(&error))
+}
+
+/// The next bytes of an answer, if there are any.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn chunk(response: &mut Response) -> Result<Option<Bytes>, FetchError> {
+    response.chunk().await.map_err(|error| classify(&error))
+}
+
+/// All that is left of an answer, if that is not more than `most` bytes.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn rest(response: Response, most: usize) -> Result<Vec<u8>, FetchError> {
+    read(response, most).await
 }
 
 async fn read(response: Response, most: usize) -> Result<Vec<u8>, FetchError> {

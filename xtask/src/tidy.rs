@@ -17,7 +17,7 @@ const ROWS: [(&[&str], &str); 10] = [
     (&["endpoint", "proxy"], "the reasons to be called"),
     (&["office"], "what the endpoints share"),
     (
-        &["provider", "flows", "document_cache", "key_cache"],
+        &["provider", "flows", "document_cache", "key_cache", "client"],
         "facts to fetch",
     ),
     (&["keys", "fetch"], "tools that use tools"),

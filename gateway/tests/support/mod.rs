@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 pub mod echo;
+pub mod flawed;
 pub mod signer;
 pub mod standin;
 pub mod wire;

@@ -1,0 +1,203 @@
+//! What `probe`, `login` and `call` share: the address, the browser, the errors.
+
+use std::{
+    io::IsTerminal as _,
+    process::{Command, Stdio},
+};
+
+use url::Url;
+
+use super::{Exit, say};
+use crate::{
+    client::{
+        credentials::{Logins, short_name},
+        login::{LoginError, Step},
+    },
+    fetch::FetchError,
+};
+
+/// Why a command did not do what it was asked to.
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    pub(super) what: String,
+    pub(super) fix: String,
+    pub(super) exit: Exit,
+}
+
+impl Failure {
+    pub(super) fn new(
+        code: &'static str,
+        exit: Exit,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            what: what.into(),
+            fix: fix.into(),
+            exit,
+        }
+    }
+
+    pub(super) fn tell(&self) -> Exit {
+        say(&format!(
+            "error[{}]: {}\n  fix: {}",
+            self.code, self.what, self.fix
+        ));
+        self.exit
+    }
+
+    pub(super) fn unreachable(server: &Url, error: FetchError) -> Self {
+        let what = format!("{server}: {error}");
+        let fix = "look at the address, and whether the server runs";
+        Self::new("V-CLI-002", Exit::Unreachable, what, fix)
+    }
+
+    pub(super) fn of_login(error: &LoginError, server: &Url) -> Self {
+        let (code, exit, fix) = match error {
+            LoginError::Fetch { .. } => (
+                "V-CLI-002",
+                Exit::Unreachable,
+                "look at the address, and whether the server runs".to_owned(),
+            ),
+            LoginError::Open => (
+                "V-CLI-003",
+                Exit::Refused,
+                format!("call it right away: vestibule call {server}"),
+            ),
+            LoginError::NoRegistration => (
+                "V-CLI-004",
+                Exit::Usage,
+                "have a client added there, and name it with --client-id".to_owned(),
+            ),
+            LoginError::TooLate => ("V-CLI-005", Exit::SignIn, "try again".to_owned()),
+            LoginError::Refused { .. } => (
+                "V-CLI-006",
+                Exit::SignIn,
+                "the server's own words are above; its log says more".to_owned(),
+            ),
+            LoginError::Listen(_) => (
+                "V-CLI-007",
+                Exit::Unexpected,
+                "try again, or with --device".to_owned(),
+            ),
+            LoginError::NotProtected(_)
+            | LoginError::Discovery { .. }
+            | LoginError::Missing(_)
+            | LoginError::Answer(_)
+            | LoginError::Foreign(_) => (
+                "V-CLI-008",
+                Exit::Refused,
+                format!("see what is wrong with it: vestibule probe {server}"),
+            ),
+        };
+        Self::new(code, exit, error.to_string(), fix)
+    }
+}
+
+/// The server that is meant: a URL, or the short name of one that was signed in to.
+pub(super) fn server(text: &str, logins: Option<&Logins>) -> Result<Url, Failure> {
+    if text.contains("://") {
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host_str().is_some()
+                && url.fragment().is_none()
+        });
+        return url.ok_or_else(|| {
+            let what = format!("{text} is not a web address");
+            Failure::new(
+                "V-CLI-001",
+                Exit::Usage,
+                what,
+                "write it as https://mcp.example.com/weather/mcp",
+            )
+        });
+    }
+    let all = logins.map(Logins::all).unwrap_or_default();
+    let mut named = all.iter().filter(|login| short_name(&login.server) == text);
+    match (named.next(), named.next()) {
+        (Some(login), None) => Ok(login.server.clone()),
+        (Some(_), Some(_)) => Err(Failure::new(
+            "V-CLI-001",
+            Exit::Usage,
+            format!("{text} is the name of more than one server"),
+            "write the whole address",
+        )),
+        (None, _) => {
+            let known: Vec<&str> = all.iter().map(|login| short_name(&login.server)).collect();
+            let fix = if known.is_empty() {
+                "sign in first: vestibule login https://…".to_owned()
+            } else {
+                format!("you are signed in to {}", known.join(", "))
+            };
+            let what = format!("there is no server \"{text}\"");
+            Err(Failure::new("V-CLI-001", Exit::Usage, what, fix))
+        }
+    }
+}
+
+/// Where this user's logins are.
+pub(super) fn logins() -> Result<Logins, Failure> {
+    Logins::of_user(|name| std::env::var(name).ok()).ok_or_else(|| {
+        Failure::new(
+            "V-CLI-009",
+            Exit::Unexpected,
+            "there is no folder to keep a login in",
+            "set HOME or XDG_CONFIG_HOME",
+        )
+    })
+}
+
+/// A runtime for one command.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                "V-CLI-010",
+                Exit::Unexpected,
+                error.to_string(),
+                "look at the limits of this user",
+            )
+        })
+}
+
+/// Sends the person where they must go.
+pub(super) fn guide(step: Step<'_>) {
+    match step {
+        Step::Open(address) => {
+            let opened = open(address);
+            let how = if opened {
+                "Opening your browser. If it does not open:"
+            } else {
+                "Open this in your browser:"
+            };
+            say(&format!("{how}\n  {address}\nWaiting for you …"));
+        }
+        Step::Type { address, code } => say(&format!(
+            "Open this anywhere:\n  {address}\nand compare the code:\n  {code}\nWaiting for you …"
+        )),
+    }
+}
+
+/// Whether a browser can be opened for somebody.
+pub(super) fn has_browser() -> bool {
+    std::env::var_os("BROWSER").is_some() || std::io::stderr().is_terminal()
+}
+
+fn open(address: &str) -> bool {
+    let system = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let program = std::env::var("BROWSER").unwrap_or_else(|_| system.to_owned());
+    Command::new(program)
+        .arg(address)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .is_ok()
+}
