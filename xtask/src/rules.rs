@@ -1,11 +1,6 @@
 //! Which rule and which attack has a test that carries its ID, and the page that says so.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -235,24 +230,17 @@ fn read(root: &Path) -> Result<Vec<Rule>> {
     for (at, rule) in rules.iter().enumerate() {
         by_id.insert(rule.id.clone(), at);
     }
-    for folder in FOLDERS {
-        for file in sources(&root.join(folder))? {
-            let name = file
-                .strip_prefix(root)
-                .unwrap_or(&file)
-                .display()
-                .to_string();
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            for (id, test) in tests_in(&name, &text) {
-                if let Some(at) = by_id.get(&id) {
-                    let tests = &mut rules[*at].tests;
-                    let test = Test {
-                        file: name.clone(),
-                        name: test,
-                    };
-                    if !tests.contains(&test) {
-                        tests.push(test);
-                    }
+    for name in sources(root)? {
+        let text = fs::read_to_string(root.join(&name)).unwrap_or_default();
+        for (id, test) in tests_in(&name, &text) {
+            if let Some(at) = by_id.get(&id) {
+                let tests = &mut rules[*at].tests;
+                let test = Test {
+                    file: name.clone(),
+                    name: test,
+                };
+                if !tests.contains(&test) {
+                    tests.push(test);
                 }
             }
         }
@@ -331,25 +319,29 @@ fn written_ids(line: &str) -> Vec<String> {
     out
 }
 
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if path.is_dir() {
-            if !matches!(name, "node_modules" | "target" | "artifacts" | ".venv") {
-                out.extend(sources(&path)?);
-            }
-        } else if [".rs", ".mjs", ".js", ".ts", ".py", ".sh"]
-            .iter()
-            .any(|ending| name.ends_with(ending))
-        {
-            out.push(path);
-        }
-    }
+/// The sources that git knows, so that the page says the same here and in a clone.
+fn sources(root: &Path) -> Result<Vec<String>> {
+    let listed = Command::new("git")
+        .arg("-C")
+        .arg(root)
+        .args(["ls-files", "-z", "--"])
+        .args(FOLDERS)
+        .output()
+        .context("git, which knows the sources")?;
+    ensure!(
+        listed.status.success(),
+        "git ls-files: {}",
+        String::from_utf8_lossy(&listed.stderr).trim()
+    );
+    let mut out: Vec<String> = String::from_utf8(listed.stdout)?
+        .split_terminator('\0')
+        .filter(|name| {
+            [".rs", ".mjs", ".js", ".ts", ".py", ".sh"]
+                .iter()
+                .any(|ending| name.ends_with(ending))
+        })
+        .map(str::to_owned)
+        .collect();
     out.sort();
     Ok(out)
 }
