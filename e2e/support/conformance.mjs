@@ -1,7 +1,7 @@
 import { createServer, request as forward } from 'node:http';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Child } from './process.mjs';
 import { e2e } from './python.mjs';
@@ -9,9 +9,9 @@ import { Hopeless, freePort, listen, shut, until, within } from './wait.mjs';
 
 const LOOPBACK = pathToFileURL(join(e2e, 'support', 'loopback.mjs')).href;
 
-/** A Node program of a package, kept on loopback. */
-export const packaged = (path, args, options) =>
-  new Child(process.execPath, ['--import', LOOPBACK, join(e2e, 'node_modules', path), ...args], options);
+/** A Node program of a package, kept on loopback unless it may listen `anywhere`. */
+export const packaged = (path, args, { anywhere = false, ...options } = {}) =>
+  new Child(process.execPath, [...(anywhere ? [] : ['--import', LOOPBACK]), join(e2e, 'node_modules', path), ...args], options);
 
 export async function startEverything() {
   const port = await freePort();
@@ -58,11 +58,12 @@ export async function startRelay({ target, token }) {
 
 async function results(dir) {
   const checks = new Map();
-  for (const folder of (await readdir(dir)).sort()) {
+  const files = (await readdir(dir, { recursive: true })).filter((file) => file.endsWith('checks.json'));
+  for (const file of files.sort()) {
     // The folder's name is the scenario's between a prefix and the time.
-    const scenario = folder.replace(/^(server|authorization)-/, '').replace(/-\d{4}-\d\d-\d\dT[\w-]+$/, '');
+    const scenario = dirname(file).replace(/^(server|authorization)-/, '').replace(/-\d{4}-\d\d-\d\dT[\w-]+$/, '');
     const seen = new Map();
-    for (const check of JSON.parse(await readFile(join(dir, folder, 'checks.json'), 'utf8'))) {
+    for (const check of JSON.parse(await readFile(join(dir, file), 'utf8'))) {
       if (check.status === 'INFO') continue;
       const n = (seen.get(check.id) ?? 0) + 1;
       seen.set(check.id, n);
@@ -73,9 +74,9 @@ async function results(dir) {
 }
 
 /** One run of a suite: its checks by name. `during` may act while it runs, on the child. */
-export async function runSuite(suite, args, { during, deadline = 300_000 } = {}) {
+export async function runSuite(suite, args, { during, env, anywhere, deadline = 300_000 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'vestibule-conformance-'));
-  const child = packaged(`${suite}/dist/index.js`, [...args, '--output-dir', dir]);
+  const child = packaged(`${suite}/dist/index.js`, [...args, '--output-dir', dir], { env, anywhere });
   try {
     await during?.(child);
     const { code } = await within(child.exited, `${suite} ${args[0]} to end`, deadline);

@@ -65,7 +65,7 @@ for (const [title, more] of [
   ['with a resource', () => ['--resource', stack.url]],
   ['without a resource', () => []],
 ]) {
-  test(`official authorization suite, ${title}`, async (t) => {
+  test(`OPS-5 official authorization suite, ${title}`, async (t) => {
     const { checks, output } = await runSuite(NEXT, [
       'authorization', '--url', stack.gateway.url, '--client-id', 'conformance', '--port', String(callbackPort), ...more(),
     ], {

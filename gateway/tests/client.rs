@@ -96,7 +96,7 @@ fn a_server_that_nobody_guards_is_open() {
         &["probe", &format!("http://127.0.0.1:{}/", free_port())],
     );
     assert_eq!(away.code, 4);
-    assert!(away.err.contains("error[V-CLI-002]") && away.out.is_empty());
+    assert!(away.err.contains("error[V-CMD-002]") && away.out.is_empty());
     assert_eq!(run(home.path(), &["probe", "nonsense"]).code, 2);
 }
 
@@ -143,7 +143,7 @@ fn a_real_server_that_nobody_guards_says_what_it_speaks() {
     ] {
         let ended = run(home.path(), words);
         assert_eq!(ended.code, code, "{words:?}: {}", ended.err);
-        assert!(ended.err.starts_with("error[V-CLI-"), "{}", ended.err);
+        assert!(ended.err.starts_with("error[V-CMD-"), "{}", ended.err);
     }
 }
 

@@ -117,7 +117,16 @@ impl Caller<'_> {
                 }
                 _ if steps < STEPS_MAX => {
                     steps += 1;
-                    login = Some(self.sign_in(&self.wishes).await?);
+                    // What this very call needs may be more than what a first message does.
+                    let challenged = challenge
+                        .as_ref()
+                        .filter(|_| self.wishes.scope.is_none())
+                        .and_then(|challenge| challenge.param("scope"));
+                    let wishes = Wishes {
+                        challenged: challenged.map(str::to_owned),
+                        ..self.wishes.clone()
+                    };
+                    login = Some(self.sign_in(&wishes).await?);
                     renewed = true;
                 }
                 _ => return Err(self.failed(&error)),
@@ -159,14 +168,14 @@ impl Caller<'_> {
                 .collect();
             let what = format!("{} has no tool \"{name}\" for you", self.server);
             let fix = format!("it has {}", known.join(", "));
-            return Ok(Err(Failure::new("V-CLI-012", Exit::Usage, what, fix)));
+            return Ok(Err(Failure::new("V-CMD-012", Exit::Usage, what, fix)));
         };
         let arguments = match arguments(&asked.arguments, tool) {
             Ok(arguments) => arguments,
             Err(error) => {
                 let fix = format!("see them all: vestibule call {}", self.server);
                 let what = error.to_string();
-                return Ok(Err(Failure::new("V-CLI-013", Exit::Usage, what, fix)));
+                return Ok(Err(Failure::new("V-CMD-013", Exit::Usage, what, fix)));
             }
         };
         let result = connection.call(tool, arguments).await?;
@@ -212,7 +221,7 @@ impl Caller<'_> {
         );
         let all = held.with(&ScopeSet::of(needed.split(' ').filter(|s| !s.is_empty())));
         let wishes = Wishes {
-            scope: Some(all.to_string()),
+            challenged: Some(all.to_string()),
             ..self.wishes.clone()
         };
         self.sign_in(&wishes).await
@@ -221,7 +230,7 @@ impl Caller<'_> {
     async fn sign_in(&self, wishes: &Wishes) -> Result<Login, Failure> {
         if !self.may_sign_in {
             return Err(Failure::new(
-                "V-CLI-014",
+                "V-CMD-014",
                 Exit::SignIn,
                 format!("somebody must sign in to {}", self.server),
                 format!("vestibule login {}", self.server),
@@ -245,7 +254,7 @@ impl Caller<'_> {
                 (Exit::Unreachable, "look at it with vestibule probe")
             }
         };
-        Failure::new("V-CLI-015", exit, format!("{}: {error}", self.server), fix)
+        Failure::new("V-CMD-015", exit, format!("{}: {error}", self.server), fix)
     }
 }
 

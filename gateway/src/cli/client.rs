@@ -50,34 +50,34 @@ impl Failure {
     pub(super) fn unreachable(server: &Url, error: FetchError) -> Self {
         let what = format!("{server}: {error}");
         let fix = "look at the address, and whether the server runs";
-        Self::new("V-CLI-002", Exit::Unreachable, what, fix)
+        Self::new("V-CMD-002", Exit::Unreachable, what, fix)
     }
 
     pub(super) fn of_login(error: &LoginError, server: &Url) -> Self {
         let (code, exit, fix) = match error {
             LoginError::Fetch { .. } => (
-                "V-CLI-002",
+                "V-CMD-002",
                 Exit::Unreachable,
                 "look at the address, and whether the server runs".to_owned(),
             ),
             LoginError::Open => (
-                "V-CLI-003",
+                "V-CMD-003",
                 Exit::Refused,
                 format!("call it right away: vestibule call {server}"),
             ),
             LoginError::NoRegistration => (
-                "V-CLI-004",
+                "V-CMD-004",
                 Exit::Usage,
                 "have a client added there, and name it with --client-id".to_owned(),
             ),
-            LoginError::TooLate => ("V-CLI-005", Exit::SignIn, "try again".to_owned()),
+            LoginError::TooLate => ("V-CMD-005", Exit::SignIn, "try again".to_owned()),
             LoginError::Refused { .. } => (
-                "V-CLI-006",
+                "V-CMD-006",
                 Exit::SignIn,
                 "the server's own words are above; its log says more".to_owned(),
             ),
             LoginError::Listen(_) => (
-                "V-CLI-007",
+                "V-CMD-007",
                 Exit::Unexpected,
                 "try again, or with --device".to_owned(),
             ),
@@ -86,7 +86,7 @@ impl Failure {
             | LoginError::Missing(_)
             | LoginError::Answer(_)
             | LoginError::Foreign(_) => (
-                "V-CLI-008",
+                "V-CMD-008",
                 Exit::Refused,
                 format!("see what is wrong with it: vestibule probe {server}"),
             ),
@@ -106,7 +106,7 @@ pub(super) fn server(text: &str, logins: Option<&Logins>) -> Result<Url, Failure
         return url.ok_or_else(|| {
             let what = format!("{text} is not a web address");
             Failure::new(
-                "V-CLI-001",
+                "V-CMD-001",
                 Exit::Usage,
                 what,
                 "write it as https://mcp.example.com/weather/mcp",
@@ -118,7 +118,7 @@ pub(super) fn server(text: &str, logins: Option<&Logins>) -> Result<Url, Failure
     match (named.next(), named.next()) {
         (Some(login), None) => Ok(login.server.clone()),
         (Some(_), Some(_)) => Err(Failure::new(
-            "V-CLI-001",
+            "V-CMD-001",
             Exit::Usage,
             format!("{text} is the name of more than one server"),
             "write the whole address",
@@ -131,7 +131,7 @@ pub(super) fn server(text: &str, logins: Option<&Logins>) -> Result<Url, Failure
                 format!("you are signed in to {}", known.join(", "))
             };
             let what = format!("there is no server \"{text}\"");
-            Err(Failure::new("V-CLI-001", Exit::Usage, what, fix))
+            Err(Failure::new("V-CMD-001", Exit::Usage, what, fix))
         }
     }
 }
@@ -140,7 +140,7 @@ pub(super) fn server(text: &str, logins: Option<&Logins>) -> Result<Url, Failure
 pub(super) fn logins() -> Result<Logins, Failure> {
     Logins::of_user(|name| std::env::var(name).ok()).ok_or_else(|| {
         Failure::new(
-            "V-CLI-009",
+            "V-CMD-009",
             Exit::Unexpected,
             "there is no folder to keep a login in",
             "set HOME or XDG_CONFIG_HOME",
@@ -155,7 +155,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .build()
         .map_err(|error| {
             Failure::new(
-                "V-CLI-010",
+                "V-CMD-010",
                 Exit::Unexpected,
                 error.to_string(),
                 "look at the limits of this user",

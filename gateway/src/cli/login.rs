@@ -57,7 +57,7 @@ impl Who {
                 let text = std::fs::read_to_string(file).map_err(|error| {
                     let what = format!("{}: {error}", file.display());
                     let fix = "name a file that can be read";
-                    Failure::new("V-CLI-011", Exit::Usage, what, fix)
+                    Failure::new("V-CMD-011", Exit::Usage, what, fix)
                 })?;
                 Some(text.trim().to_owned())
             }
@@ -67,6 +67,7 @@ impl Who {
             client_id: self.client_id.clone(),
             client_secret,
             scope: self.scope.clone(),
+            challenged: None,
             device,
         })
     }
@@ -128,7 +129,7 @@ pub(super) fn web() -> Result<Web, Failure> {
     // Tools may work for a while.
     Web::patient(std::time::Duration::from_secs(300)).map_err(|error| {
         let fix = "look at the system's certificates";
-        Failure::new("V-CLI-010", Exit::Unexpected, error, fix)
+        Failure::new("V-CMD-010", Exit::Unexpected, error, fix)
     })
 }
 
@@ -150,7 +151,7 @@ pub(super) async fn fresh(
 pub(super) fn not_kept(error: &std::io::Error) -> Failure {
     let what = format!("the login cannot be kept: {error}");
     Failure::new(
-        "V-CLI-009",
+        "V-CMD-009",
         Exit::Unexpected,
         what,
         "look at the folder's rights",

@@ -53,7 +53,7 @@ fn look(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let web = Web::new().map_err(|error| {
         Failure::new(
-            "V-CLI-010",
+            "V-CMD-010",
             Exit::Unexpected,
             error,
             "look at the system's certificates",

@@ -42,6 +42,8 @@ pub struct Wishes {
     pub client_secret: Option<String>,
     /// Scopes in place of those that the server asks for.
     pub scope: Option<String>,
+    /// Scopes that a refusal named, in place of those of the first one here.
+    pub challenged: Option<String>,
     /// A code to type elsewhere in place of a browser here.
     pub device: bool,
 }
@@ -148,13 +150,12 @@ pub async fn login(
     tell: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<Login, LoginError> {
     let source = find(web, server).await?;
-    let scope = wishes.scope.clone().or_else(|| {
-        scopes_to_ask(
-            source.challenged.as_deref(),
-            source.resource_metadata.as_ref(),
-            &source.metadata,
-        )
-    });
+    let named = [&wishes.challenged, &wishes.scope, &source.challenged];
+    let scope = scopes_to_ask(
+        named.into_iter().flatten().next().map(String::as_str),
+        source.resource_metadata.as_ref(),
+        &source.metadata,
+    );
     let token_endpoint = endpoint(&source.metadata.token_endpoint, "token_endpoint", server)?;
     let earlier = earlier.filter(|login| login.issuer == source.metadata.issuer);
     let (client, tokens) = if wishes.device {
