@@ -336,8 +336,8 @@ fn judge_the_rest(
         .one("scope")?
         .map(|text| ScopeSet::parse(text).map_err(|_| E::Scope))
         .transpose()?;
-    let scopes = resource
-        .grantable(asked.as_ref(), client.scopes.as_ref())
+    let scopes = catalogue
+        .askable(resource, asked.as_ref(), client.scopes.as_ref())
         .ok_or(E::Scope)?;
     let dpop_key = params
         .one("dpop_jkt")?

@@ -38,6 +38,7 @@ pub mod par;
 pub mod params;
 pub mod pkce;
 pub mod policy;
+pub mod preset;
 pub mod register;
 pub mod resource;
 pub mod revoke;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     policy::Policy,
-    scope::ScopeSet,
+    scope::{self, ScopeSet},
     uri::{Issuer, canonical_resource},
 };
 
@@ -116,6 +116,32 @@ impl Catalogue {
             None => (resources.len() == 1).then_some(0),
         };
         Self { resources, default }
+    }
+
+    /// What a person is asked about when a client asks for `asked` at `resource`. Clients
+    /// that cannot choose name every scope that our metadata lists, so names of other
+    /// servers get the default like none at all.
+    ///
+    /// `None` if no name is known to any server here, or the client may have none of them.
+    pub fn askable(
+        &self,
+        resource: &Resource,
+        asked: Option<&ScopeSet>,
+        limit: Option<&ScopeSet>,
+    ) -> Option<ScopeSet> {
+        let granted = resource.grantable(asked, limit);
+        if granted.is_some() {
+            return granted;
+        }
+        let known = |name: &str| {
+            let mut servers = self.resources.iter();
+            scope::is_oidc(name) || servers.any(|server| server.scopes.contains_key(name))
+        };
+        asked
+            .filter(|asked| asked.iter().any(known))
+            .filter(|asked| asked.narrowed_to(&resource.all_scopes()).is_empty())
+            .and_then(|_| resource.grantable(None, limit))
+            .filter(|default| !default.is_empty())
     }
 
     /// All of them.
@@ -270,5 +296,30 @@ pub(crate) mod tests {
             Some(ScopeSet::empty()),
             "a client's own limit is never exceeded"
         );
+    }
+
+    #[test]
+    fn authz_12_names_of_other_servers_get_the_default_and_unknown_ones_an_error() {
+        let two = catalogue(&["a", "b"]);
+        let mut two = two;
+        two.resources[1].scopes = BTreeMap::from([("b:only".to_owned(), "B".to_owned())]);
+        let a = two.resources[0].clone();
+        let asked = |text: &str, limit: Option<&ScopeSet>| {
+            two.askable(&a, Some(&ScopeSet::parse(text).expect("scopes")), limit)
+        };
+        let read = Some(ScopeSet::of(["read"]));
+        assert_eq!(asked("b:only offline_access", None), read);
+        assert_eq!(asked("b:only", None), read);
+        assert_eq!(asked("openid foo", None), read);
+        assert_eq!(
+            asked("write b:only foo", None),
+            Some(ScopeSet::of(["write"]))
+        );
+        assert_eq!(asked("foo bar", None), None);
+        // A client that may not have what it names is not given something else.
+        let limit = ScopeSet::of(["read"]);
+        assert_eq!(asked("write", Some(&limit)), None);
+        let limit = ScopeSet::of(["write"]);
+        assert_eq!(asked("b:only", Some(&limit)), None);
     }
 }

@@ -98,8 +98,13 @@ impl ScopeSet {
 
     /// Whether every name is one of OpenID Connect's own.
     pub fn is_oidc_only(&self) -> bool {
-        self.0.iter().all(|name| OIDC.contains(&name.as_str()))
+        self.0.iter().all(|name| is_oidc(name))
     }
+}
+
+/// Whether this name is one of OpenID Connect's own.
+pub fn is_oidc(name: &str) -> bool {
+    OIDC.contains(&name)
 }
 
 impl fmt::Display for ScopeSet {

@@ -20,7 +20,7 @@ use url::Url;
 use vestibule_core::{
     client::Client,
     resource::{Catalogue, Resource},
-    secret::Secret,
+    secret::{Digest, Secret},
     token::jwt_bearer::TrustedIssuer,
     uri::Issuer,
 };
@@ -158,6 +158,11 @@ pub enum UpstreamAuth {
 pub struct Registration {
     /// By `/register`.
     pub dynamic: Admission,
+    /// What `/register` wants to see first, if not everybody may register
+    /// (RFC 7591 §3, the initial access token).
+    pub initial_access_token: Option<Digest>,
+    /// What happens to a client whose name is another's.
+    pub look_alikes: LookAlikes,
     /// By an address as client id.
     pub documents: Admission,
     /// Hosts whose documents are verified publishers.
@@ -166,6 +171,15 @@ pub struct Registration {
     pub private_schemes: Vec<String>,
     /// Networks that the address rules let through for documents; for tests.
     pub unsafe_document_addresses: Vec<IpNet>,
+}
+
+/// What happens to a client that calls itself like a known one and lives elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookAlikes {
+    /// The person is told.
+    Warn,
+    /// The person is not even asked.
+    Refuse,
 }
 
 /// Whether a way in is open.

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use vestibule_core::flow::FlowCode;
+use vestibule_core::{flow::FlowCode, preset::Likeness};
 
 /// The one style sheet, at [`STYLE_PATH`].
 pub const STYLE: &str = include_str!("page/vestibule.css");
@@ -34,6 +34,8 @@ pub struct Consent<'p> {
     pub client: &'p str,
     /// How it is known.
     pub known_by: KnownByLine<'p>,
+    /// Whether name and address go together.
+    pub likeness: LikenessLine,
     /// Host of the redirect, as large as the name.
     pub redirect_host: &'p str,
     /// The redirect itself.
@@ -71,6 +73,31 @@ pub enum KnownByLine<'p> {
     Document(&'p str),
     /// It registered itself.
     Dynamic,
+}
+
+/// Whether name and address of the app go together, in one line.
+#[derive(Debug, Clone, Copy)]
+pub enum LikenessLine {
+    /// Nothing to tell.
+    Nothing,
+    /// They do; the known app's name.
+    AtHome(&'static str),
+    /// It calls itself like this app and lives elsewhere.
+    NotAtHome(&'static str),
+    /// Its name mixes alphabets.
+    MixedAlphabets,
+}
+
+impl LikenessLine {
+    /// Of what the core found.
+    pub fn of(likeness: Likeness) -> Self {
+        match likeness {
+            Likeness::Plain => Self::Nothing,
+            Likeness::AtHome(preset) => Self::AtHome(preset.title),
+            Likeness::NotAtHome(preset) => Self::NotAtHome(preset.title),
+            Likeness::MixedAlphabets => Self::MixedAlphabets,
+        }
+    }
 }
 
 /// Where a person types the code of a device (RFC 8628 §3.3).

@@ -228,6 +228,7 @@ impl Handler for Proxy {
         doubt: Doubt,
     ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
         Box::pin(async move {
+            let over_tls = !self.office.issuer.is_plain_http();
             if doubt != Doubt::No {
                 return Refusal::LengthTwice.plain();
             }
@@ -237,6 +238,14 @@ impl Handler for Proxy {
                 .headers()
                 .contains_key(http::header::TRANSFER_ENCODING);
             let mut response = self.answer(request, peer).await;
+            if over_tls {
+                // Nobody is sent from plain HTTP to here: what was sent there was seen
+                // (TLS-2). A browser that was here once does not try.
+                response.headers_mut().insert(
+                    http::header::STRICT_TRANSPORT_SECURITY,
+                    HeaderValue::from_static("max-age=31536000"),
+                );
+            }
             if chunked {
                 response
                     .headers_mut()

@@ -670,7 +670,7 @@ fn tok_1_tok_2_tok_18_t_tok_07_t_tok_08_t_tok_09_t_tok_10_t_tok_15_what_the_toke
             "invalid_request",
         ),
         (
-            post(form, "/token", &format!("{refresh}&scope=a:admin")),
+            post(form, "/token", &format!("{refresh}&scope=a:read%20a:write")),
             400,
             "invalid_scope",
         ),

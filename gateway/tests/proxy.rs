@@ -12,7 +12,7 @@ fn bearer(token: &str) -> String {
 }
 
 #[test]
-fn rs_1_rs_2_rs_4_rs_5_t_grd_01_without_one_good_token_nothing_goes_further() {
+fn rs_1_rs_2_rs_4_rs_5_t_grd_01_t_grd_12_without_one_good_token_nothing_goes_further() {
     let gate = Gate::start();
     let tokens = gate.honest_login();
     let good = bearer(&tokens.access);
@@ -67,12 +67,23 @@ fn rs_1_rs_2_rs_4_rs_5_t_grd_01_without_one_good_token_nothing_goes_further() {
         assert_eq!(got, status, "{headers:?} {path}");
         assert!(challenge.contains("error="), "{challenge}");
     }
+    // No header, no default, no parameter, and no address stands for a token; all of these
+    // come from this computer.
     for magic in [
         ("x-internal", "1"),
         ("router-key", "x"),
+        ("x-api-key", "changeme"),
+        ("ocp-apim-subscription-key", "x"),
+        ("x-forwarded-for", "127.0.0.1"),
         ("x-vestibule-user", "root"),
+        ("authorization", "Bearer admin"),
+        ("authorization", "Bearer vat_"),
+        ("cookie", "vestibule_session=1"),
     ] {
-        assert_eq!(challenge(&[magic], "/a/mcp").0, 401, "T-GRD-12");
+        assert_eq!(challenge(&[magic], "/a/mcp").0, 401, "{magic:?}");
+    }
+    for query in ["debug=1", "trace=true", "subscription-key=x", "user=ada"] {
+        assert_eq!(challenge(&[], &format!("/a/mcp?{query}")).0, 401, "{query}");
     }
     assert_eq!(gate.echo.take().len(), 0, "the server saw nothing");
     assert_eq!(gate.call("a", &tokens.access, PING).status, 200);

@@ -146,8 +146,8 @@ pub fn request(
     if !client.may_reach(&resource.uri) {
         return Err(TokenError::TargetUnknown);
     }
-    let scopes = resource
-        .grantable(asked.as_ref(), client.scopes.as_ref())
+    let scopes = catalogue
+        .askable(resource, asked.as_ref(), client.scopes.as_ref())
         .ok_or(TokenError::ScopeUnknown)?;
     Ok(DeviceRequest {
         client_id: client.id.clone(),

@@ -43,6 +43,20 @@ pub struct Refresh {
     pub resources: Vec<String>,
 }
 
+impl Refresh {
+    /// The same without names that are no scopes of the grant's server, whose scopes are
+    /// `known`: clients repeat what they once asked for, with `offline_access` and names of
+    /// other servers in it. A scope of this server beyond the grant stays, and is refused.
+    #[must_use]
+    pub fn naming_only(&self, known: &ScopeSet) -> Self {
+        let scopes = self.scopes.as_ref().map(|asked| asked.narrowed_to(known));
+        Self {
+            scopes: scopes.filter(|scopes| !scopes.is_empty()),
+            ..self.clone()
+        }
+    }
+}
+
 /// A refresh token, read but not believed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshToken {
@@ -174,7 +188,8 @@ pub struct Renewed {
 
 /// Judges a refresh against the grant as it is at this moment.
 ///
-/// The caller has checked [`RefreshToken::is_authentic`] and stores `family` only if the
+/// The caller has checked [`RefreshToken::is_authentic`], has taken from `ask` what
+/// [`Refresh::naming_only`] the server's scopes leaves, and stores `family` only if the
 /// grant's family is still the one judged.
 ///
 /// # Errors
@@ -205,11 +220,9 @@ pub fn judge(
     }
     same_resource(&ask.resources, &grant.resource)?;
     let scopes = match &ask.scopes {
-        Some(scopes) if !grant.scopes.includes(scopes) && !scopes.is_oidc_only() => {
-            return Err(E::ScopeWider);
-        }
-        Some(scopes) if !scopes.is_oidc_only() => scopes.clone(),
-        _ => grant.scopes.clone(),
+        Some(scopes) if !grant.scopes.includes(scopes) => return Err(E::ScopeWider),
+        Some(scopes) => scopes.clone(),
+        None => grant.scopes.clone(),
     };
     let mut family = grant.family.clone();
     if token.generation >= family.generation {
@@ -422,12 +435,19 @@ mod tests {
                 resources: vec![resource.to_owned()],
                 ..ask()
             };
+            let ask = ask.naming_only(&ScopeSet::of(["read", "write", "admin"]));
             ask_at(&ask, &grant(), 1, client(&[]), 100).map(|renewed| renewed.scopes)
         };
         let a = "https://gw.example/a/mcp";
         assert_eq!(with("read", a), Ok(ScopeSet::of(["read"])));
         assert_eq!(with("read admin", a), Err(TokenError::ScopeWider));
         assert_eq!(with("openid offline_access", a), Ok(grant().scopes));
+        // What clients repeat out of habit narrows nothing and widens nothing.
+        let read = Ok(ScopeSet::of(["read"]));
+        assert_eq!(with("read openid offline_access", a), read);
+        assert_eq!(with("read https://api.example/.default", a), read);
+        assert_eq!(with("https://api.example/.default", a), Ok(grant().scopes));
+        assert_eq!(with("admin offline_access", a), Err(TokenError::ScopeWider));
         assert_eq!(
             with("read", "https://gw.example/b/mcp"),
             Err(TokenError::ResourceNotGranted)

@@ -4,6 +4,7 @@
 mod client;
 mod issuer;
 mod policy;
+mod registration;
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +24,8 @@ use vestibule_core::{
 };
 
 use super::{
-    Admission, Config, Idp, IdpKind, Limits, Mode, Problem, Registration, Report, Server, Tls,
-    TokenFormat, Tokens, UpstreamAuth,
+    Config, Idp, IdpKind, Limits, Mode, Problem, Registration, Report, Server, Tls, TokenFormat,
+    Tokens, UpstreamAuth,
     table::{self, Table, Value},
 };
 
@@ -498,51 +499,6 @@ impl Reader<'_> {
             }
         }
         clients
-    }
-
-    fn registration(&mut self, table: Option<Table>) -> Registration {
-        let mut table = table.unwrap_or_default();
-        let hosts = table
-            .take("allowed_hosts")
-            .map(|value| self.texts(&value))
-            .unwrap_or_default();
-        let mut admission = |reader: &mut Self, key| match table.take(key) {
-            Some(value) => match reader.text(&value).as_deref() {
-                Some("open") => Admission::Open,
-                Some("allowlist") => Admission::Allowlist(hosts.clone()),
-                Some("off") => Admission::Off,
-                Some(other) => {
-                    let what = format!("registration.{key} cannot be \"{other}\"");
-                    reader
-                        .wrong(&value, "V-CFG-009", what)
-                        .fix("it is \"open\", \"allowlist\" or \"off\"");
-                    Admission::Off
-                }
-                None => Admission::Off,
-            },
-            None => Admission::Open,
-        };
-        let dynamic = admission(self, "dynamic");
-        let documents = admission(self, "documents");
-        let trusted_hosts = table
-            .take("trusted_hosts")
-            .map(|v| self.texts(&v))
-            .unwrap_or_default();
-        let private_schemes = match table.take("private_schemes") {
-            Some(value) => self.texts(&value),
-            None => ["cursor", "vscode", "vscode-insiders"]
-                .map(str::to_owned)
-                .to_vec(),
-        };
-        let unsafe_document_addresses = self.networks(&mut table, "unsafe_document_addresses");
-        self.leftovers(table);
-        Registration {
-            dynamic,
-            documents,
-            trusted_hosts,
-            private_schemes,
-            unsafe_document_addresses,
-        }
     }
 
     fn tokens(&mut self, table: Option<Table>) -> Tokens {

@@ -141,6 +141,62 @@ fn ops_4_tls_1_tls_3_t_sto_04_what_weakens_security_does_not_start() {
 }
 
 #[test]
+fn dcr_9_registration_by_token_needs_a_good_one_and_nothing_else_takes_it() {
+    let with = |lines: &str| format!("{SMALL}\n[registration]\n{lines}\n");
+    let mut env = env();
+    env.insert("LONG".into(), "x".repeat(32));
+    env.insert("SHORT".into(), "x".repeat(8));
+    let codes = |text: &str| match Config::read("f", text, Path::new(""), &env) {
+        Ok(_) => Vec::new(),
+        Err(report) => report.problems().iter().map(Problem::code).collect(),
+    };
+    let good = "dynamic = \"token\"\ntoken = { env = \"LONG\" }";
+    for (lines, expected) in [
+        (good, &[][..]),
+        ("dynamic = \"token\"", &["V-CFG-040"]),
+        ("token = { env = \"LONG\" }", &["V-CFG-040"]),
+        (
+            "dynamic = \"token\"\ntoken = { env = \"SHORT\" }",
+            &["V-CFG-034"],
+        ),
+        ("dynamic = \"token\"\ntoken = \"literal\"", &["V-CFG-025"]),
+        ("documents = \"token\"", &["V-CFG-009"]),
+        ("look_alikes = \"ignore\"", &["V-CFG-009"]),
+    ] {
+        assert_eq!(codes(&with(lines)), expected, "{lines}");
+    }
+    let config = Config::read("f", &with(good), Path::new(""), &env).expect("good");
+    assert!(config.registration.initial_access_token.is_some());
+    assert_eq!(config.registration.look_alikes, LookAlikes::Warn);
+}
+
+#[test]
+fn a_preset_fills_in_what_everybody_would_write() {
+    let with = |lines: &str| format!("{SMALL}\n[clients.c]\n{lines}\n");
+    let config = read(&with("preset = \"claude\"")).expect("good");
+    let client = &config.clients[0];
+    assert_eq!(client.name.as_deref(), Some("Claude"));
+    assert_eq!(
+        client.redirect_uris[0].text(),
+        "https://claude.ai/api/mcp/auth_callback"
+    );
+    assert_eq!(client.credential.method_name(), "none");
+    let mut env = env();
+    env.insert("LONG".into(), "x".repeat(32));
+    let text = with("preset = \"claude\"\nname = \"Ours\"\nsecret = { env = \"LONG\" }");
+    let config = Config::read("f", &text, Path::new(""), &env).expect("good");
+    let client = &config.clients[0];
+    assert_eq!(client.name.as_deref(), Some("Ours"));
+    assert_eq!(client.credential.method_name(), "client_secret_post");
+    assert_eq!(
+        codes(&with("preset = \"claud\"")),
+        ["V-CFG-041", "V-CFG-006"]
+    );
+    // This one's addresses are other ones for each tool.
+    assert_eq!(codes(&with("preset = \"copilot-studio\"")), ["V-CFG-006"]);
+}
+
+#[test]
 fn every_mistake_is_reported_at_once() {
     let wrong = SMALL
         .replace("client_id     = \"vestibule\"", "client_id = 7")

@@ -12,6 +12,7 @@ use vestibule_core::{
     id::TicketId,
     par::{self, Pushed},
     params::Params,
+    preset::{self, Likeness},
     secret::Digest,
     ticket::{Ticket, TicketError},
     uri::host_for_people,
@@ -19,8 +20,9 @@ use vestibule_core::{
 
 use super::answer::{self, Refused};
 use crate::{
+    config::LookAlikes,
     office::{NoClient, Office, Purpose},
-    page::{self, KnownByLine},
+    page::{self, KnownByLine, LikenessLine},
 };
 
 /// GET and form POST (OpenID Connect Core §3.1.2.1).
@@ -104,7 +106,7 @@ async fn answer(
     };
     let client = match office.client(id, Purpose::Login).await {
         Ok(client) => client,
-        Err(why) => return no_client(office, visit, &why),
+        Err(why) => return no_client(office, visit, &why, &params),
     };
     if let Ok(Some(request_uri)) = params.one("request_uri")
         && request_uri.starts_with(par::PREFIX)
@@ -173,6 +175,14 @@ pub(super) fn show(
         Some(_) => "a device or program without a browser".to_owned(),
         None => host_for_people(ask.redirect.text()),
     };
+    let likeness = preset::likeness(client, &ask.redirect);
+    let stands_out = match likeness {
+        Likeness::NotAtHome(_) | Likeness::MixedAlphabets => true,
+        Likeness::AtHome(_) | Likeness::Plain => false,
+    };
+    if stands_out && office.registration.look_alikes == LookAlikes::Refuse {
+        return look_alike(office, visit);
+    }
     let (known_by, known_by_words) = match &client.known_by {
         KnownBy::Operator => (KnownByLine::Operator, "added by an operator".to_owned()),
         KnownBy::Document {
@@ -226,6 +236,7 @@ pub(super) fn show(
             frame: office.frame(Some(visit.flow)),
             client: &name,
             known_by,
+            likeness: LikenessLine::of(likeness),
             redirect_host: &redirect_host,
             redirect: match device {
                 Some(_) => "",
@@ -270,6 +281,23 @@ fn refused_redirect(
     .page(office, Some(visit.flow))
 }
 
+/// It is not even asked about: a person in a hurry reads the name only.
+fn look_alike(office: &Office, visit: &Visit) -> Response {
+    let why = "the app's name is that of another, or mixes alphabets";
+    visit.refused(office, "V-CLI-004", why);
+    Refused {
+        status: StatusCode::FORBIDDEN,
+        code: "V-CLI-004",
+        title: "This app looks like another",
+        what: "It calls itself like an app that people know, at an address that is not that \
+               app's, or it writes its name with letters that are easily taken for others.",
+        fix: "If you did not expect this, close the page. If it is an app of your company, ask \
+              your administrator to add it.",
+        back: None,
+    }
+    .page(office, Some(visit.flow))
+}
+
 fn refused_page(office: &Office, visit: &Visit, refusal: PageRefusal) -> Response {
     let code = match refusal {
         PageRefusal::ClientIdMissing | PageRefusal::Repeated => "V-AUT-001",
@@ -289,7 +317,7 @@ fn refused_page(office: &Office, visit: &Visit, refusal: PageRefusal) -> Respons
     .page(office, Some(visit.flow))
 }
 
-fn no_client(office: &Office, visit: &Visit, why: &NoClient) -> Response {
+fn no_client(office: &Office, visit: &Visit, why: &NoClient, params: &Params<'_>) -> Response {
     // One page for every way a document can fail: nobody learns about our network by it.
     let (code, what) = match why {
         NoClient::Unknown => ("V-CLI-001", "The app's id is not one of this gateway's."),
@@ -300,13 +328,20 @@ fn no_client(office: &Office, visit: &Visit, why: &NoClient) -> Response {
         ),
     };
     visit.refused(office, code, &why.to_string());
+    // Whoever is stuck here has an app that kept an id too long; its address tells which.
+    let redirect = params.one("redirect_uri").ok().flatten();
+    let start_again = match redirect.and_then(preset::by_redirect) {
+        Some(preset) => preset.start_again,
+        None => "Remove the server from the app and add it anew, so that it registers again.",
+    };
+    let fix =
+        format!("{start_again} If that does not help, ask your administrator to admit the app.");
     Refused {
         status: StatusCode::BAD_REQUEST,
         code,
         title: "This app is not known here",
         what,
-        fix: "Remove the server from the app and add it anew, so that it registers again. If \
-              that does not help, ask your administrator to admit the app.",
+        fix: &fix,
         back: None,
     }
     .page(office, Some(visit.flow))

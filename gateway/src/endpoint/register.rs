@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{body::Body, extract::State, response::Response};
-use http::{HeaderMap, StatusCode, header};
-use vestibule_core::{WireError, register};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use vestibule_core::{WireError, bearer, register, secret::Digest};
 
 use super::answer;
 use crate::{config::Admission, office::Office};
@@ -17,6 +17,11 @@ pub async fn post(State(office): State<Arc<Office>>, headers: HeaderMap, body: B
             "access_denied",
             "clients do not register themselves here; ask the operator",
         ));
+    }
+    if let Some(expected) = &office.registration.initial_access_token
+        && !carries(&headers, expected)
+    {
+        return not_invited();
     }
     let is_json = headers
         .get(header::CONTENT_TYPE)
@@ -66,4 +71,28 @@ pub async fn post(State(office): State<Arc<Office>>, headers: HeaderMap, body: B
             answer::error(refused.wire())
         }
     }
+}
+
+/// Whether the request shows the token that the operator gave to those who may register
+/// (RFC 7591 §3).
+fn carries(headers: &HeaderMap, expected: &Digest) -> bool {
+    let values = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    bearer::find(values, None)
+        .is_ok_and(|shown| !shown.with_proof && Digest::of(shown.token.as_bytes()) == *expected)
+}
+
+fn not_invited() -> Response {
+    let mut response = answer::error(WireError::new(
+        401,
+        "invalid_token",
+        "registration here needs the token that the operator gives out",
+    ));
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"vestibule\""),
+    );
+    response
 }

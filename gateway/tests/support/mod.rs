@@ -5,7 +5,9 @@
 
 pub mod echo;
 pub mod flawed;
+pub mod idp;
 pub mod signer;
+pub mod site;
 pub mod standin;
 pub mod wire;
 

@@ -4,6 +4,7 @@ use vestibule_core::{
     client::{
         Client, ClientKeys, ClientSecret, Credential, GrantType, Grants, KnownBy, SecretMethod,
     },
+    preset::{self, Preset},
     scope::ScopeSet,
     secret::Secret,
     time::Timestamp,
@@ -39,15 +40,21 @@ impl Reader<'_> {
         registration: &Registration,
         servers: &[Server],
     ) -> Option<Client> {
+        let preset = self.preset(&mut table);
         let name = table.take("name").and_then(|value| self.filled(&value));
         let grants = self.grants(&mut table);
         let browser = grants.contains(GrantType::AuthorizationCode);
-        let uris = if browser {
+        let mut redirect_uris = preset
+            .map(|preset| preset.redirect_uris)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|text| RedirectUri::parse(text, &registration.private_schemes).ok())
+            .collect::<Vec<_>>();
+        let uris = if browser && redirect_uris.is_empty() {
             self.required(&mut table, "redirect_uris")
         } else {
             table.take("redirect_uris")
         };
-        let mut redirect_uris = Vec::new();
         if let Some(value) = &uris {
             for text in self.texts(value) {
                 match RedirectUri::parse(&text, &registration.private_schemes) {
@@ -62,7 +69,7 @@ impl Reader<'_> {
                 }
             }
         }
-        let credential = self.credential(&mut table);
+        let credential = self.credential(&mut table, preset);
         let scopes = table
             .take("scopes")
             .map(|value| ScopeSet::of(self.texts(&value)));
@@ -72,12 +79,13 @@ impl Reader<'_> {
         let dpop_bound = self.flag(&mut table, "dpop_bound", false);
         let introspects = self.flag(&mut table, "introspect", false);
         self.leftovers(table);
-        if browser {
-            uris?;
+        if browser && redirect_uris.is_empty() {
+            return None;
         }
+        let title = preset.map_or(id, |preset| preset.title);
         Some(Client {
             id: id.to_owned(),
-            name: name.or_else(|| Some(id.to_owned())),
+            name: name.or_else(|| Some(title.to_owned())),
             redirect_uris,
             credential: credential?,
             grants,
@@ -87,6 +95,19 @@ impl Reader<'_> {
             introspects,
             known_by: KnownBy::Operator,
         })
+    }
+
+    /// `preset`: redirect URIs, name and manner of a client that many people use.
+    fn preset(&mut self, table: &mut Table) -> Option<&'static Preset> {
+        let value = table.take("preset")?;
+        let id = self.text(&value)?;
+        let preset = preset::by_id(&id);
+        if preset.is_none() {
+            let ids: Vec<&str> = preset::KNOWN.iter().map(|preset| preset.id).collect();
+            self.wrong(&value, "V-CFG-041", format!("there is no preset \"{id}\""))
+                .fix(format!("the presets are {}", ids.join(", ")));
+        }
+        preset
     }
 
     fn grants(&mut self, table: &mut Table) -> Grants {
@@ -128,7 +149,11 @@ impl Reader<'_> {
         resources
     }
 
-    fn credential(&mut self, table: &mut Table) -> Option<Credential> {
+    fn credential(
+        &mut self,
+        table: &mut Table,
+        preset: Option<&'static Preset>,
+    ) -> Option<Credential> {
         let method = table
             .take("auth_method")
             .and_then(|value| self.text(&value).map(|text| (text, value)));
@@ -154,7 +179,11 @@ impl Reader<'_> {
             }));
             secrets
         };
-        let name = method.as_ref().map(|(text, _)| text.as_str());
+        let name = match (&method, preset.map(|preset| preset.secret_method)) {
+            (Some((text, _)), _) => Some(text.as_str()),
+            (None, Some(SecretMethod::Post)) if secret.is_some() => Some("client_secret_post"),
+            (None, _) => None,
+        };
         match (name, &secret, keys, workload) {
             (None | Some("none"), None, None, None) => Some(Credential::Public),
             (Some("client_secret_post"), Some(secret), None, None) => Some(Credential::Secret {
@@ -188,7 +217,8 @@ impl Reader<'_> {
         }
     }
 
-    fn client_secret(&mut self, value: Value) -> Option<Secret> {
+    /// A secret that strangers may guess at, so a long one.
+    pub(super) fn client_secret(&mut self, value: Value) -> Option<Secret> {
         let place = value.clone();
         let secret = self.secret(value)?;
         if secret.expose().len() < SECRET_LEAST {

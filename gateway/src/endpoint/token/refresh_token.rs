@@ -3,6 +3,7 @@
 use vestibule_core::{
     client_auth::AuthenticatedClient,
     dpop::Thumbprint,
+    resource::Resource,
     secret::MacKey,
     token::{
         TokenError,
@@ -50,8 +51,10 @@ pub(super) async fn renew(
             return Err(TokenError::RefreshUnknown.into());
         }
         let window = office.tokens.refresh_window;
+        let server = office.catalogue.by_uri(&found.facts.resource);
+        let known = server.map(Resource::all_scopes).unwrap_or_default();
         let renewed = match refresh_token::judge(
-            ask,
+            &ask.naming_only(&known),
             &token,
             client,
             key.as_ref(),

@@ -1,0 +1,241 @@
+//! The leg towards the identity provider, with one that does what it should not.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Browser, Gate, PING, Tokens, idp::Idp, query_of, signer::Signer, wait_until};
+
+fn gate_of(idp: &Idp) -> Gate {
+    Gate::start_in("", &[("VESTIBULE_IDP__ISSUER", &idp.issuer)])
+}
+
+/// Where the person's login ends: the client's address with a code or an error.
+fn ended(gate: &Gate, idp: &Idp, code: &str) -> (String, vestibule_core::pkce::CodeVerifier) {
+    let browser = Browser::new("ada");
+    let (path, verifier) = gate.authorize_path("a", "a:read");
+    let url = browser.decide(gate, &path, "allow");
+    let back = browser.open(&idp.sign_in(&url, code));
+    assert_eq!(back.status, 303, "{}", back.text());
+    (back.one("location"), verifier)
+}
+
+fn logs_in(gate: &Gate, idp: &Idp) -> Tokens {
+    let (location, verifier) = ended(gate, idp, "good");
+    let code = query_of(&location, "code").unwrap_or_else(|| panic!("no code: {location}"));
+    gate.redeem(&code, &verifier)
+}
+
+#[test]
+fn up_18_up_21_tok_3_a_provider_that_announces_no_pkce_and_gives_an_opaque_token() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    // Its document says nothing of code_challenge_methods_supported: S256 is sent anyway.
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let url = Browser::new("ada").decide(&gate, &path, "allow");
+    assert_eq!(
+        query_of(&url, "code_challenge_method").as_deref(),
+        Some("S256")
+    );
+    assert!(query_of(&url, "code_challenge").is_some());
+    let (location, verifier) = ended(&gate, &idp, "good");
+    let code = query_of(&location, "code").expect("a code");
+    assert!(idp.with(|told| told.redemptions[0].contains("code_verifier=")));
+    let answer = gate.token(&[
+        ("grant_type", "authorization_code"),
+        ("client_id", support::CLIENT),
+        ("code", &code),
+        ("code_verifier", verifier.expose()),
+    ]);
+    let mut members: Vec<String> = answer
+        .json()
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect();
+    members.sort();
+    assert_eq!(
+        members,
+        [
+            "access_token",
+            "expires_in",
+            "refresh_token",
+            "scope",
+            "token_type"
+        ]
+    );
+    let answer = answer.json();
+    assert_eq!(answer["token_type"], "Bearer");
+    assert_eq!(answer["expires_in"], 600);
+    assert_eq!(
+        answer["scope"], "a:read",
+        "always, also where it is what was asked for"
+    );
+    assert_eq!(
+        gate.call("a", &Tokens::of(&answer).access, PING).status,
+        200
+    );
+}
+
+#[test]
+fn up_9_what_the_provider_gave_is_sealed_and_goes_to_nobody() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    let tokens = logs_in(&gate, &idp);
+    gate.echo.take();
+    let answer = gate.call("a", &tokens.access, PING);
+    let seen = gate.echo.take().pop().expect("a request");
+    let refreshed = gate.refresh(&tokens.refresh);
+    for text in [
+        format!("{answer:?}"),
+        format!("{seen:?}"),
+        format!("{refreshed:?}"),
+        String::from_utf8_lossy(&gate.disk()).into_owned(),
+    ] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+    assert_eq!(refreshed.status, 200);
+}
+
+#[test]
+fn t_idp_10_a_code_with_parameters_in_it_is_one_value() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    let hostile = "x&client_id=evil&scope=everything&redirect_uri=https://evil.example#";
+    ended(&gate, &idp, hostile);
+    let form = idp.with(|told| told.redemptions.pop()).expect("a form");
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes())
+        .into_owned()
+        .collect();
+    let named = |name: &str| {
+        pairs
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named("code"), [hostile]);
+    assert_eq!(
+        named("redirect_uri"),
+        [format!("{}/oauth-callback", gate.origin)]
+    );
+    assert!(
+        named("scope").is_empty() && named("client_id").is_empty(),
+        "{form}"
+    );
+}
+
+#[test]
+fn up_5_t_idp_09_a_discovery_document_that_is_not_the_issuer_s_is_not_used() {
+    for (member, value) in [
+        ("issuer", json!("https://evil.example")),
+        ("issuer", json!("http://127.0.0.1:1/")),
+        ("token_endpoint", json!("ftp://127.0.0.1/token")),
+        ("authorization_endpoint", json!("javascript:alert(1)")),
+        ("jwks_uri", Value::Null),
+    ] {
+        let idp = Idp::start();
+        idp.with(|told| told.document[member] = value.clone());
+        let gate = gate_of(&idp);
+        // It starts and serves who is logged in; logins say that the provider is not there.
+        let (path, _) = gate.authorize_path("a", "a:read");
+        let told = Browser::new("ada").decide(&gate, &path, "allow");
+        assert_eq!(
+            query_of(&told, "error").as_deref(),
+            Some("temporarily_unavailable"),
+            "{member} {value}"
+        );
+        assert!(idp.with(|told| told.redemptions.is_empty()));
+    }
+}
+
+#[test]
+fn t_idp_09_credentials_do_not_follow_a_token_endpoint_to_another_host() {
+    let (idp, thief) = (Idp::start(), Idp::start());
+    let gate = gate_of(&idp);
+    logs_in(&gate, &idp);
+    idp.with(|told| {
+        told.document["token_endpoint"] = json!(format!("{}/token", thief.issuer));
+        // A new key makes the gateway look at the document again.
+        told.signer = Signer::new();
+        told.kid = "k2".to_owned();
+    });
+    let (location, _) = ended(&gate, &idp, "good");
+    assert_eq!(
+        query_of(&location, "error").as_deref(),
+        Some("server_error")
+    );
+    assert!(
+        thief.with(|told| told.redemptions.is_empty()),
+        "the secret stayed"
+    );
+    assert_eq!(idp.with(|told| told.redemptions.len()), 2);
+}
+
+#[test]
+fn up_7_keys_that_the_provider_rotated_are_found_and_asked_for_at_a_limited_rate() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    logs_in(&gate, &idp);
+    assert_eq!(idp.with(|told| told.looks), 1, "cached");
+    logs_in(&gate, &idp);
+    assert_eq!(idp.with(|told| told.looks), 1);
+    idp.with(|told| {
+        told.signer = Signer::new();
+        told.kid = "k2".to_owned();
+    });
+    logs_in(&gate, &idp);
+    assert_eq!(idp.with(|told| told.looks), 2, "an unknown key, one look");
+    // Keys that are nowhere: whoever sends such tokens does not make us ask and ask.
+    for n in 0..5 {
+        idp.with(|told| told.forged = Some(format!("unknown-{n}")));
+        let (location, _) = ended(&gate, &idp, "good");
+        let error = query_of(&location, "error");
+        assert_eq!(error.as_deref(), Some("server_error"), "{location}");
+    }
+    assert_eq!(idp.with(|told| told.looks), 2, "just asked");
+    idp.with(|told| told.forged = None);
+    logs_in(&gate, &idp);
+}
+
+#[test]
+fn up_3_there_is_one_way_back_and_it_is_exact() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    let browser = Browser::new("ada");
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let url = browser.decide(&gate, &path, "allow");
+    let callback = format!("{}/oauth-callback", gate.origin);
+    assert_eq!(query_of(&url, "redirect_uri"), Some(callback.clone()));
+    let good = idp.sign_in(&url, "good");
+    for other in [
+        "/oauth-callback/",
+        "/oauth-callback/other",
+        "/callback",
+        "/OAuth-Callback",
+    ] {
+        let elsewhere = good.replace(&callback, &format!("{}{other}", gate.origin));
+        assert_eq!(browser.open(&elsewhere).status, 404, "{other}");
+    }
+    assert!(idp.with(|told| told.redemptions.is_empty()));
+    assert!(query_of(&browser.open(&good).one("location"), "code").is_some());
+}
+
+#[test]
+fn up_5_a_provider_that_comes_up_later_is_found() {
+    let idp = Idp::start();
+    let document = idp.with(|told| std::mem::take(&mut told.document));
+    let gate = gate_of(&idp);
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let told = Browser::new("ada").decide(&gate, &path, "allow");
+    assert_eq!(
+        query_of(&told, "error").as_deref(),
+        Some("temporarily_unavailable")
+    );
+    idp.with(|told| told.document = document);
+    wait_until("a login", || {
+        let url = Browser::new("ada").decide(&gate, &path, "allow");
+        url.starts_with(&idp.issuer)
+    });
+    logs_in(&gate, &idp);
+}

@@ -1,0 +1,147 @@
+//! A company's provider that does what a test says: it signs people in silently, tells the
+//! documents and keys that it is given, and remembers what it was sent. The wire format is
+//! that of OpenID Connect Discovery and Core.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use vestibule::world::World;
+
+use super::{query_of, signer::Signer};
+
+pub struct Idp {
+    pub issuer: String,
+    state: Arc<Mutex<Told>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// What it tells, and what it was told.
+pub struct Told {
+    /// Members laid over its discovery document; null takes one away.
+    pub document: Value,
+    /// What signs ID tokens now, and is published.
+    pub signer: Signer,
+    pub kid: String,
+    /// A key that ID tokens name and that is published nowhere.
+    pub forged: Option<String>,
+    /// Claims laid over those of the next ID token.
+    pub claims: Value,
+    /// How often its keys were asked for.
+    pub looks: usize,
+    /// Bodies that came to its token endpoint.
+    pub redemptions: Vec<String>,
+    nonce: String,
+}
+
+impl Idp {
+    pub fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("nonblocking");
+        let issuer = format!("http://{}", listener.local_addr().expect("bound"));
+        let state = Arc::new(Mutex::new(Told {
+            document: json!({
+                "issuer": issuer,
+                "authorization_endpoint": format!("{issuer}/authorize"),
+                "token_endpoint": format!("{issuer}/token"),
+                "jwks_uri": format!("{issuer}/jwks"),
+            }),
+            signer: Signer::new(),
+            kid: "k1".to_owned(),
+            forged: None,
+            claims: json!({}),
+            looks: 0,
+            redemptions: Vec::new(),
+            nonce: String::new(),
+        }));
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(document))
+            .route("/jwks", get(keys))
+            .route("/token", post(redeem))
+            .with_state((issuer.clone(), Arc::clone(&state)));
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            let _ = axum::serve(listener, router).await;
+        });
+        Self {
+            issuer,
+            state,
+            _runtime: runtime,
+        }
+    }
+
+    /// Looks at it, or changes it.
+    pub fn with<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
+        change(&mut self.state.lock().expect("no panic before"))
+    }
+
+    /// Signs in without a word: the callback's address for where the gateway sent the
+    /// browser, with this code.
+    pub fn sign_in(&self, url: &str, code: &str) -> String {
+        let ask = |name: &str| query_of(url, name).unwrap_or_else(|| panic!("{name} in {url}"));
+        self.with(|told| told.nonce = ask("nonce"));
+        let (back, state) = (ask("redirect_uri"), ask("state"));
+        vestibule_core::uri::with_query(&back, &[("code", code), ("state", &state)])
+    }
+}
+
+type Shared = State<(String, Arc<Mutex<Told>>)>;
+
+fn json_answer(body: &Value) -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+async fn document(State((_, state)): Shared) -> Response {
+    let told = state.lock().expect("no panic before");
+    if told.document.is_null() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    json_answer(&told.document)
+}
+
+async fn keys(State((_, state)): Shared) -> Response {
+    let mut told = state.lock().expect("no panic before");
+    told.looks += 1;
+    let mut jwk = told.signer.jwk();
+    jwk["kid"] = told.kid.clone().into();
+    json_answer(&json!({ "keys": [jwk] }))
+}
+
+async fn redeem(State((issuer, state)): Shared, body: Bytes) -> Response {
+    let mut told = state.lock().expect("no panic before");
+    told.redemptions
+        .push(String::from_utf8_lossy(&body).into_owned());
+    let now = World::real().now().unix();
+    let mut claims = json!({
+        "iss": issuer, "aud": "vestibule", "sub": "ada", "nonce": told.nonce,
+        "iat": now, "exp": now + 300,
+    });
+    for (name, value) in told.claims.as_object().expect("an object") {
+        claims[name] = value.clone();
+    }
+    let kid = told.forged.as_ref().unwrap_or(&told.kid);
+    let header = json!({ "alg": "ES256", "kid": kid });
+    json_answer(&json!({
+        "token_type": "Bearer",
+        "id_token": told.signer.sign(&header, &claims),
+        // For somebody else: nothing in it is for us to read.
+        "access_token": "canary-opaque/access+token==",
+        "refresh_token": "canary-upstream-refresh",
+    }))
+}
