@@ -18,8 +18,8 @@ use crate::{
 /// What every access token begins with.
 pub const PREFIX: &str = "vat_";
 
-/// Longest token that is looked at.
-pub const TOKEN_MAX: usize = 4096;
+/// Longest token that is looked at: room for some hundred groups that rules name.
+pub const TOKEN_MAX: usize = 8192;
 
 const VERSION: u8 = 1;
 
@@ -69,13 +69,17 @@ impl Opens for Sealer {
 }
 
 impl AccessToken {
-    /// The token's text; `nonce` is random.
-    pub fn mint(&self, sealer: &Sealer, nonce: [u8; 12]) -> String {
+    /// The token's text; `nonce` is random. `None` if it says so much that [`Self::open`]
+    /// would not read it: somebody in more groups that rules name than fit.
+    pub fn mint(&self, sealer: &Sealer, nonce: [u8; 12]) -> Option<String> {
+        if self.groups.len() > usize::from(u8::MAX) {
+            return None;
+        }
         let sealed = sealer.seal(Kind::AccessToken, &[], nonce, &self.encode());
         let mut out = String::with_capacity(PREFIX.len() + sealed.len() * 4 / 3 + 4);
         out.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(sealed, &mut out);
-        out
+        (out.len() <= TOKEN_MAX).then_some(out)
     }
 
     /// Opens a token. `None` for anything that was not minted here, whatever the reason.
@@ -128,7 +132,7 @@ impl AccessToken {
         put_text(&mut out, &self.resource);
         put_text(&mut out, &scopes);
         out.push(u8::try_from(self.groups.len()).unwrap_or(u8::MAX));
-        for group in self.groups.iter().take(usize::from(u8::MAX)) {
+        for group in &self.groups {
             put_text(&mut out, group);
         }
         out
@@ -237,7 +241,7 @@ pub(crate) mod tests {
             ..token()
         };
         for token in [token(), full] {
-            let text = token.mint(&sealer, [1; 12]);
+            let text = token.mint(&sealer, [1; 12]).expect("it fits");
             assert!(text.starts_with(PREFIX));
             assert_eq!(AccessToken::open(&text, &sealer), Some(token));
         }
@@ -245,7 +249,7 @@ pub(crate) mod tests {
 
     #[test]
     fn t_tok_01_a_token_tells_its_holder_nothing() {
-        let text = token().mint(&sealer(), [1; 12]);
+        let text = token().mint(&sealer(), [1; 12]).expect("it fits");
         let bytes = URL_SAFE_NO_PAD
             .decode(&text[PREFIX.len()..])
             .expect("base64url");
@@ -255,7 +259,7 @@ pub(crate) mod tests {
     #[test]
     fn t_grd_05_t_grd_09_nothing_but_the_whole_token_opens() {
         let sealer = sealer();
-        let text = token().mint(&sealer, [1; 12]);
+        let text = token().mint(&sealer, [1; 12]).expect("it fits");
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
@@ -282,5 +286,21 @@ pub(crate) mod tests {
         let sealed = sealer.seal(Kind::Ticket, &[], [1; 12], &token().encode());
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(sealed));
         assert_eq!(AccessToken::open(&text, &sealer), None);
+    }
+
+    #[test]
+    fn tkn_10_rs_9_what_does_not_fit_is_not_minted() {
+        let with = |count: usize, length: usize| AccessToken {
+            groups: (0..count).map(|n| format!("group:{n:0length$}")).collect(),
+            ..token()
+        };
+        let fits = with(100, 36).mint(&sealer(), [1; 12]).expect("it fits");
+        assert_eq!(AccessToken::open(&fits, &sealer()), Some(with(100, 36)));
+        assert_eq!(
+            with(256, 2).mint(&sealer(), [1; 12]),
+            None,
+            "none is left out"
+        );
+        assert_eq!(with(250, 200).mint(&sealer(), [1; 12]), None);
     }
 }

@@ -396,7 +396,7 @@ pub(crate) mod tests {
         ended: &Ended,
         seconds: u64,
     ) -> Result<(), BearerError> {
-        let text = token.mint(&sealer(), [0; 12]);
+        let text = token.mint(&sealer(), [0; 12]).expect("it fits");
         judge(
             &text,
             key,

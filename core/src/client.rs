@@ -6,6 +6,7 @@ use crate::{
     id::ClientRef,
     scope::ScopeSet,
     secret::Digest,
+    text::is_deceptive,
     time::Timestamp,
     uri::{RedirectKind, RedirectUri},
 };
@@ -289,16 +290,6 @@ impl Client {
             .join(" ");
         (!clean.is_empty()).then_some(clean)
     }
-}
-
-/// Characters that change how others are read without being seen themselves.
-fn is_deceptive(c: char) -> bool {
-    (c.is_control() && c != '\t' && c != '\n')
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

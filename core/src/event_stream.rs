@@ -46,10 +46,16 @@ impl Between {
 /// A stream cut into events, for whoever must see each of them whole.
 #[derive(Debug)]
 pub struct Events {
-    pending: Vec<u8>,
-    /// What of `pending` has no end of an event in it.
+    /// What came, without its byte order mark; before `start` it was given out.
+    bytes: Vec<u8>,
+    start: usize,
+    /// Where the line begins whose end is looked for.
+    line: usize,
+    /// Up to here that line has no end.
     looked_at: usize,
     most: usize,
+    /// Whether a byte order mark may still come.
+    at_start: bool,
 }
 
 /// An event longer than what is read.
@@ -57,61 +63,87 @@ pub struct Events {
 #[error("an event of the stream is too long")]
 pub struct EventTooLong;
 
+/// What a stream may begin with and no reader takes for data.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 impl Events {
     /// Reads events of `most` bytes each at most.
     pub fn new(most: usize) -> Self {
         Self {
-            pending: Vec::new(),
+            bytes: Vec::new(),
+            start: 0,
+            line: 0,
             looked_at: 0,
             most,
+            at_start: true,
         }
     }
 
-    /// Takes the next bytes. The events that are whole by now, each with its final empty
-    /// line.
+    /// Takes the next bytes into account.
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.bytes.drain(..self.start);
+        self.line -= self.start;
+        self.looked_at -= self.start;
+        self.start = 0;
+        self.bytes.extend_from_slice(chunk);
+        if self.at_start && self.bytes.len() >= BYTE_ORDER_MARK.len() {
+            self.at_start = false;
+            if self.bytes.starts_with(BYTE_ORDER_MARK) {
+                self.bytes.drain(..BYTE_ORDER_MARK.len());
+            }
+        }
+    }
+
+    /// The next event that is whole, with its final empty line.
     ///
     /// # Errors
     /// [`EventTooLong`]; nothing can be read after that.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<Vec<Vec<u8>>, EventTooLong> {
-        self.pending.extend_from_slice(chunk);
-        let mut whole = Vec::new();
-        while let Some(end) = end_of_event(&self.pending, self.looked_at) {
-            let rest = self.pending.split_off(end);
-            whole.push(std::mem::replace(&mut self.pending, rest));
-            self.looked_at = 0;
+    pub fn next_whole(&mut self) -> Result<Option<&[u8]>, EventTooLong> {
+        if self.at_start && BYTE_ORDER_MARK.starts_with(&self.bytes) {
+            return Ok(None);
         }
-        // A line end at the very end may belong to an empty line that is still to come.
-        self.looked_at = self.pending.len().saturating_sub(3);
-        if self.pending.len() > self.most {
-            return Err(EventTooLong);
+        match self.end_of_event() {
+            Some(end) => {
+                let event = self.start..end;
+                self.start = end;
+                Ok(Some(&self.bytes[event]))
+            }
+            None if self.bytes.len() - self.start > self.most => Err(EventTooLong),
+            None => Ok(None),
         }
-        Ok(whole)
+    }
+
+    /// Behind the next empty line.
+    fn end_of_event(&mut self) -> Option<usize> {
+        loop {
+            let rest = &self.bytes[self.looked_at..];
+            let Some(found) = rest.iter().position(|b| matches!(b, b'\n' | b'\r')) else {
+                self.looked_at = self.bytes.len();
+                return None;
+            };
+            let line_end = self.looked_at + found;
+            let after = match (self.bytes[line_end], self.bytes.get(line_end + 1)) {
+                // Whether a line feed follows is not known yet.
+                (b'\r', None) => {
+                    self.looked_at = line_end;
+                    return None;
+                }
+                (b'\r', Some(b'\n')) => line_end + 2,
+                _ => line_end + 1,
+            };
+            let empty = line_end == self.line;
+            self.line = after;
+            self.looked_at = after;
+            if empty {
+                return Some(after);
+            }
+        }
     }
 
     /// Whether nothing of an event is waiting for its end.
     pub fn is_between(&self) -> bool {
-        self.pending.is_empty()
+        self.bytes.len() == self.start
     }
-}
-
-/// Where the first event of `bytes` ends: behind its first empty line.
-fn end_of_event(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some(found) = bytes[at..].iter().position(|b| matches!(b, b'\n' | b'\r')) {
-        let line_end = at + found;
-        let after = match (bytes[line_end], bytes.get(line_end + 1)) {
-            // Whether a line feed follows is not known yet.
-            (b'\r', None) => return None,
-            (b'\r', Some(b'\n')) => line_end + 2,
-            _ => line_end + 1,
-        };
-        let empty = line_end == 0 || matches!(bytes[line_end - 1], b'\n' | b'\r');
-        if empty {
-            return Some(after);
-        }
-        at = after;
-    }
-    None
 }
 
 /// What an event says.
@@ -189,9 +221,8 @@ fn field(line: &str) -> (&str, &str) {
     (name, value.strip_prefix(' ').unwrap_or(value))
 }
 
-/// Lines that end in LF, CR or both (§9.2.6), without a byte order mark.
+/// Lines that end in LF, CR or both (§9.2.6).
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
@@ -253,24 +284,62 @@ mod tests {
 
     #[test]
     fn however_a_stream_is_cut_its_events_are_the_same() {
-        let stream = "\u{feff}: hello\r\n\r\nid: 1\nevent: x\ndata: a\ndata: b\n\ndata\r\rdata: c";
+        let stream = "\u{feff}: hello\r\n\r\nid: 1\nevent: x\r\ndata: a\r\ndata: b\n\ndata\r\r\u{feff}\n\ndata: c";
         let whole = [
-            "\u{feff}: hello\r\n\r\n",
-            "id: 1\nevent: x\ndata: a\ndata: b\n\n",
+            ": hello\r\n\r\n",
+            "id: 1\nevent: x\r\ndata: a\r\ndata: b\n\n",
             "data\r\r",
+            // A mark anywhere else is a character like any other.
+            "\u{feff}\n\n",
         ];
         for size in 1..=stream.len() {
             let mut events = Events::new(1000);
             let mut found = Vec::new();
             for chunk in stream.as_bytes().chunks(size) {
-                found.extend(events.push(chunk).expect("short events"));
+                events.push(chunk);
+                while let Some(event) = events.next_whole().expect("short events") {
+                    found.push(text(event).into_owned());
+                }
             }
-            let found: Vec<Cow<'_, str>> = found.iter().map(|event| text(event)).collect();
             assert_eq!(found, whole, "in pieces of {size}");
             assert!(!events.is_between(), "the last has no end yet");
         }
         let mut events = Events::new(5);
-        assert_eq!(events.push(b"data: 123456"), Err(EventTooLong));
+        events.push(b"data: 123456");
+        assert_eq!(events.next_whole(), Err(EventTooLong));
+    }
+
+    #[test]
+    fn t_mcp_13_sse_2_a_line_end_in_two_pieces_makes_no_second_event() {
+        let mut events = Events::new(1000);
+        let mut all = Vec::new();
+        for piece in [
+            &b"event: endpoint\r\nda"[..],
+            b"ta: https://evil.example/m\r\n\r\n",
+        ] {
+            events.push(piece);
+            while let Some(event) = events.next_whole().expect("short") {
+                all.push(Event::read(event));
+            }
+        }
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].name, "endpoint");
+        assert_eq!(all[0].data.as_deref(), Some("https://evil.example/m"));
+    }
+
+    #[test]
+    fn t_mcp_11_a_burst_of_events_costs_what_it_is_long() {
+        let burst = "\n".repeat(400_000);
+        let mut events = Events::new(1000);
+        events.push(burst.as_bytes());
+        let mut count = 0;
+        while events.next_whole().expect("short").is_some() {
+            count += 1;
+        }
+        assert_eq!(count, burst.len());
+        // What was given out is not kept.
+        events.push(b"");
+        assert!(events.bytes.is_empty() && events.is_between());
     }
 
     #[test]
@@ -286,7 +355,7 @@ mod tests {
             (message.clone(), Some("a\nb".into()))
         );
         assert_eq!(
-            said("\u{feff}event: endpoint\r\ndata: /x\r\n\r\n"),
+            said("event: endpoint\r\ndata: /x\r\n\r\n"),
             ("endpoint".into(), Some("/x".into()))
         );
         assert_eq!(said("id: 7\ndata:\n\n"), (message, Some(String::new())));

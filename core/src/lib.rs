@@ -46,6 +46,7 @@ pub mod scope;
 pub mod seal;
 pub mod secret;
 pub mod session;
+pub mod text;
 pub mod ticket;
 pub mod time;
 pub mod token;

@@ -5,10 +5,12 @@
 //! a repeated member, a member that differs from a reserved one in case only, trailing
 //! bytes, too much depth.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::text;
 
 /// Deepest nesting that is let through.
 pub const DEPTH_MAX: u8 = 64;
@@ -50,11 +52,15 @@ impl Message<'_> {
         self.method.as_deref() == Some("tools/list")
     }
 
-    /// The tool that this message calls, if it does.
+    /// Whether it calls a tool, named or not.
+    pub fn calls_tool(&self) -> bool {
+        self.method.as_deref() == Some("tools/call")
+    }
+
+    /// The tool that this message calls, if it names one as a text. A call without is judged
+    /// by no rule, so it must not pass where there are any.
     pub fn tool(&self) -> Option<&str> {
-        (self.method.as_deref() == Some("tools/call"))
-            .then_some(self.name.as_deref())
-            .flatten()
+        self.calls_tool().then_some(self.name.as_deref()).flatten()
     }
 }
 
@@ -161,22 +167,72 @@ impl<'de> DeserializeSeed<'de> for MessageSeed {
     }
 }
 
-/// Marks members as they come, and refuses repetitions and look-alikes of `reserved`.
-struct Members<const N: usize> {
-    reserved: [&'static str; N],
-    seen: [bool; N],
+/// A method that is not another one in disguise: what a rule rests on must not be reached by
+/// a spelling that a lax reader takes for it.
+fn method<E: serde::de::Error>(method: Cow<'_, str>) -> Result<Cow<'_, str>, E> {
+    const JUDGED: [&str; 2] = ["tools/call", "tools/list"];
+    let disguised = JUDGED
+        .iter()
+        .any(|judged| *judged != method && text::is_read_as(&method, judged));
+    if disguised {
+        return Err(refuse(AMBIGUOUS));
+    }
+    Ok(method)
 }
 
-impl<const N: usize> Members<N> {
+/// An id that is text, a number or null (JSON-RPC 2.0 §4).
+fn id<E: serde::de::Error>(id: &RawValue) -> Result<&RawValue, E> {
+    match id.get().as_bytes().first() {
+        Some(b'"' | b'-' | b'0'..=b'9' | b'n') => Ok(id),
+        _ => Err(refuse(NOT_A_MESSAGE)),
+    }
+}
+
+/// Members that one object has had, so that none comes twice.
+#[derive(Default)]
+struct Unique<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+/// Up to here a list is searched faster than a set.
+const FEW: usize = 16;
+
+impl<'de> Unique<'de> {
+    fn meet<E: serde::de::Error>(&mut self, key: Cow<'de, str>) -> Result<(), E> {
+        let fresh = if self.few.len() < FEW {
+            let fresh = !self.few.contains(&key);
+            self.few.push(key);
+            fresh
+        } else {
+            !self.few.contains(&key) && self.many.insert(key)
+        };
+        if fresh {
+            Ok(())
+        } else {
+            Err(refuse(AMBIGUOUS))
+        }
+    }
+}
+
+/// Marks members as they come, and refuses repetitions and look-alikes of `reserved`.
+struct Members<'de, const N: usize> {
+    reserved: [&'static str; N],
+    seen: [bool; N],
+    others: Unique<'de>,
+}
+
+impl<'de, const N: usize> Members<'de, N> {
     fn new(reserved: [&'static str; N]) -> Self {
         Self {
             reserved,
             seen: [false; N],
+            others: Unique::default(),
         }
     }
 
     /// Which reserved member `key` is, if any.
-    fn meet<E: serde::de::Error>(&mut self, key: &str) -> Result<Option<usize>, E> {
+    fn meet<E: serde::de::Error>(&mut self, key: Cow<'de, str>) -> Result<Option<usize>, E> {
         if let Some(at) = self.reserved.iter().position(|name| *name == key) {
             return if std::mem::replace(&mut self.seen[at], true) {
                 Err(refuse(AMBIGUOUS))
@@ -185,14 +241,14 @@ impl<const N: usize> Members<N> {
             };
         }
         // A lax reader folds case, and not only in ASCII: `paramſ` is `params` to it.
-        let folded = |text: &str| {
-            text.chars()
-                .flat_map(char::to_uppercase)
-                .eq(key.chars().flat_map(char::to_uppercase))
-        };
-        if self.reserved.iter().any(|name| folded(name)) {
+        if self
+            .reserved
+            .iter()
+            .any(|name| text::is_read_as(&key, name))
+        {
             return Err(refuse(AMBIGUOUS));
         }
+        self.others.meet(key)?;
         Ok(None)
     }
 }
@@ -208,15 +264,15 @@ impl<'de> Visitor<'de> for MessageSeed {
         let mut message = Message::default();
         let mut members = Members::new(["jsonrpc", "method", "id", "params", "result", "error"]);
         while let Some(Text(key)) = map.next_key()? {
-            match members.meet(&key)? {
+            match members.meet(key)? {
                 Some(0) => {
                     let Text(version) = map.next_value()?;
                     if version != "2.0" {
                         return Err(refuse(NOT_A_MESSAGE));
                     }
                 }
-                Some(1) => message.method = Some(map.next_value::<Text<'de>>()?.0),
-                Some(2) => message.id = Some(map.next_value()?),
+                Some(1) => message.method = Some(method(map.next_value::<Text<'de>>()?.0)?),
+                Some(2) => message.id = Some(id(map.next_value()?)?),
                 Some(3) => map.next_value_seed(ParamsSeed(&mut message))?,
                 Some(_) => {
                     message.is_response = true;
@@ -284,7 +340,7 @@ impl<'de> Visitor<'de> for ParamsSeed<'_, 'de> {
         let message = self.0;
         let mut members = Members::new(["name", "uri", "taskId", "_meta", "arguments"]);
         while let Some(Text(key)) = map.next_key()? {
-            match members.meet(&key)? {
+            match members.meet(key)? {
                 Some(0) => message.name = map.next_value_seed(MaybeText(2))?,
                 Some(1) => message.uri = map.next_value_seed(MaybeText(2))?,
                 Some(2) => message.task_id = map.next_value_seed(MaybeText(2))?,
@@ -319,7 +375,7 @@ impl<'de> Visitor<'de> for MetaSeed<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut members = Members::new(["io.modelcontextprotocol/protocolVersion"]);
         while let Some(Text(key)) = map.next_key()? {
-            match members.meet(&key)? {
+            match members.meet(key)? {
                 Some(_) => self.0.version = map.next_value_seed(MaybeText(3))?,
                 None => map.next_value_seed(Skip(3))?,
             }
@@ -421,7 +477,9 @@ impl<'de> Visitor<'de> for Skip {
         if self.0 >= DEPTH_MAX {
             return Err(refuse(AMBIGUOUS));
         }
-        while map.next_key::<IgnoredAny>()?.is_some() {
+        let mut members = Unique::default();
+        while let Some(Text(key)) = map.next_key()? {
+            members.meet(key)?;
             map.next_value_seed(Self(self.0 + 1))?;
         }
         Ok(())
@@ -473,6 +531,16 @@ mod tests {
             "[".repeat(100),
             "]".repeat(100)
         );
+        let members: Vec<String> = (0..40).chain([39]).map(|n| format!("\"m{n}\":1")).collect();
+        let many = format!(
+            r#"{{"jsonrpc":"2.0","method":"a","params":{{{}}}}}"#,
+            members.join(",")
+        );
+        let endless = format!(
+            r#"{{"jsonrpc":"2.0","id":{}{},"method":"a"}}"#,
+            "[".repeat(1_000_000),
+            "]".repeat(1_000_000)
+        );
         let table = [
             (
                 r#"{"jsonrpc":"2.0","method":"a","method":"b"}"#,
@@ -521,6 +589,37 @@ mod tests {
                 E::Ambiguous,
             ),
             (deep.as_str(), E::Ambiguous),
+            // Anywhere in the body, however many there are.
+            (
+                r#"{"jsonrpc":"2.0","method":"a","params":{"arguments":{"x":[{"k":1,"k":2}]}}}"#,
+                E::Ambiguous,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"a","params":{"x":1,"x":2}}"#,
+                E::Ambiguous,
+            ),
+            (many.as_str(), E::Ambiguous),
+            // A method that a rule rests on, spelled for a lax reader.
+            (r#"{"jsonrpc":"2.0","method":"Tools/Call"}"#, E::Ambiguous),
+            (r#"{"jsonrpc":"2.0","method":"tools/call "}"#, E::Ambiguous),
+            (
+                r#"{"jsonrpc":"2.0","method":"tools/call\u0000"}"#,
+                E::Ambiguous,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"\ufefftools/list"}"#,
+                E::Ambiguous,
+            ),
+            (
+                "{\"jsonrpc\":\"2.0\",\"method\":\"a\",\"params\":{\"tas\u{212a}Id\":1}}",
+                E::Ambiguous,
+            ),
+            (endless.as_str(), E::NotAMessage),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"a"}"#, E::NotAMessage),
+            (
+                r#"{"jsonrpc":"2.0","id":true,"method":"a"}"#,
+                E::NotAMessage,
+            ),
             (r#"{"jsonrpc":"2.0","method":"a"} x"#, E::NotJson),
             (
                 r#"{"jsonrpc":"2.0","method":"a"}{"jsonrpc":"2.0","method":"b"}"#,

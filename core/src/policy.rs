@@ -4,9 +4,12 @@
 //! a person travels in the access token, so the guard asks nobody. Holding a scope is
 //! necessary and never sufficient.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
-use crate::scope::ScopeSet;
+use crate::{
+    scope::ScopeSet,
+    text::{folded, is_deceptive},
+};
 
 /// Somebody whom a rule names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -125,30 +128,48 @@ impl Policy {
         names
     }
 
-    /// Judges a tool. Of the rules about people the one with the longest pattern decides;
-    /// scopes are needed for every rule that matches. A name that is a rule's but for case
-    /// or blanks is denied: the server may read it as the rule's own.
+    /// Judges a tool. Of the rules about people the closest decides (see
+    /// [`ToolRule::closeness`]), and of several equally close ones each must admit; scopes are
+    /// needed for every rule that matches. A name that is a rule's but for case, blanks or
+    /// what is not seen is denied: the server may read it as the rule's own.
     pub fn judge_tool(&self, tool: &str, names: &[String]) -> Verdict {
-        let folded = tool.trim().to_lowercase();
+        let read_as = folded(tool);
+        let disguised = tool.trim() != tool || tool.chars().any(is_deceptive);
         let mut scopes = Vec::new();
-        let mut decides: Option<&ToolRule> = None;
+        let mut closest = (false, 0);
+        let mut admitted = true;
         for rule in &self.tools {
-            if !matches(&rule.pattern.to_lowercase(), &folded) {
+            if !matches(&folded(&rule.pattern), &read_as) {
                 continue;
             }
-            if !matches(&rule.pattern, tool) || tool.trim() != tool {
+            if !matches(&rule.pattern, tool) || disguised {
                 return Verdict::Denied;
             }
             scopes.extend(rule.scope.clone());
-            let longer = decides.is_none_or(|other| rule.pattern.len() > other.pattern.len());
-            if rule.access != Access::default() && longer {
-                decides = Some(rule);
+            if rule.access == Access::default() {
+                continue;
+            }
+            let admits = rule.access.admits(names);
+            match rule.closeness().cmp(&closest) {
+                Ordering::Greater => (closest, admitted) = (rule.closeness(), admits),
+                Ordering::Equal => admitted &= admits,
+                Ordering::Less => {}
             }
         }
-        if decides.is_some_and(|rule| !rule.access.admits(names)) {
-            return Verdict::Denied;
+        if admitted {
+            Verdict::Needs(ScopeSet::of(scopes))
+        } else {
+            Verdict::Denied
         }
-        Verdict::Needs(ScopeSet::of(scopes))
+    }
+}
+
+impl ToolRule {
+    /// How closely the pattern says which tools it means: a whole name before any pattern,
+    /// then by the characters that it names.
+    fn closeness(&self) -> (bool, usize) {
+        let named = self.pattern.chars().filter(|c| *c != '*').count();
+        (!self.pattern.contains('*'), named)
     }
 }
 
@@ -223,6 +244,10 @@ mod tests {
             ("set_alert ", &admin, Verdict::Denied),
             (" get_weather", &staff, Verdict::Denied),
             ("Get_weather", &staff, Verdict::Denied),
+            ("\u{17f}et_alert", &admin, Verdict::Denied),
+            ("\u{feff}set_alert", &admin, Verdict::Denied),
+            ("set_\u{0}alert", &admin, Verdict::Denied),
+            ("\u{1c}set_alert", &admin, Verdict::Denied),
         ];
         for (tool, names, expected) in table {
             assert_eq!(
@@ -232,6 +257,44 @@ mod tests {
             );
         }
         assert_eq!(Policy::default().judge_tool("any", &[]), needs(&[]));
+    }
+
+    #[test]
+    fn tkn_10_t_mcp_06_no_wildcard_overrides_a_closer_refusal() {
+        let group = |name: &str| vec![Who::Group(name.to_owned())];
+        let rule = |pattern: &str, allow: Option<Vec<Who>>, deny: Vec<Who>| ToolRule {
+            pattern: pattern.to_owned(),
+            scope: None,
+            access: Access { allow, deny },
+        };
+        let judge = |tools: Vec<ToolRule>, tool: &str| {
+            let policy = Policy {
+                tools,
+                ..Policy::default()
+            };
+            policy.judge_tool(tool, &["group:g".to_owned()]) != Verdict::Denied
+        };
+        let (g, none) = (group("g"), Vec::new());
+        // Equally close: each must admit.
+        let tie = || {
+            vec![
+                rule("*_all", Some(g.clone()), none.clone()),
+                rule("get_*", None, g.clone()),
+            ]
+        };
+        assert!(!judge(tie(), "get_all"));
+        assert!(judge(tie(), "put_all"));
+        // The name itself is closer than any pattern, and stars are no characters.
+        let exact = vec![
+            rule("rm", None, g.clone()),
+            rule("r*m", Some(g.clone()), none.clone()),
+        ];
+        assert!(!judge(exact, "rm"));
+        let stars = vec![
+            rule("a*b*c*****", Some(g.clone()), none),
+            rule("axb*cx", None, g),
+        ];
+        assert!(!judge(stars, "axbcx"));
     }
 
     #[test]

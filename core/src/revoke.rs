@@ -87,7 +87,7 @@ mod tests {
     fn tkn_6_t_tok_13_what_is_named() {
         let sealer = sealer();
         let of = |text: &str| named(&Secret::new(text.to_owned()), &sealer);
-        let text = access().mint(&sealer, [0; 12]);
+        let text = access().mint(&sealer, [0; 12]).expect("it fits");
         assert!(matches!(of(&text), Named::Access(_)));
         assert!(matches!(of("garbage"), Named::Nothing));
         assert!(matches!(of("vat_garbage"), Named::Nothing));

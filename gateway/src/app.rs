@@ -149,21 +149,27 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     let proxy_office = Arc::clone(&office);
     let proxy_revocations = Arc::clone(&revocations);
     let data_stopped = stopped.clone();
-    let threads = serving::serve(listeners, limits, &stopped, move || {
-        let mounts = servers
-            .iter()
-            .filter_map(|server| mount(server, Some(Arc::clone(&tls))).ok())
-            .collect();
-        Proxy::new(
-            Arc::clone(&proxy_office),
-            Arc::clone(&proxy_revocations),
-            limits,
-            mounts,
-            pages.clone(),
-            handle.clone(),
-            data_stopped.clone(),
-        )
-    })
+    let threads = serving::serve(
+        listeners,
+        limits,
+        config.trusted_proxies.clone(),
+        &stopped,
+        move || {
+            let mounts = servers
+                .iter()
+                .filter_map(|server| mount(server, Some(Arc::clone(&tls))).ok())
+                .collect();
+            Proxy::new(
+                Arc::clone(&proxy_office),
+                Arc::clone(&proxy_revocations),
+                limits,
+                mounts,
+                pages.clone(),
+                handle.clone(),
+                data_stopped.clone(),
+            )
+        },
+    )
     .map_err(StartError::Threads)?;
 
     runtime.spawn(keep_house(

@@ -244,8 +244,12 @@ pub struct Limits {
     pub stream_idle: Duration,
     /// How often a silent stream gets a comment, so that nobody on the way ends it.
     pub keep_alive: Duration,
-    /// Streams that one person or machine may hold at a time on one thread.
+    /// How long a client may take nothing of what is there for it.
+    pub read_time: Duration,
+    /// Requests and streams that one person or machine may hold open at a time.
     pub streams: usize,
+    /// Connections that one address block may hold open at a time.
+    pub connections: usize,
     /// Registrations, pushed requests and the like that one address block may make each
     /// minute; zero for no limit.
     pub registrations: u32,

@@ -22,22 +22,30 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
-use self::head::{Framing, Watched};
+use self::{
+    head::{Framing, Times, Watched},
+    held::Held,
+    limit::block_of,
+};
 use crate::config::Limits;
 
 /// Any error of a body; what it says goes to the log only.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whether a request could be read in two ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is wrong with a request's head that the HTTP library lets through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Doubt {
-    /// It cannot.
+    /// Nothing.
+    #[default]
     No,
-    /// Its head says its length twice.
+    /// It says its length twice, so that it could be read in two ways.
     LengthTwice,
+    /// It is over the limit.
+    TooLarge,
 }
 
 /// Answers requests on one data thread; made there, and never leaves it.
@@ -105,20 +113,27 @@ pub fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<std::net::Tcp
     Ok(listeners)
 }
 
-/// Starts a thread for each listener. `make` builds each thread's handler on that thread.
+/// Starts a thread for each listener. Addresses in `trusted` bring others and are not counted.
+/// `make` builds each thread's handler on that thread.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn serve<H: Handler>(
     listeners: Vec<std::net::TcpListener>,
     limits: Limits,
+    trusted: Vec<IpNet>,
     stop: &watch::Receiver<bool>,
     make: impl Fn() -> H + Send + Sync + 'static,
 ) -> io::Result<Threads> {
     let make = Arc::new(make);
+    let doors = Arc::new(Doors {
+        held: Held::new(limits.connections),
+        trusted,
+    });
     let mut handles = Vec::with_capacity(listeners.len());
     for (number, listener) in listeners.into_iter().enumerate() {
         let make = Arc::clone(&make);
+        let doors = Arc::clone(&doors);
         let stop = stop.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -129,7 +144,7 @@ pub fn serve<H: Handler>(
                 let local = LocalSet::new();
                 local.block_on(&runtime, async move {
                     let handler = Rc::new(make());
-                    if let Err(error) = accept(listener, handler, limits, stop).await {
+                    if let Err(error) = accept(listener, handler, limits, &doors, stop).await {
                         tracing::error!(event = "listen.failed", %error);
                     }
                 });
@@ -137,6 +152,14 @@ pub fn serve<H: Handler>(
         handles.push(handle);
     }
     Ok(Threads { handles })
+}
+
+/// Who comes in.
+struct Doors {
+    /// Connections of each address block, on all threads.
+    held: Arc<Held>,
+    /// Networks of proxies of ours.
+    trusted: Vec<IpNet>,
 }
 
 /// Connections that one thread holds at most; more are closed at once.
@@ -149,6 +172,7 @@ async fn accept<H: Handler>(
     listener: std::net::TcpListener,
     handler: Rc<H>,
     limits: Limits,
+    doors: &Doors,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
@@ -178,29 +202,36 @@ async fn accept<H: Handler>(
         let Ok(permit) = Arc::clone(&open).try_acquire_owned() else {
             continue;
         };
+        // Nobody alone may take all of them; our own proxy brings everybody.
+        let address = peer.ip().to_canonical();
+        let ours = doors.trusted.iter().any(|net| net.contains(&address));
+        let place = match doors.held.take(&block_of(address)) {
+            place @ Some(_) => place,
+            None if ours => None,
+            None => continue,
+        };
         let _ = stream.set_nodelay(true);
         let handler = Rc::clone(&handler);
-        let framing = Framing::default();
+        let framing = Framing::new(limits.headers);
         let heads = framing.clone();
         let service = service_fn(move |request| {
-            let doubt = if heads.take_doubt() {
-                Doubt::LengthTwice
-            } else {
-                Doubt::No
-            };
-            let answer = Rc::clone(&handler).handle(request, peer, doubt);
+            let answer = Rc::clone(&handler).handle(request, peer, heads.take_doubt());
             let heads = heads.clone();
             async move {
                 let answer = answer.await;
-                heads.expect_head();
+                heads.answered();
                 Ok::<_, Infallible>(answer)
             }
         });
-        let stream = Watched::new(stream, framing, limits.header_time);
+        let times = Times {
+            head: limits.header_time,
+            read: limits.read_time,
+        };
+        let stream = Watched::new(stream, framing, times);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut stop = stop.clone();
         tokio::task::spawn_local(async move {
-            let _permit = permit;
+            let _permit = (permit, place);
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 _ = connection.as_mut() => return,

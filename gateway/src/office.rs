@@ -152,11 +152,11 @@ impl Office {
         format!("{}/flows/{flow}", self.issuer)
     }
 
-    /// The text of an access token, in the form that the operator chose. `None` only if the
-    /// signing library refuses.
+    /// The text of an access token, in the form that the operator chose. `None` if it does not
+    /// fit, or the signing library refuses.
     pub fn mint(&self, token: &AccessToken, client_id: &str, keys: &Keys) -> Option<String> {
         match self.tokens.format {
-            TokenFormat::Sealed => Some(token.mint(&keys.access, self.world.random())),
+            TokenFormat::Sealed => token.mint(&keys.access, self.world.random()),
             TokenFormat::Jwt => {
                 let claims = access_token::jwt::to_claims(token, client_id, &self.issuer);
                 keys.signing.first()?.sign(access_token::jwt::TYP, &claims)

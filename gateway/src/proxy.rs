@@ -138,7 +138,12 @@ impl Proxy {
         };
         let place = place.ok_or(Refusal::TooMany)?;
         let permit = if parts.method == Method::POST {
-            call::judge(&parts, body, mount, caller, &self.limits).await?
+            let permit = call::judge(&parts, body, mount, caller, &self.limits).await?;
+            // The body may have taken its time.
+            if let Some(caller) = permit.caller() {
+                guard::judge_again(self, caller)?;
+            }
+            permit
         } else {
             Permit::without_body(&parts, caller)
         };
@@ -160,10 +165,22 @@ impl Proxy {
             &self.office,
         )?;
         let is_stream = header::is_event_stream(response.headers());
-        // Words and empty answers list nothing.
-        let edit = (is_stream || header::is_json(response.headers()))
-            .then(|| Edit::of(&self.office, mount, &permit, parts.method == Method::GET))
-            .flatten();
+        let edit = Edit::of(&self.office, mount, &permit, parts.method == Method::GET);
+        let readable = is_stream || header::is_json(response.headers());
+        // A list of tools in any other form would show what is hidden.
+        let edit = match edit {
+            Some(edit) if readable => Some(edit),
+            // In the transport of 2024-11-05 the list comes on the stream, and words here.
+            Some(edit)
+                if edit.lists()
+                    && mount.mode == Mode::Streamable
+                    && answer.status.is_success()
+                    && !body.is_end_stream() =>
+            {
+                return Err(Refusal::ServerAnswer);
+            }
+            _ => None,
+        };
         let answer = relay::Answer {
             body,
             lease,
@@ -229,8 +246,10 @@ impl Handler for Proxy {
     ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
         Box::pin(async move {
             let over_tls = !self.office.issuer.is_plain_http();
-            if doubt != Doubt::No {
-                return Refusal::LengthTwice.plain();
+            match doubt {
+                Doubt::No => {}
+                Doubt::LengthTwice => return Refusal::LengthTwice.plain(),
+                Doubt::TooLarge => return Refusal::HeadTooLarge.plain(),
             }
             // A body of unknown length ends its connection (RFC 9112 §6.1): whatever follows
             // it is never taken for a request.

@@ -774,20 +774,47 @@ fn px_9_px_11_rs_12_t_grd_06_t_mcp_11_a_stream_is_passed_at_once_and_ends_with_i
 #[test]
 fn t_mcp_09_many_calls_with_one_id_each_get_their_own_answer() {
     let gate = Gate::start();
-    let ada = gate.honest_login();
+    let people = ["ada", "bob"].map(|name| {
+        let token = gate.login(&mut Browser::new(name), "a", "a:read").access;
+        gate.echo.take();
+        assert_eq!(gate.call("a", &token, PING).status, 200);
+        let user = gate.echo.take()[0].headers["x-vestibule-user"].clone();
+        (token, user.to_str().expect("text").to_owned())
+    });
+    assert_ne!(people[0].1, people[1].1);
+    let host = gate.host();
     std::thread::scope(|scope| {
-        for n in 0..20 {
-            let (gate, token) = (&gate, &ada.access);
+        for n in 0..40usize {
+            let (gate, host, (token, user)) = (&gate, &host, &people[n % 2]);
             scope.spawn(move || {
-                let want = if n % 2 == 0 { "400" } else { "" };
                 let auth = bearer(token);
-                for _ in 0..20 {
-                    let answer = gate.post_mcp(
-                        "a",
-                        &[("authorization", &auth), ("mcp-param-want", want)],
-                        PING,
-                    );
-                    assert_eq!(answer.status, if n % 2 == 0 { 400 } else { 200 });
+                let mut kept = gate.wire();
+                for round in 0..20 {
+                    let mark = format!("{n}-{round}");
+                    let headers = [
+                        JSON,
+                        ("authorization", auth.as_str()),
+                        ("mcp-param-want", "mark"),
+                        ("mcp-param-mark", &mark),
+                    ];
+                    // One in five goes away without waiting; its answer is nobody's.
+                    if (n + round) % 5 == 0 {
+                        let head: String = headers
+                            .iter()
+                            .map(|(name, value)| format!("{name}: {value}\r\n"))
+                            .collect();
+                        let mut gone = gate.wire();
+                        gone.send(
+                            format!(
+                                "POST /a/mcp HTTP/1.1\r\nhost: {host}\r\n{head}content-length: {}\r\n\r\n{PING}",
+                                PING.len()
+                            )
+                            .as_bytes(),
+                        );
+                        continue;
+                    }
+                    let answer = kept.request(host, "POST", "/a/mcp", &headers, PING.as_bytes());
+                    assert_eq!(answer.json()["result"], format!("{mark} {user}"));
                 }
             });
         }

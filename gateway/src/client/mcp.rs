@@ -18,6 +18,9 @@ use crate::fetch::FetchError;
 /// The newest revision with sessions.
 const WITH_SESSION: &str = "2025-11-25";
 
+/// Requests of a server that are declined before it is left.
+const DECLINES_MAX: u32 = 32;
+
 /// Longest event that is read.
 const EVENT_MAX: usize = 16 << 20;
 
@@ -340,10 +343,11 @@ impl<'w> Connection<'w> {
         resume: &mut Resume,
     ) -> Result<Option<Value>, McpError> {
         let mut events = Events::new(EVENT_MAX);
+        let mut declined = 0;
         while let Some(chunk) = stream.chunk().await? {
-            let whole = events.push(&chunk).map_err(|_| McpError::NotMcp)?;
-            for bytes in whole {
-                let event = Event::read(&bytes);
+            events.push(&chunk);
+            while let Some(bytes) = events.next_whole().map_err(|_| McpError::NotMcp)? {
+                let event = Event::read(bytes);
                 resume.hear(&event);
                 let data = event.data.unwrap_or_default();
                 let Ok(message) = serde_json::from_str::<Value>(&data) else {
@@ -354,6 +358,10 @@ impl<'w> Connection<'w> {
                     return Ok(Some(message));
                 }
                 if !is_answer && message.get("id").is_some() {
+                    declined += 1;
+                    if declined > DECLINES_MAX {
+                        return Err(McpError::NotMcp);
+                    }
                     self.decline(&message["id"]).await?;
                 }
             }

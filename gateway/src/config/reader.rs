@@ -329,7 +329,19 @@ impl Reader<'_> {
         resource.policy = self.policy(&mut table, &resource);
         resource.dpop = self.dpop(&mut table);
         let mode = self.mode(&mut table);
-        let public = self.flag(&mut table, "public", false);
+        let public = match table.take("public") {
+            Some(value @ Value::Flag { flag: true, .. }) if !resource.policy.is_empty() => {
+                self.wrong(&value, "V-CFG-042", "rules mean nothing on a public server")
+                    .fix("leave out public, or allow, deny and tools");
+                true
+            }
+            Some(Value::Flag { flag, .. }) => flag,
+            Some(value) => {
+                self.wrong(&value, "V-CFG-008", "public must be true or false");
+                false
+            }
+            None => false,
+        };
         let origins = table
             .take("origins")
             .map(|value| self.texts(&value))
@@ -547,7 +559,9 @@ impl Reader<'_> {
             stream_total: self.span(&mut table, "stream_total", 12 * HOUR, MINUTE, 7 * DAY),
             stream_idle: self.span(&mut table, "stream_idle", HOUR, 1, 7 * DAY),
             keep_alive: self.span(&mut table, "keep_alive", 15, 1, HOUR),
+            read_time: self.span(&mut table, "read_time", MINUTE, 1, HOUR),
             streams: self.count(&mut table, "streams", 256, 1, 65_536),
+            connections: self.count(&mut table, "connections", 1_024, 1, 1_000_000),
             registrations: u32::try_from(self.count(
                 &mut table,
                 "registrations",

@@ -171,6 +171,20 @@ fn dcr_9_registration_by_token_needs_a_good_one_and_nothing_else_takes_it() {
 }
 
 #[test]
+fn ops_4_rs_11_rules_on_a_server_that_needs_no_token_are_a_mistake() {
+    for rules in [
+        "tools = { \"delete_*\" = { allow = [\"group:a\"] } }",
+        "deny = [\"person:eve\"]",
+    ] {
+        let text = format!("{SMALL}public = true\n{rules}\n");
+        assert_eq!(codes(&text), ["V-CFG-042"], "{rules}");
+        assert_eq!(codes(&format!("{SMALL}public = false\n{rules}\n")), [""; 0]);
+    }
+    assert_eq!(codes(&format!("{SMALL}public = true\n")), [""; 0]);
+    assert_eq!(codes(&format!("{SMALL}public = \"yes\"\n")), ["V-CFG-008"]);
+}
+
+#[test]
 fn a_preset_fills_in_what_everybody_would_write() {
     let with = |lines: &str| format!("{SMALL}\n[clients.c]\n{lines}\n");
     let config = read(&with("preset = \"claude\"")).expect("good");

@@ -1,5 +1,5 @@
-//! The head of each request on its way in: how long it takes, and whether it says the length
-//! of its body twice.
+//! The head of each request on its way in: how long it takes, how long it is, and whether it
+//! says the length of its body twice.
 //!
 //! The HTTP library has one time for a head and for the silence before it, so a connection
 //! that a proxy in front keeps would be closed under its next request, or a slow head would
@@ -23,113 +23,217 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Most of a head that is looked at; the library refuses longer ones itself.
-const HEAD_MAX: usize = 256 * 1024;
+use super::Doubt;
 
 /// What one connection's heads told.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Framing(Rc<State>);
 
-#[derive(Default)]
 struct State {
-    /// The head so far; `None` between its end and the end of the answer.
-    head: RefCell<Head>,
-    doubtful: Cell<bool>,
+    at: RefCell<At>,
+    /// Bytes of a head; the library's own limit is one of its buffer.
+    head_max: usize,
+    /// What is wrong with a head, not yet told.
+    doubt: Cell<Doubt>,
+    /// Whether a request is being answered: a next head that arrives meanwhile may wait.
+    answering: Cell<bool>,
 }
 
-#[derive(Default)]
-struct Head {
-    ended: bool,
-    bytes: Vec<u8>,
+/// Where in the requests of a connection the next byte is.
+enum At {
+    /// In a head, of which this came.
+    Head(Vec<u8>),
+    /// In a body of which so much is to come.
+    Body(u64),
+    /// Behind a head whose body has no length, or no one length. Its connection ends with
+    /// its answer, so nothing behind it is taken for a request.
+    Unknown,
+}
+
+impl Default for At {
+    fn default() -> Self {
+        Self::Head(Vec::new())
+    }
 }
 
 impl Framing {
-    /// Whether the head of the request at hand said its length twice. Asked once for each.
-    pub fn take_doubt(&self) -> bool {
-        self.0.doubtful.replace(false)
+    /// For a connection whose heads may have `head_max` bytes.
+    pub fn new(head_max: usize) -> Self {
+        Self(Rc::new(State {
+            at: RefCell::default(),
+            head_max,
+            doubt: Cell::default(),
+            answering: Cell::default(),
+        }))
     }
 
-    /// The next bytes begin a head.
-    pub fn expect_head(&self) {
-        let mut head = self.0.head.borrow_mut();
-        head.ended = false;
-        head.bytes.clear();
+    /// What was wrong with a head since this was last asked; asked for each request, whose
+    /// answer then begins.
+    pub fn take_doubt(&self) -> Doubt {
+        self.0.answering.set(true);
+        self.0.doubt.take()
     }
 
-    /// Whether a head has begun and not ended.
+    /// The answer is on its way.
+    pub fn answered(&self) {
+        self.0.answering.set(false);
+    }
+
+    /// Whether a head has begun and not ended, and somebody waits for its end.
     fn is_arriving(&self) -> bool {
-        let head = self.0.head.borrow();
-        !head.ended && !head.bytes.is_empty()
+        let arriving = matches!(&*self.0.at.borrow(), At::Head(bytes) if !bytes.is_empty());
+        arriving && !self.0.answering.get()
     }
 
+    /// Follows the bytes of a connection: heads, and bodies by their lengths, so that each
+    /// head is looked at wherever in a packet it begins.
     fn look(&self, bytes: &[u8]) {
-        let mut head = self.0.head.borrow_mut();
-        if head.ended || bytes.is_empty() {
-            return;
-        }
-        // Most heads come in one piece and are never copied.
-        if head.bytes.is_empty() && ends(bytes) {
-            head.ended = true;
-            self.note(bytes);
-            return;
-        }
-        // Only what is new and what it may complete: a head sent byte by byte costs no more.
-        let from = head.bytes.len().saturating_sub(3);
-        head.bytes.extend_from_slice(bytes);
-        if ends(&head.bytes[from..]) || head.bytes.len() > HEAD_MAX {
-            head.ended = true;
-            let whole = std::mem::take(&mut head.bytes);
-            self.note(&whole);
-        }
-    }
-
-    fn note(&self, head: &[u8]) {
-        if says_length_twice(head) {
-            self.0.doubtful.set(true);
+        let mut at = self.0.at.borrow_mut();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match &mut *at {
+                At::Unknown => return,
+                At::Body(left) => {
+                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    rest = &rest[taken..];
+                    *left -= taken as u64;
+                    if *left == 0 {
+                        *at = At::default();
+                    }
+                }
+                At::Head(head) => {
+                    // Only what is new and what it may complete: a head sent byte by byte
+                    // costs no more.
+                    let before = head.len();
+                    let from = before.saturating_sub(2);
+                    head.extend_from_slice(rest);
+                    let Some(end) = end_of_head(&head[from..]).map(|end| from + end) else {
+                        if head.len() > self.0.head_max {
+                            self.0.doubt.set(Doubt::TooLarge);
+                            *at = At::Unknown;
+                        }
+                        return;
+                    };
+                    rest = &rest[end - before..];
+                    let next = match length_in(&head[..end]) {
+                        Length::None => At::default(),
+                        Length::Known(length) => At::Body(length),
+                        Length::Coded => At::Unknown,
+                        Length::Twice => {
+                            self.0.doubt.set(Doubt::LengthTwice);
+                            At::Unknown
+                        }
+                    };
+                    if end > self.0.head_max {
+                        self.0.doubt.set(Doubt::TooLarge);
+                    }
+                    *at = next;
+                }
+            }
         }
     }
 }
 
-fn ends(bytes: &[u8]) -> bool {
-    bytes.windows(4).any(|window| window == b"\r\n\r\n") || bytes.windows(2).any(|w| w == b"\n\n")
+/// Behind the empty line that ends a head, in whatever line ends the library takes.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let line_feeds = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n');
+    for (at, _) in line_feeds {
+        match bytes[at + 1..] {
+            [b'\n', ..] => return Some(at + 2),
+            [b'\r', b'\n', ..] => return Some(at + 3),
+            _ => {}
+        }
+    }
+    None
 }
 
-fn says_length_twice(head: &[u8]) -> bool {
-    let (mut length, mut coding) = (0, 0);
+/// What a head says of the length of its body.
+#[derive(Debug, PartialEq, Eq)]
+enum Length {
+    None,
+    Known(u64),
+    /// By chunks.
+    Coded,
+    /// More than once, or not as a number.
+    Twice,
+}
+
+fn length_in(head: &[u8]) -> Length {
+    let mut found = Length::None;
     for line in head.split(|byte| *byte == b'\n') {
-        if matches!(line, b"" | b"\r") {
-            break;
-        }
-        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        let name = name.trim_ascii();
-        if name.eq_ignore_ascii_case(b"content-length") {
-            length += 1;
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let name = parts.next().unwrap_or_default().trim_ascii();
+        let value = parts.next().unwrap_or_default().trim_ascii();
+        let said = if name.eq_ignore_ascii_case(b"content-length") {
+            let digits = value.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(value).ok().filter(|_| digits);
+            number
+                .and_then(|text| text.parse().ok())
+                .map_or(Length::Twice, Length::Known)
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            coding += 1;
-        }
+            Length::Coded
+        } else {
+            continue;
+        };
+        found = match found {
+            Length::None => said,
+            _ => Length::Twice,
+        };
     }
-    length + coding > 1
+    found
 }
 
-/// A stream whose heads are looked at and timed.
+/// A stream whose heads are looked at and timed, and whose reader is.
 pub struct Watched<T> {
     inner: T,
     framing: Framing,
-    /// How long a head may take from its first byte to its last.
-    time: Duration,
+    times: Times,
     /// Runs while a head arrives in pieces, which is rare.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while the other side takes nothing of what is there for it.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long the other side may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// For a head, from its first byte to its last.
+    pub head: Duration,
+    /// For anything of what waits to be sent to it. A body is not asked for while something
+    /// waits, so nothing else would end such a connection.
+    pub read: Duration,
 }
 
 impl<T> Watched<T> {
-    /// Watches `inner`; a head may take `time`.
-    pub fn new(inner: T, framing: Framing, time: Duration) -> Self {
+    /// Watches `inner`.
+    pub fn new(inner: T, framing: Framing, times: Times) -> Self {
         Self {
             inner,
             framing,
-            time,
+            times,
             timer: None,
+            stalled: None,
         }
+    }
+
+    /// Ends a connection whose other side took nothing for too long.
+    fn or_stalled<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let time = self.times.read;
+        ready!(
+            self.stalled
+                .get_or_insert_with(|| Box::pin(sleep(time)))
+                .as_mut()
+                .poll(cx)
+        );
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Whether a head has taken too long.
@@ -138,7 +242,7 @@ impl<T> Watched<T> {
             self.timer = None;
             return Poll::Pending;
         }
-        let time = self.time;
+        let time = self.times.head;
         self.timer
             .get_or_insert_with(|| Box::pin(sleep(time)))
             .as_mut()
@@ -174,7 +278,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.or_stalled(cx, written)
     }
 
     fn poll_write_vectored(
@@ -182,7 +287,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
+        self.or_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -203,41 +309,113 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t_prx_01_a_length_said_twice_is_seen_however_it_arrives() {
+    fn t_prx_01_a_length_said_twice_is_seen_wherever_it_arrives() {
         let head = |lines: &str| format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\n\r\nbody");
         let doubtful = |text: &str, piece: usize| {
-            let framing = Framing::default();
+            let framing = Framing::new(4096);
             for bytes in text.as_bytes().chunks(piece) {
                 framing.look(bytes);
             }
-            framing.take_doubt()
+            framing.take_doubt() == Doubt::LengthTwice
         };
-        for piece in [1, 7, 4096] {
-            assert!(doubtful(
-                &head("Content-Length: 4\r\nTransfer-Encoding: chunked"),
-                piece
-            ));
-            assert!(doubtful(
-                &head("transfer-encoding: chunked\r\ncontent-length: 4"),
-                piece
-            ));
-            assert!(doubtful(
-                &head("content-length: 4\r\ncontent-length: 4"),
-                piece
-            ));
-            assert!(!doubtful(&head("content-length: 4"), piece));
-            assert!(!doubtful(
-                &head("x-content-length: 4\r\ntransfer-encoding: chunked"),
-                piece
-            ));
+        let twice = [
+            "Content-Length: 4\r\nTransfer-Encoding: chunked",
+            "transfer-encoding: chunked\r\ncontent-length: 4",
+            "content-length: 4\r\ncontent-length: 4",
+            "content-length: 4, 4",
+            "content-length: +4",
+        ];
+        let once = [
+            "content-length: 4",
+            "x-content-length: 4\r\ntransfer-encoding: chunked",
+            "x: content-length: 4\r\ncontent-length: 4",
+        ];
+        for piece in [1, 2, 3, 7, 4096] {
+            for lines in twice {
+                let bad = head(lines);
+                assert!(doubtful(&bad, piece), "{lines} in pieces of {piece}");
+                // Behind another request, with a body, without, and with one that looks like
+                // a head; and in the line ends that lax parsers take.
+                let good = head("content-length: 4");
+                assert!(
+                    doubtful(&format!("{good}{bad}"), piece),
+                    "{lines} behind a body"
+                );
+                let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+                assert!(
+                    doubtful(&format!("{get}{bad}"), piece),
+                    "{lines} behind a GET"
+                );
+                let lax = bad.replace("\r\n\r\n", "\n\r\n");
+                assert!(doubtful(&lax, piece), "{lines} before a lax end");
+                assert!(doubtful(&bad.replace("\r\n", "\n"), piece));
+                let body = format!(
+                    "POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{bad}",
+                    bad.len()
+                );
+                assert!(!doubtful(&body, piece), "a body is no head");
+            }
+            for lines in once {
+                assert!(
+                    !doubtful(&head(lines), piece),
+                    "{lines} in pieces of {piece}"
+                );
+            }
         }
-        let framing = Framing::default();
-        framing.look(head("content-length: 4").as_bytes());
-        framing.look(b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n");
-        assert!(!framing.take_doubt(), "a body is no head");
-        framing.expect_head();
-        framing.look(head("content-length: 4\r\ntransfer-encoding: chunked").as_bytes());
-        assert!(framing.take_doubt(), "the next head is looked at again");
-        assert!(!framing.take_doubt());
+        let framing = Framing::new(4096);
+        framing.look(head(twice[0]).as_bytes());
+        assert_eq!(framing.take_doubt(), Doubt::LengthTwice);
+        assert_eq!(framing.take_doubt(), Doubt::No, "told once");
+        // However it comes, a head over the limit is told.
+        let large = head(&format!("x: {}", "y".repeat(4096)));
+        for piece in [100, 100_000] {
+            let framing = Framing::new(4096);
+            for bytes in large.as_bytes().chunks(piece) {
+                framing.look(bytes);
+            }
+            assert_eq!(framing.take_doubt(), Doubt::TooLarge);
+        }
+    }
+
+    #[test]
+    fn t_prx_16_only_a_head_that_somebody_waits_for_is_timed() {
+        let framing = Framing::new(4096);
+        framing.look(b"GET / HT");
+        assert!(framing.is_arriving());
+        framing.look(b"TP/1.1\r\n\r\n");
+        assert!(!framing.is_arriving());
+        assert_eq!(framing.take_doubt(), Doubt::No);
+        framing.look(b"GET /next");
+        assert!(
+            !framing.is_arriving(),
+            "the answer before it may take its time"
+        );
+        framing.answered();
+        assert!(framing.is_arriving());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t_prx_16_t_mcp_11_a_reader_that_takes_nothing_is_let_go() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (near, mut far) = tokio::io::duplex(16);
+        let times = Times {
+            head: Duration::from_secs(10),
+            read: Duration::from_secs(60),
+        };
+        let mut watched = Watched::new(near, Framing::new(4096), times);
+        // Slow is fine, as long as something is taken.
+        let slow = tokio::spawn(async move {
+            let mut taken = [0; 8];
+            for _ in 0..4 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                far.read_exact(&mut taken).await.expect("there");
+            }
+            far
+        });
+        watched.write_all(&[0; 40]).await.expect("taken");
+        let far = slow.await.expect("no panic");
+        let error = watched.write_all(&[0; 40]).await.expect_err("stalled");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(far);
     }
 }

@@ -26,10 +26,14 @@ pub struct Limiter {
     buckets: Mutex<HashMap<Block, Bucket>>,
 }
 
+/// Addresses that are likely one customer's: an address of IPv4, a /64 of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Block {
+pub enum Block {
+    /// One address.
     V4([u8; 4]),
+    /// A network.
     V6([u8; 8]),
+    /// All of them together.
     Everybody,
 }
 
@@ -124,7 +128,8 @@ fn take(
     }
 }
 
-fn block_of(address: IpAddr) -> Block {
+/// The block of an address.
+pub fn block_of(address: IpAddr) -> Block {
     match address.to_canonical() {
         IpAddr::V4(address) => Block::V4(address.octets()),
         IpAddr::V6(address) => {

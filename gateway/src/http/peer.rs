@@ -1,6 +1,6 @@
 //! From which address a request really comes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -26,15 +26,23 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
     let mut address = peer;
     // From the nearest hop outwards; what is before a stranger is the stranger's own story.
     for hop in said.iter().rev() {
-        let Ok(hop) = hop.trim_matches(['[', ']']).parse::<IpAddr>() else {
-            break;
-        };
+        let Some(hop) = address_of(hop) else { break };
         address = hop;
         if !is_ours(hop) {
             break;
         }
     }
     address.to_canonical()
+}
+
+/// An address as proxies write it: alone, in brackets, or with a port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let bare = hop.trim_matches(['[', ']', '"']);
+    bare.parse().ok().or_else(|| {
+        hop.parse::<SocketAddr>()
+            .ok()
+            .map(|with_port| with_port.ip())
+    })
 }
 
 #[cfg(test)]
@@ -51,7 +59,7 @@ mod tests {
             }
             client_address(peer.parse().expect("an address"), &headers, &trusted).to_string()
         };
-        let table: [(&str, &[&str], &str); 9] = [
+        let table: [(&str, &[&str], &str); 13] = [
             ("192.0.2.1", &[], "192.0.2.1"),
             ("192.0.2.1", &["198.51.100.1"], "192.0.2.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
@@ -60,6 +68,10 @@ mod tests {
             ("10.0.0.1", &["203.0.113.9", "198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1:5678"], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["203.0.113.9:1, 10.0.0.2:2"], "203.0.113.9"),
             ("::ffff:10.0.0.1", &["2001:db8::1"], "2001:db8::1"),
         ];
         for (peer, said, expected) in table {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use vestibule_core::{
     bearer::Caller,
     era::{self, Era, EraError, Headers, Mirrored},
-    mcp::{self, Body, Message},
+    mcp::{self, Body, BodyError, Message},
 };
 
 use super::{refuse::Refusal, route::Mount};
@@ -94,12 +95,19 @@ pub async fn judge(
 }
 
 fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<(), Refusal> {
-    let (Some(caller), Some(tool)) = (caller, message.tool()) else {
+    let Some(caller) = caller.filter(|_| message.calls_tool()) else {
         return Ok(());
     };
-    caller
-        .may_call(tool, &mount.resource)
-        .map_err(Refusal::Bearer)
+    match message.tool() {
+        Some(tool) => caller
+            .may_call(tool, &mount.resource)
+            .map_err(Refusal::Bearer),
+        // Some servers take a list or an object where a name belongs; rules cannot judge it.
+        None if !mount.resource.policy.tools.is_empty() => {
+            Err(Refusal::Body(BodyError::NotAMessage))
+        }
+        None => Ok(()),
+    }
 }
 
 fn refused(error: EraError, body: &Body<'_>) -> Refusal {
@@ -156,6 +164,10 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 async fn read(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    // What is announced as too large is not waited for.
+    if body.size_hint().lower() > most as u64 {
+        return Err(Refusal::TooLarge);
+    }
     let whole = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_TIME, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

@@ -14,8 +14,8 @@ use vestibule_core::{
 use super::{call::Permit, route::Mount};
 use crate::{config::Mode, office::Office};
 
-/// Longest answer or event that is read to be edited.
-pub const EDITED_MAX: usize = 16 << 20;
+/// Longest answer or event that is read to be edited, in bytes.
+pub const EDITED_MAX: usize = 4 << 20;
 
 /// What is to be edited in the answer to one request.
 pub struct Edit {
@@ -65,6 +65,11 @@ impl Edit {
         })
     }
 
+    /// Whether there may be a list of tools in it.
+    pub fn lists(&self) -> bool {
+        self.lists
+    }
+
     fn hides(&self, tool: &str) -> bool {
         let names = self.caller.as_ref().map(|caller| &*caller.token().groups);
         let policy = &self.mount.resource.policy;
@@ -102,47 +107,50 @@ impl StreamEdit {
     /// # Errors
     /// [`Cut`]: the stream must end.
     pub fn pass(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Cut> {
+        let Self { edit, events, said } = self;
         let mut out = Vec::with_capacity(chunk.len());
-        for event in self.events.push(chunk)? {
-            self.event(event, &mut out)?;
+        events.push(chunk);
+        while let Some(event) = events.next_whole()? {
+            edit.event(event, said, &mut out)?;
         }
         Ok(out)
-    }
-
-    fn event(&mut self, event: Vec<u8>, out: &mut Vec<u8>) -> Result<(), Cut> {
-        let read = Event::read(&event);
-        let Some(data) = &read.data else {
-            out.extend(event);
-            return Ok(());
-        };
-        if self.edit.endpoint {
-            let is_endpoint = read.name == message_endpoint::ENDPOINT;
-            // A client follows the last address that it hears.
-            if is_endpoint == self.said {
-                return Err(Cut::NoEndpoint);
-            }
-            if is_endpoint {
-                self.said = true;
-                let ours = self.edit.address(&read)?;
-                out.extend(event_stream::with_data(&event, &ours));
-                return Ok(());
-            }
-        }
-        // Events without content only carry an id to resume from.
-        let changed = if self.edit.lists && !data.is_empty() {
-            self.edit.message(data.as_bytes())?
-        } else {
-            None
-        };
-        match changed {
-            Some(data) => out.extend(event_stream::with_data(&event, &data)),
-            None => out.extend(event),
-        }
-        Ok(())
     }
 }
 
 impl Edit {
+    /// One event; `said` is whether the address for messages was.
+    fn event(&self, event: &[u8], said: &mut bool, out: &mut Vec<u8>) -> Result<(), Cut> {
+        let read = Event::read(event);
+        let Some(data) = &read.data else {
+            out.extend_from_slice(event);
+            return Ok(());
+        };
+        if self.endpoint {
+            let is_endpoint = read.name == message_endpoint::ENDPOINT;
+            // A client follows the last address that it hears.
+            if is_endpoint == *said {
+                return Err(Cut::NoEndpoint);
+            }
+            if is_endpoint {
+                *said = true;
+                let ours = self.address(&read)?;
+                out.extend(event_stream::with_data(event, &ours));
+                return Ok(());
+            }
+        }
+        // Events without content only carry an id to resume from.
+        let changed = if self.lists && !data.is_empty() {
+            self.message(data.as_bytes())?
+        } else {
+            None
+        };
+        match changed {
+            Some(data) => out.extend(event_stream::with_data(event, &data)),
+            None => out.extend_from_slice(event),
+        }
+        Ok(())
+    }
+
     fn address(&self, event: &Event) -> Result<String, EndpointError> {
         let target = message_endpoint::target(event, &self.mount.base)?;
         let resource = &self.mount.resource;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, header};
 use vestibule_core::{
+    assertion::Once,
     bearer::{self, BearerError, Caller},
     dpop::{DpopError, Expected, Proof, Thumbprint},
     resource::Dpop,
@@ -35,13 +36,13 @@ pub fn judge<B>(
         .map(HeaderValue::as_bytes);
     let shown = bearer::find(values, request.uri().query()).map_err(Refusal::Bearer)?;
     let now = proxy.office.world.now();
-    let key = if shown.with_proof {
-        let key = prove(proxy, mount, request, shown.token, now)
-            .map_err(|why| Refusal::Bearer(BearerError::Proof(why)))?;
-        Some(key)
-    } else {
-        None
-    };
+    let refused = |why| Refusal::Bearer(BearerError::Proof(why));
+    let proof = shown
+        .with_proof
+        .then(|| prove(proxy, mount, request, shown.token, now))
+        .transpose()
+        .map_err(refused)?;
+    let (key, once) = proof.unzip();
     let keys = proxy.office.keys.load();
     let opens = AccessKeys {
         keys: &keys,
@@ -59,18 +60,35 @@ pub fn judge<B>(
     )
     .map_err(Refusal::Bearer)?;
     caller.may_enter(&mount.resource).map_err(Refusal::Bearer)?;
+    // Only now: proofs of people without a token must not fill what is remembered.
+    if let Some(once) = once
+        && !proxy.office.proofs.first_use(once, now)
+    {
+        return Err(refused(DpopError::Replayed));
+    }
     Ok(Some(caller))
 }
 
-/// The key that the request's proof shows (RFC 9449 §7.1). Fresh by its nonce, and used once
-/// within this process.
+/// Judges the same caller once more, after something that took time: whoever took the token
+/// back meanwhile was told that it is over.
+///
+/// # Errors
+/// [`Refusal::Bearer`].
+pub fn judge_again(proxy: &Proxy, caller: &Caller) -> Result<(), Refusal> {
+    let revoked = proxy.revocations.now();
+    let now = proxy.office.world.now();
+    bearer::judge_opened(caller.token(), &**revoked, LEEWAY, now).map_err(Refusal::Bearer)
+}
+
+/// The key that the request's proof shows (RFC 9449 §7.1), fresh by its nonce; and what must
+/// be used once within this process.
 fn prove<B>(
     proxy: &Proxy,
     mount: &Mount,
     request: &Request<B>,
     token: &str,
     now: Timestamp,
-) -> Result<Thumbprint, DpopError> {
+) -> Result<(Thumbprint, Once), DpopError> {
     if mount.resource.dpop == Dpop::Off {
         // Nobody is given a bound token for this server; do not spend work on a proof.
         return Err(DpopError::Malformed);
@@ -88,9 +106,5 @@ fn prove<B>(
     };
     let keys = proxy.office.keys.load();
     let key = proof.judge(&expected, &keys.resource_nonces, now)?;
-    if proxy.office.proofs.first_use(proof.once(), now) {
-        Ok(key)
-    } else {
-        Err(DpopError::Replayed)
-    }
+    Ok((key, proof.once()))
 }

@@ -65,7 +65,9 @@ pub fn for_server(
         let dropped = drops(name.as_str())
             || nominated.iter().any(|nominated| nominated == name.as_str())
             || *name == SESSION
-            || (*name == LAST_EVENT && permit.era() == Era::Modern);
+            // An event's id is bound to its session, and here is none to check (SES-7).
+            || (*name == LAST_EVENT
+                && (permit.era() == Era::Modern || mount.mode == Mode::LegacySse));
         if !dropped {
             out.append(name.clone(), value.clone());
         }
@@ -121,7 +123,7 @@ fn nominated(headers: &HeaderMap) -> Vec<String> {
 
 /// Whether a header of the client's never goes on.
 fn drops(name: &str) -> bool {
-    const DROPPED: [&str; 27] = [
+    const DROPPED: [&str; 26] = [
         // Between us and the client.
         "connection",
         "keep-alive",
@@ -140,35 +142,81 @@ fn drops(name: &str) -> bool {
         // Judged here; a server that judges again would judge our address.
         "origin",
         "referer",
-        // Answers are passed as they come, so they must not be compressed.
+        // Answers are passed as they come, whole, so they must not be compressed or cut.
         "accept-encoding",
+        "range",
+        "if-range",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        // Names under which others say for whom or what a request is.
         "forwarded",
-        // Names under which others assert who calls or what was asked for.
-        "x-real-ip",
-        "x-client-ip",
-        "x-original-url",
-        "x-rewrite-url",
-        "x-original-host",
         "remote-user",
-        "x-remote-user",
-        "x-user",
-        "x-user-id",
-        "x-api-key",
+        "true-client-ip",
+        "front-end-https",
     ];
-    const PREFIXES: [&str; 7] = [
+    const PREFIXES: [&str; 9] = [
         "proxy-",
-        "x-forwarded-",
-        "x-vestibule-",
-        "x-auth-",
-        "x-authenticated-",
-        "x-ms-client-principal",
         "sec-",
+        "x-vestibule-",
+        // Of identity-aware proxies and load balancers.
+        "x-goog-",
+        "x-amzn-",
+        "x-ms-",
+        "cf-",
+        "tailscale-",
+        "ssl-",
     ];
+    // Whatever asserts who calls, or for what, under a name of somebody's own.
+    const WORDS: [&str; 22] = [
+        "user",
+        "auth",
+        "email",
+        "login",
+        "account",
+        "principal",
+        "identity",
+        "subject",
+        "claim",
+        "group",
+        "role",
+        "tenant",
+        "consumer",
+        "token",
+        "jwt",
+        "cert",
+        "forwarded",
+        "original",
+        "rewrite",
+        "override",
+        "client-ip",
+        "real-ip",
+    ];
+    // What nearly every request has, so that it is not looked at word by word.
+    const COMMON: [&str; 10] = [
+        "accept",
+        "content-type",
+        "user-agent",
+        "accept-language",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "cache-control",
+        "x-request-id",
+    ];
+    if name.starts_with("mcp-") || COMMON.contains(&name) {
+        return false;
+    }
     if DROPPED.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
         return true;
     }
-    // Many servers read an underscore as a dash, so these could be any of the above.
-    name.contains('_') && !name.starts_with("mcp-param-")
+    if WORDS.iter().any(|word| name.contains(word)) || name == "x-api-key" {
+        return true;
+    }
+    // Many servers read other characters as a dash, so these could be any of the above.
+    !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// The status and headers that the client gets. The body is still to come, unless `empty`.
@@ -193,6 +241,20 @@ pub fn for_client(
             event = "server.answer_refused",
             server = mount.resource.name,
             status = status.as_u16(),
+        );
+        return Err(Refusal::ServerAnswer);
+    }
+    // It was asked for none, and the bytes are passed as they come.
+    let encoded = answer
+        .headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded && !empty {
+        tracing::warn!(
+            event = "server.answer_refused",
+            server = mount.resource.name,
+            "the answer is encoded, though nobody asked for that",
         );
         return Err(Refusal::ServerAnswer);
     }
@@ -327,6 +389,29 @@ mod tests {
             "x-vestibule_user",
             "x_forwarded_user",
             "remote_user",
+            "x-gw-user",
+            "x-goog-authenticated-user-email",
+            "x-goog-iap-jwt-assertion",
+            "x-ms-token-aad-id-token",
+            "x-ms-client-principal-id",
+            "cf-access-authenticated-user-email",
+            "cf-connecting-ip",
+            "x-amzn-oidc-identity",
+            "x-consumer-username",
+            "x-webauth-user",
+            "x-user-email",
+            "x-username",
+            "x-groups",
+            "x-tenant-id",
+            "tailscale-user-login",
+            "x-client-cert",
+            "ssl-client-verify",
+            "true-client-ip",
+            "x-http-method-override",
+            "x.vestibule.user",
+            "x-api-key",
+            "range",
+            "if-none-match",
         ] {
             assert!(drops(name), "{name}");
         }
@@ -344,6 +429,9 @@ mod tests {
             "accept-language",
             "user-agent",
             "last-event-id",
+            "x-request-id",
+            "x-correlation-id",
+            "idempotency-key",
         ] {
             assert!(!drops(name), "PX-1: {name}");
         }

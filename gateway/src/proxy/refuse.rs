@@ -23,6 +23,12 @@ pub enum Refusal {
     /// A target that is no path.
     #[error("the target must be a path")]
     Target,
+    /// A target over [`TARGET_MAX`](super::route::TARGET_MAX).
+    #[error("the address is too long")]
+    TargetTooLong,
+    /// A head over the limit.
+    #[error("the head is too large")]
+    HeadTooLarge,
     /// A head that says the length of its body twice.
     #[error("the length of the body is said twice")]
     LengthTwice,
@@ -101,6 +107,8 @@ impl Refusal {
             }
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodySlow => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) | Self::Era { .. } => StatusCode::BAD_REQUEST,
             Self::Session => StatusCode::NOT_FOUND,
@@ -177,6 +185,8 @@ impl Refusal {
             // Whatever else is on this connection is not worth the doubt.
             Self::Host
             | Self::Target
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
             | Self::LengthTwice
             | Self::TooLarge
             | Self::BodyBroken

@@ -34,8 +34,9 @@ use crate::{
     revocation::Revocations,
 };
 
-/// The body of an answer on a data thread.
-pub struct AnswerBody(Inner);
+/// The body of an answer on a data thread, and the caller's place if it is held until this
+/// was sent.
+pub struct AnswerBody(Inner, Option<Place>);
 
 enum Inner {
     Full(Full<Bytes>),
@@ -79,17 +80,17 @@ pub struct Answer {
 impl AnswerBody {
     /// Nothing.
     pub fn empty() -> Self {
-        Self(Inner::Full(Full::default()))
+        Self(Inner::Full(Full::default()), None)
     }
 
     /// Bytes that are at hand.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self(Inner::Full(Full::new(bytes.into())))
+        Self(Inner::Full(Full::new(bytes.into())), None)
     }
 
     /// The body of a page.
     pub fn page(body: axum::body::Body) -> Self {
-        Self(Inner::Page(body))
+        Self(Inner::Page(body), None)
     }
 }
 
@@ -116,7 +117,12 @@ pub async fn start(
         return Ok(AnswerBody::empty());
     }
     if let Some(edit) = edit.as_ref().filter(|_| !is_stream) {
-        return whole(body, lease, edit, server).await;
+        let read = whole(body, lease, edit, server);
+        let mut whole = tokio::time::timeout(proxy.limits.upstream_time, read)
+            .await
+            .map_err(|_| Refusal::ServerSlow)??;
+        whole.1 = Some(place);
+        return Ok(whole);
     }
     let any_length = is_stream && (edit.is_some() || body.size_hint().exact().is_none());
     let stream = is_stream.then(|| {
@@ -134,13 +140,14 @@ pub async fn start(
             server: server.to_owned(),
         }
     });
-    Ok(AnswerBody(Inner::Relayed(Box::new(Relayed {
+    let relayed = Relayed {
         body,
         lease: Some(lease),
         place: Some(place),
         stream,
         any_length,
-    }))))
+    };
+    Ok(AnswerBody(Inner::Relayed(Box::new(relayed)), None))
 }
 
 async fn whole(
@@ -330,6 +337,10 @@ impl Watch {
     /// lives and got a newer token (RS-12).
     async fn until_ended(&self, token: &AccessToken) {
         let mut changed = self.revocations.watch();
+        // What ended between the guard and this moment wakes nobody any more.
+        if self.is_revoked(token) {
+            return;
+        }
         let mut until = token.expires;
         loop {
             let left = until.plus(LEEWAY).since(self.office.world.now());

@@ -9,6 +9,10 @@ use vestibule_core::{bearer::Caller, resource::Resource, session::Owner, uri::Is
 use super::{pool::Pool, refuse::Refusal};
 use crate::config::{Mode, UpstreamAuth};
 
+/// Longest target of a request, in bytes: an authorization request with all that may be in
+/// it, and no more.
+pub const TARGET_MAX: usize = 8 * 1024;
+
 /// A server's place on this gateway, as one data thread has it.
 pub struct Mount {
     /// As clients see it.
@@ -68,18 +72,14 @@ impl Mount {
         }
     }
 
-    /// The server's own target for a request with this query.
+    /// The server's own target for a request with this query. A query that the operator wrote
+    /// stands alone: which of two equal names counts is every server's own choice.
     pub fn target_with(&self, query: Option<&str>) -> Option<Uri> {
         let target = match query {
-            None | Some("") => self.target.clone(),
-            Some(query) => {
-                let separator = if self.target.query().is_some() {
-                    '&'
-                } else {
-                    '?'
-                };
-                PathAndQuery::try_from(format!("{}{separator}{query}", self.target)).ok()?
+            Some(query) if !query.is_empty() && self.target.query().is_none() => {
+                PathAndQuery::try_from(format!("{}?{query}", self.target)).ok()?
             }
+            _ => self.target.clone(),
         };
         Some(Uri::from(target))
     }
@@ -116,6 +116,10 @@ impl Routes {
         // A path only: an address as target would make this a proxy to anywhere.
         if request.uri().authority().is_some() || !request.uri().path().starts_with('/') {
             return Err(Refusal::Target);
+        }
+        let target = request.uri().path_and_query();
+        if target.is_some_and(|target| target.as_str().len() > TARGET_MAX) {
+            return Err(Refusal::TargetTooLong);
         }
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let host = hosts.next().ok_or(Refusal::Host)?;

@@ -131,6 +131,11 @@ async fn answer(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+    // What tells one answer from another: the caller's own mark, and who called.
+    let mark = ["mcp-param-mark", "x-vestibule-user"]
+        .map(|name| headers.get(name).and_then(|value| value.to_str().ok()))
+        .map(|value| value.unwrap_or_default().to_owned())
+        .join(" ");
     shared.seen.lock().expect("no panic before").push(Seen {
         method: method.to_string(),
         target: uri.to_string(),
@@ -184,6 +189,22 @@ async fn answer(
             *response.status_mut() = StatusCode::BAD_REQUEST;
             *response.body_mut() =
                 Body::from(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"x"}}"#);
+        }
+        "mark" => {
+            // Others overtake it.
+            tokio::time::sleep(std::time::Duration::from_millis(mark.len() as u64 % 7)).await;
+            *response.body_mut() =
+                Body::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{mark}"}}"#));
+        }
+        "gzip" => {
+            response
+                .headers_mut()
+                .insert("content-encoding", HeaderValue::from_static("gzip"));
+        }
+        "upgrade" => {
+            set("upgrade", "websocket");
+            set("connection", "upgrade");
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         }
         "202" => {
             *response.status_mut() = StatusCode::ACCEPTED;

@@ -202,6 +202,11 @@ impl Wire {
         self.buffered.is_empty() && self.fill().is_none()
     }
 
+    /// Reads so many bytes and forgets them.
+    pub fn skip(&mut self, length: usize) {
+        self.take(length);
+    }
+
     fn take(&mut self, length: usize) -> Vec<u8> {
         while self.buffered.len() < length {
             if self.fill().is_none() {
