@@ -29,6 +29,8 @@ pub struct Client {
     pub scopes: Option<ScopeSet>,
     /// The MCP servers it may ask for, by their identifiers; `None` for all.
     pub resources: Option<Vec<String>>,
+    /// The MCP servers whose tokens it may exchange for others (RFC 8693).
+    pub exchanges_from: Vec<String>,
     /// Whether it takes only tokens that are bound to its key (RFC 9449 §5.2).
     pub dpop_bound: bool,
     /// Whether it may ask what a token is (RFC 7662); operators allow this.
@@ -308,6 +310,7 @@ pub(crate) mod tests {
             grants: Grants::for_people(true),
             scopes: None,
             resources: None,
+            exchanges_from: Vec::new(),
             dpop_bound: false,
             introspects: false,
             known_by: KnownBy::Dynamic,

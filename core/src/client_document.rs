@@ -199,6 +199,7 @@ pub fn read(
         grants: Grants::for_people(!declines_refresh),
         scopes: None,
         resources: None,
+        exchanges_from: Vec::new(),
         dpop_bound: document
             .get("dpop_bound_access_tokens")
             .and_then(Value::as_bool)

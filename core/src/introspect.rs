@@ -10,18 +10,30 @@ pub fn may_ask(client: &Client) -> bool {
     client.introspects && client.credential.is_confidential()
 }
 
-/// The answer about `token`: `None` for whatever is not good at this moment. A token of
+/// A token that is good at this moment, and what it does not say itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Live<'t> {
+    /// The token.
+    pub token: &'t AccessToken,
+    /// The whole id of its client.
+    pub client_id: &'t str,
+    /// The whole id of who acts for its subject.
+    pub actor_id: Option<&'t str>,
+}
+
+/// The answer about a token: `None` for whatever is not good at this moment. A token of
 /// another audience than the client's servers is as unknown to it as one that never was.
-pub fn answer(token: Option<&AccessToken>, client: &Client, issuer: &Issuer) -> Value {
-    let Some(token) = token.filter(|token| client.may_reach(&token.resource)) else {
+pub fn answer(live: Option<Live<'_>>, client: &Client, issuer: &Issuer) -> Value {
+    let Some(live) = live.filter(|live| client.may_reach(&live.token.resource)) else {
         return json!({ "active": false });
     };
+    let token = live.token;
     let mut out = json!({
         "active": true,
         "iss": issuer.text(),
         "aud": token.resource,
         "sub": token.subject.text(),
-        "client_id": token.client.text(),
+        "client_id": live.client_id,
         "scope": token.scopes.to_string(),
         "iat": token.issued.unix(),
         "exp": token.expires.unix(),
@@ -31,8 +43,8 @@ pub fn answer(token: Option<&AccessToken>, client: &Client, issuer: &Issuer) -> 
     if let Some(confirmation) = token.confirmation_claim() {
         out["cnf"] = confirmation;
     }
-    if let Some(actor) = token.actor {
-        out["act"] = json!({ "client_id": actor.text() });
+    if let Some(actor) = live.actor_id {
+        out["act"] = json!({ "client_id": actor });
     }
     out
 }
@@ -52,16 +64,25 @@ mod tests {
             resources: Some(vec![resource.to_owned()]),
             ..client(&[])
         };
-        let mine = answer(Some(&token()), &asks(&token().resource), &issuer);
+        let token = token();
+        let live = |token| {
+            Some(Live {
+                token,
+                client_id: "vcl_app",
+                actor_id: None,
+            })
+        };
+        let mine = answer(live(&token), &asks(&token.resource), &issuer);
         assert_eq!(mine["active"], true);
-        assert_eq!(mine["aud"], token().resource);
+        assert_eq!(mine["aud"], token.resource);
+        assert_eq!(mine["client_id"], "vcl_app");
         assert_eq!(mine["iss"], "https://gw.example");
         let inactive = json!({ "active": false });
         assert_eq!(
-            answer(Some(&token()), &asks("https://gw.example/other"), &issuer),
+            answer(live(&token), &asks("https://gw.example/other"), &issuer),
             inactive
         );
-        assert_eq!(answer(None, &asks(&token().resource), &issuer), inactive);
+        assert_eq!(answer(None, &asks(&token.resource), &issuer), inactive);
     }
 
     #[test]

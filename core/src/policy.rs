@@ -44,6 +44,32 @@ impl fmt::Display for Who {
     }
 }
 
+/// Somebody as whoever vouches for them knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Somebody<'s> {
+    /// Their lasting id there.
+    pub subject: &'s str,
+    /// Their groups and roles there.
+    pub groups: &'s [String],
+    /// Who vouches, by the name in the configuration; `None` for the identity provider
+    /// itself. An id means something only at who gave it, so a rule writes that of another
+    /// as `NAME/ID`.
+    pub vouched_by: Option<&'s str>,
+}
+
+impl Somebody<'_> {
+    /// Whether `written` in a rule is this `id`.
+    fn is(&self, written: &str, id: &str) -> bool {
+        match self.vouched_by {
+            None => written == id,
+            Some(name) => written
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|rest| rest == id),
+        }
+    }
+}
+
 /// Who may. Without a list of those who may, everybody may whom nobody denies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
@@ -110,16 +136,19 @@ impl Policy {
             .any(|rule| rule.access != Access::default())
     }
 
-    /// The names under which these rules know a person: of all groups only those that a rule
+    /// The names under which these rules know somebody: of all groups only those that a rule
     /// names. They go into the access token.
-    pub fn names_of(&self, subject: &str, groups: &[String]) -> Vec<String> {
+    pub fn names_of(&self, somebody: &Somebody<'_>) -> Vec<String> {
+        let Somebody {
+            subject, groups, ..
+        } = somebody;
         let mut names: Vec<String> = self
             .access
             .names()
             .chain(self.tools.iter().flat_map(|rule| rule.access.names()))
             .filter(|who| match who {
-                Who::Group(id) => groups.contains(id),
-                Who::Person(id) => id == subject,
+                Who::Group(id) => groups.iter().any(|group| somebody.is(id, group)),
+                Who::Person(id) => somebody.is(id, subject),
             })
             .map(Who::to_string)
             .collect();
@@ -300,12 +329,41 @@ mod tests {
     #[test]
     fn only_names_that_a_rule_has_travel() {
         let groups = ["staff", "admins", "others"].map(str::to_owned);
+        let of = |subject, groups, vouched_by| {
+            policy().names_of(&Somebody {
+                subject,
+                groups,
+                vouched_by,
+            })
+        };
         assert_eq!(
-            policy().names_of("eve", &groups),
+            of("eve", &groups, None),
             ["group:admins", "group:staff", "person:eve"]
         );
-        assert_eq!(policy().names_of("group:staff", &[]), [""; 0]);
-        assert!(policy().names_of("ada", &["others".into()]).is_empty());
+        assert_eq!(of("group:staff", &[], None), [""; 0]);
+        assert!(of("ada", &["others".into()], None).is_empty());
+    }
+
+    #[test]
+    fn ema_8_up_15_tkn_10_an_id_means_something_at_who_gave_it_only() {
+        let groups = ["staff", "admins"].map(str::to_owned);
+        let eve = |vouched_by| Somebody {
+            subject: "eve",
+            groups: &groups,
+            vouched_by,
+        };
+        assert_eq!(policy().names_of(&eve(Some("partner"))), [""; 0]);
+        let mut theirs = Policy::default();
+        theirs.access.deny = ["group:partner/admins", "person:partner/eve", "group:admins"]
+            .into_iter()
+            .filter_map(Who::parse)
+            .collect();
+        assert_eq!(
+            theirs.names_of(&eve(Some("partner"))),
+            ["group:partner/admins", "person:partner/eve"]
+        );
+        assert_eq!(theirs.names_of(&eve(Some("part"))), [""; 0]);
+        assert_eq!(theirs.names_of(&eve(None)), ["group:admins"]);
     }
 
     #[test]

@@ -501,6 +501,7 @@ fn read_canonical(
         grants: Grants::for_people(canonical.no_refresh == 0),
         scopes: None,
         resources: None,
+        exchanges_from: Vec::new(),
         dpop_bound: canonical.dpop_bound == 1,
         introspects: false,
         known_by: KnownBy::Dynamic,

@@ -203,13 +203,15 @@ pub fn with_query(base: &str, params: &[(&str, &str)]) -> String {
 }
 
 /// The host of an absolute URI for people to read: lower case, punycode where not plain,
-/// with its port; the scheme and a colon where there is no host.
+/// with its port. Of a scheme of an application's own only that: whoever claimed it chose
+/// what looks like a host in it.
 pub fn host_for_people(text: &str) -> String {
     match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => format!("{}:", url.scheme()),
         Ok(url) => match (url.host_str(), url.port()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (Some(host), None) => host.to_owned(),
-            (None, _) => format!("{}:", url.scheme()),
+            (None, _) => String::new(),
         },
         Err(_) => String::new(),
     }
@@ -631,5 +633,10 @@ mod tests {
             "127.0.0.1:33418"
         );
         assert_eq!(host_for_people("cursor:cb"), "cursor:");
+        assert_eq!(
+            host_for_people("vscode://claude.ai/cb"),
+            "vscode:",
+            "who claimed a scheme chose the rest"
+        );
     }
 }

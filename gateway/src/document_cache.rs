@@ -1,8 +1,9 @@
 //! Clients by their documents: fetched once for all who wait, kept while they are fresh.
 //!
-//! Only good documents are kept. A failure is never remembered, so the next try is a new
-//! one; at the token endpoint a document that cannot be reached leaves the last good copy
-//! valid for a week, and one that is gone or changed for the worse does not.
+//! Only good documents are kept. A document that cannot be reached leaves the last good copy
+//! valid for a week at the token endpoint, and is not asked for again at once, so that a host
+//! that does not answer makes nobody wait in a row. One that is gone or changed for the worse
+//! ends the copy.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,6 +19,10 @@ use crate::fetch::{Documents, FetchError};
 const FRESH_LEAST: Duration = Duration::from_secs(300);
 const FRESH_MOST: Duration = Duration::from_secs(24 * 3600);
 const GOOD_WHILE_UNREACHABLE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Between two tries of a document that cannot be reached.
+const PAUSE: Duration = Duration::from_secs(60);
+
 const CLIENTS_MAX: usize = 4096;
 
 /// See the module.
@@ -25,7 +30,7 @@ const CLIENTS_MAX: usize = 4096;
 pub struct DocumentCache {
     documents: Documents,
     schemes: Vec<String>,
-    slots: Mutex<HashMap<DocumentUrl, Arc<Mutex<Option<Good>>>>>,
+    slots: Mutex<HashMap<DocumentUrl, Slot>>,
 }
 
 /// What a client is looked up for.
@@ -44,6 +49,17 @@ struct Good {
     fresh_until: Timestamp,
 }
 
+/// What is known of one address.
+#[derive(Debug, Default)]
+struct Known {
+    good: Option<Good>,
+    /// When it last could not be reached, and why.
+    failed: Option<(Timestamp, FetchError)>,
+    used: Option<Timestamp>,
+}
+
+type Slot = Arc<Mutex<Known>>;
+
 /// Why a document makes no client now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
@@ -53,6 +69,20 @@ pub enum LookupError {
     /// It was fetched, and is none.
     #[error("{0}")]
     Document(#[from] DocumentError),
+    /// Whoever asks makes us fetch too much.
+    #[error("is one of too many that were asked for from there")]
+    TooMany,
+}
+
+impl LookupError {
+    /// Whether it says nothing of the client itself.
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            Self::Fetch(why) => !is_gone(*why) && *why != FetchError::Address,
+            Self::Document(_) => false,
+            Self::TooMany => true,
+        }
+    }
 }
 
 impl DocumentCache {
@@ -65,7 +95,8 @@ impl DocumentCache {
         }
     }
 
-    /// The client that the document at `url` describes.
+    /// The client that the document at `url` describes. `may_fetch` is asked before each
+    /// request to its host.
     ///
     /// # Errors
     /// [`LookupError`].
@@ -75,39 +106,70 @@ impl DocumentCache {
         trusted: bool,
         purpose: Purpose,
         now: Timestamp,
+        may_fetch: impl FnOnce() -> bool,
     ) -> Result<Client, LookupError> {
-        let slot = {
-            let mut slots = self.slots.lock().await;
-            if slots.len() >= CLIENTS_MAX && !slots.contains_key(url) {
-                slots.retain(|_, slot| Arc::strong_count(slot) > 1);
-            }
-            Arc::clone(slots.entry(url.clone()).or_default())
-        };
+        let slot = self.slot(url).await;
         // Whoever comes while it is being fetched waits for the same answer.
-        let mut good = slot.lock().await;
-        if let Some(good) = good.as_ref()
+        let mut known = slot.lock().await;
+        known.used = Some(now);
+        if let Some(good) = &known.good
             && now < good.fresh_until
         {
             return Ok(good.client.clone());
         }
-        match self.fetch(url, trusted, now).await {
+        let failed = known.failed.filter(|(at, _)| now.since(*at) < PAUSE);
+        let fetched = match failed {
+            Some((_, why)) => Err(LookupError::Fetch(why)),
+            None if may_fetch() => self.fetch(url, trusted, now).await,
+            None => Err(LookupError::TooMany),
+        };
+        match fetched {
             Ok(fresh) => {
                 let client = fresh.client.clone();
-                *good = Some(fresh);
+                known.good = Some(fresh);
+                known.failed = None;
                 Ok(client)
             }
-            Err(LookupError::Fetch(why)) if purpose == Purpose::Token && !is_gone(why) => good
-                .as_ref()
-                .filter(|good| now.since(good.fetched) < GOOD_WHILE_UNREACHABLE)
-                .map(|good| good.client.clone())
-                .ok_or(LookupError::Fetch(why)),
-            Err(error) => {
-                if !matches!(error, LookupError::Fetch(why) if !is_gone(why)) {
-                    *good = None;
+            Err(error) if error.is_for_now() => {
+                if let (LookupError::Fetch(why), None) = (&error, failed) {
+                    known.failed = Some((now, *why));
                 }
+                known
+                    .good
+                    .as_ref()
+                    .filter(|_| purpose == Purpose::Token)
+                    .filter(|good| now.since(good.fetched) < GOOD_WHILE_UNREACHABLE)
+                    .map(|good| good.client.clone())
+                    .ok_or(error)
+            }
+            Err(error) => {
+                known.good = None;
                 Err(error)
             }
         }
+    }
+
+    /// The place of an address. Full, it loses first what holds nothing good, then what was
+    /// not used for longest; nobody's good copy for addresses that a stranger made up.
+    async fn slot(&self, url: &DocumentUrl) -> Slot {
+        let mut slots = self.slots.lock().await;
+        if slots.len() >= CLIENTS_MAX && !slots.contains_key(url) {
+            slots.retain(|_, slot| {
+                let idle = slot.try_lock();
+                idle.is_ok_and(|known| known.good.is_some())
+            });
+            let oldest = slots
+                .iter()
+                .filter_map(|(url, slot)| Some((slot.try_lock().ok()?.used, url)))
+                .min_by_key(|(used, _)| *used)
+                .map(|(_, url)| url.clone());
+            if slots.len() >= CLIENTS_MAX
+                && let Some(url) = oldest
+            {
+                slots.remove(&url);
+            }
+        }
+        Arc::clone(slots.entry(url.clone()).or_default())
     }
 
     async fn fetch(

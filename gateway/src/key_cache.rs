@@ -1,7 +1,8 @@
 //! Public keys of others: of clients that sign, and of issuers whom the operator trusts.
 //!
-//! Kept for an hour. An unknown key causes one more look, at a limited rate; while the
-//! address does not answer, the last good set stays.
+//! Kept for an hour. An unknown key causes one more look, at a limited rate. While the address
+//! does not answer it is not asked again and again, and the last good set stays for a week;
+//! a set that is gone is gone at once.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -24,8 +25,11 @@ use crate::{
 /// How long a set is used before it is asked for again.
 const KEEP: Duration = Duration::from_secs(3600);
 
-/// Between two looks because of an unknown key.
+/// Between two looks, because of an unknown key or after a failure.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// How old the last good set may be while its address does not answer.
+const GOOD_WHILE_UNREACHABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Most addresses that are remembered.
 const SETS_MAX: usize = 1024;
@@ -55,13 +59,15 @@ pub enum KeyError {
     Jwt(#[from] JwtError),
 }
 
-type Slot = Arc<Mutex<Option<Known>>>;
+type Slot = Arc<Mutex<Known>>;
 
-#[derive(Debug, Clone)]
+/// What is known of one address.
+#[derive(Debug, Default)]
 struct Known {
-    set: Arc<JwkSet>,
-    loaded: Timestamp,
-    asked: Timestamp,
+    /// The last good set, and when it was loaded.
+    set: Option<(Arc<JwkSet>, Timestamp)>,
+    /// When it was last asked for, and why there was none then.
+    asked: Option<(Timestamp, Option<KeyError>)>,
 }
 
 /// See the module.
@@ -121,63 +127,71 @@ impl KeyCache {
         now: Timestamp,
     ) -> Result<VerifiedClaims, KeyError> {
         let slot = self.slot(source).await;
-        // Whoever comes while a set is being fetched waits for the same answer.
-        let mut known = slot.lock().await;
-        let fresh = known
-            .as_ref()
-            .is_some_and(|known| now.since(known.loaded) < KEEP);
-        if !fresh {
-            self.refresh(source, &mut known, now).await?;
-        }
-        let check = |known: &Option<Known>| match known {
-            Some(known) => jwt::verify(token, &Published(&known.set), &Algorithm::ALL),
-            None => Err(JwtError::NoSuchKey),
-        };
-        match check(&known) {
+        let check = |set: &JwkSet| jwt::verify(token, &Published(set), &Algorithm::ALL);
+        let (set, loaded) = self
+            .set(source, &slot, now, |loaded| now.since(loaded) < KEEP)
+            .await?;
+        match check(&set) {
             Err(JwtError::NoSuchKey) => {
-                let waited = known
-                    .as_ref()
-                    .is_none_or(|known| now.since(known.asked) >= PAUSE);
-                if waited {
-                    self.refresh(source, &mut known, now).await?;
-                }
-                Ok(check(&known)?)
+                // A newer one, unless it was asked for just now.
+                let (set, _) = self.set(source, &slot, now, |at| at > loaded).await?;
+                Ok(check(&set)?)
             }
             other => Ok(other?),
         }
     }
 
+    /// The set at `source`: the one at hand if it is `good`, else a newer one if there is
+    /// one to be had now.
+    async fn set(
+        &self,
+        source: &Source,
+        slot: &Slot,
+        now: Timestamp,
+        good: impl Fn(Timestamp) -> bool,
+    ) -> Result<(Arc<JwkSet>, Timestamp), KeyError> {
+        // Whoever comes while it is being fetched waits for the same answer.
+        let mut known = slot.lock().await;
+        if let Some((set, loaded)) = &known.set
+            && good(*loaded)
+        {
+            return Ok((Arc::clone(set), *loaded));
+        }
+        let just_asked = known
+            .asked
+            .as_ref()
+            .is_some_and(|(at, _)| now.since(*at) < PAUSE);
+        if !just_asked {
+            let fetched = self.fetch(source).await;
+            known.asked = Some((now, fetched.as_ref().err().cloned()));
+            match fetched {
+                Ok(set) => known.set = Some((Arc::new(set), now)),
+                Err(error) => {
+                    tracing::warn!(event = "keys.not_fetched", ?source, %error);
+                    if matches!(error, KeyError::Fetch(FetchError::Status(404 | 410))) {
+                        known.set = None;
+                    }
+                }
+            }
+        }
+        let usable = |loaded| now.since(loaded) < GOOD_WHILE_UNREACHABLE;
+        match (&known.set, &known.asked) {
+            (Some((set, loaded)), _) if usable(*loaded) => Ok((Arc::clone(set), *loaded)),
+            (_, Some((_, Some(why)))) => Err(why.clone()),
+            _ => Err(KeyError::NotKeys("too old to be used")),
+        }
+    }
+
+    /// The place of an address. Full, it loses those of strangers that nobody uses now; what
+    /// an operator wrote stays.
     async fn slot(&self, source: &Source) -> Slot {
         let mut slots = self.slots.lock().await;
         if slots.len() >= SETS_MAX && !slots.contains_key(source) {
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+            slots.retain(|source, slot| {
+                !matches!(source, Source::Stranger(_)) || Arc::strong_count(slot) > 1
+            });
         }
         Arc::clone(slots.entry(source.clone()).or_default())
-    }
-
-    /// Asks again; a failure leaves what is known.
-    async fn refresh(
-        &self,
-        source: &Source,
-        known: &mut Option<Known>,
-        now: Timestamp,
-    ) -> Result<(), KeyError> {
-        match (self.fetch(source).await, known.as_mut()) {
-            (Ok(set), _) => {
-                *known = Some(Known {
-                    set: Arc::new(set),
-                    loaded: now,
-                    asked: now,
-                });
-                Ok(())
-            }
-            (Err(error), Some(known)) => {
-                tracing::warn!(event = "keys.not_fetched", ?source, %error);
-                known.asked = now;
-                Ok(())
-            }
-            (Err(error), None) => Err(error),
-        }
     }
 
     async fn fetch(&self, source: &Source) -> Result<JwkSet, KeyError> {

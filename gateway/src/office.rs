@@ -1,6 +1,6 @@
 //! What the endpoints share: the facts they fetch and the places where they commit.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -8,7 +8,9 @@ use vestibule_core::{
     access_token::{self, AccessToken},
     client::Client,
     client_document::DocumentUrl,
+    id::ClientRef,
     metadata::Offered,
+    policy::Somebody,
     register::{self, RegistrationPolicy},
     resource::Catalogue,
     uri::Issuer,
@@ -62,8 +64,12 @@ pub struct Office {
     pub beginnings: Limiter,
     /// Proofs that were used at MCP servers.
     pub proofs: Seen,
-    /// How often a client may fail to prove itself.
+    /// How often one client of an address may fail to prove itself.
     pub failures: Limiter,
+    /// How often all clients of an address may.
+    pub failing: Limiter,
+    /// How often a device may be let wait for its person.
+    pub devices: Limiter,
     /// Lives of what is issued.
     pub tokens: Tokens,
     /// Bytes of a body that are read.
@@ -96,14 +102,33 @@ pub enum NoClient {
     /// Its document.
     #[error("the client's document {0}")]
     Document(#[from] LookupError),
+    /// The store did not say; this is no answer about the client.
+    #[error("the store does not answer")]
+    NotNow,
+}
+
+impl NoClient {
+    /// Whether it may be one all the same, at another time.
+    pub fn is_for_now(&self) -> bool {
+        match self {
+            Self::Unknown | Self::NotAdmitted => false,
+            Self::Document(error) => error.is_for_now(),
+            Self::NotNow => true,
+        }
+    }
 }
 
 impl Office {
-    /// The client of this id, however it came to be one.
+    /// The client of this id, however it came to be one, for somebody at `asker`.
     ///
     /// # Errors
     /// [`NoClient`].
-    pub async fn client(&self, id: &str, purpose: Purpose) -> Result<Client, NoClient> {
+    pub async fn client(
+        &self,
+        id: &str,
+        purpose: Purpose,
+        asker: IpAddr,
+    ) -> Result<Client, NoClient> {
         if let Some(client) = self.clients.get(id) {
             return Ok(client.clone());
         }
@@ -121,9 +146,12 @@ impl Office {
             let admitted = match &self.registration.documents {
                 Admission::Open => true,
                 Admission::Allowlist(hosts) => hosts.iter().any(|host| host == url.host()),
-                Admission::Off => purpose == Purpose::Token,
+                Admission::Off => false,
             };
-            if !admitted {
+            // Whoever was allowed something under other rules keeps it; nobody else makes us
+            // ask an address.
+            let keeps = !admitted && purpose == Purpose::Token && self.is_in_use(id).await?;
+            if !admitted && !keeps {
                 return Err(NoClient::NotAdmitted);
             }
             let trusted = self
@@ -131,12 +159,46 @@ impl Office {
                 .trusted_hosts
                 .iter()
                 .any(|host| host == url.host());
+            let may_fetch = || self.beginnings.take(asker, self.world.now()).is_ok();
             return Ok(self
                 .documents
-                .client(&url, trusted, purpose, self.world.now())
+                .client(&url, trusted, purpose, self.world.now(), may_fetch)
                 .await?);
         }
         Err(NoClient::Unknown)
+    }
+
+    /// Whether somebody allowed this client something.
+    async fn is_in_use(&self, id: &str) -> Result<bool, NoClient> {
+        match self.store.client_id(ClientRef::of(id)).await {
+            Ok(known) => Ok(known.is_some()),
+            Err(error) => {
+                tracing::error!(event = "store.failed", %error);
+                Err(NoClient::NotNow)
+            }
+        }
+    }
+
+    /// Who somebody is to the rules, by who vouches for them. `None` if nobody here does any
+    /// more.
+    pub fn somebody<'s>(
+        &'s self,
+        issuer: &str,
+        subject: &'s str,
+        groups: &'s [String],
+    ) -> Option<Somebody<'s>> {
+        let vouched_by = if issuer == self.provider.issuer() {
+            None
+        } else {
+            let mut issuers = self.issuers.iter();
+            let issuing = issuers.find(|issuing| issuing.trusted.issuer == issuer)?;
+            Some(issuing.trusted.name.as_str())
+        };
+        Some(Somebody {
+            subject,
+            groups,
+            vouched_by,
+        })
     }
 
     /// What every page needs.

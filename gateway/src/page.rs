@@ -223,8 +223,5 @@ pub fn harden(response: &mut Response) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert(
-        "cross-origin-opener-policy",
-        HeaderValue::from_static("same-origin"),
-    );
+    // No Cross-Origin-Opener-Policy: it takes a popup from the client that opened it.
 }

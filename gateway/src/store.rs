@@ -188,8 +188,8 @@ pub struct StandingGrant {
     pub subject: String,
     /// What to call it.
     pub shown: String,
-    /// Its groups, if whoever vouches says some.
-    pub groups: Vec<String>,
+    /// Its groups, if whoever vouches says any; they replace what was known.
+    pub groups: Option<Vec<String>>,
     /// The id the subject gets if it is new.
     pub new_person: PersonId,
     /// To whom.
@@ -232,6 +232,8 @@ pub enum Standing {
 pub struct Parties {
     /// Their epochs.
     pub epochs: Epochs,
+    /// Who vouches for the subject.
+    pub issuer: String,
     /// The subject's lasting key at whoever vouches for it.
     pub subject: String,
     /// Its groups and roles there.
@@ -441,6 +443,8 @@ pub trait Store: Send + Sync {
     fn standing_grant(&self, grant: StandingGrant) -> Answer<'_, Standing>;
     /// A subject and a client as they are now, for a token without a grant of its own.
     fn parties(&self, subject: PersonId, client: ClientRef) -> Answer<'_, Option<Parties>>;
+    /// The id of a client that somebody allowed something; `None` for one that nobody did.
+    fn client_id(&self, client: ClientRef) -> Answer<'_, Option<String>>;
 
     /// Lets a device wait for its person.
     fn begin_device(&self, device: NewDevice) -> Answer<'_, Begun>;

@@ -674,6 +674,7 @@ secret = { env = "SECRET" }
 auth_method = "client_secret_post"
 grants = ["token_exchange"]
 servers = ["b"]
+exchange_from = ["a"]
 introspect = true
 [clients.vcl_owner]
 secret = { env = "SECRET" }
@@ -740,6 +741,22 @@ fn tok_19_t_tok_01_one_of_our_tokens_for_another_server() {
         ("resource", &b),
     ]);
     assert_eq!(error(&public), refused(400, "unauthorized_client"));
+    // A second exchange would hide who acts for whom, and b is not one to begin with.
+    assert_eq!(
+        error(&exchange(&exchanged, ACCESS_TOKEN, &[("audience", &b)])),
+        refused(400, "invalid_request")
+    );
+    // Nobody learns from a refusal whether a token is good.
+    let asks = |token: &str| {
+        let form = [
+            ("grant_type", EXCHANGE),
+            ("client_id", CLIENT),
+            ("subject_token", token),
+            ("subject_token_type", ACCESS_TOKEN),
+        ];
+        gate.token(&form).text()
+    };
+    assert_eq!(asks(&tokens.access), asks("vat_garbage"));
     // It ends with the grant that it came from.
     stop(&gate, &tokens.access);
     assert_eq!(gate.call("b", &exchanged, PING).status, 401);
@@ -766,6 +783,7 @@ fn tkn_8_tkn_5_what_a_token_is_is_told_to_its_own_server_only() {
     let body = answer.json();
     assert_eq!(body["active"], true, "{}", answer.text());
     assert_eq!(body["aud"], gate.resource("a"));
+    assert_eq!(body["client_id"], CLIENT, "the id, not our reference");
     assert_eq!(body["scope"], "a:read");
     let inactive = json!({ "active": false });
     for (client, token) in [
@@ -1208,4 +1226,198 @@ fn tok_5_whoever_guesses_secrets_is_slowed_down() {
         400,
         "it proved itself; the grant is not its own"
     );
+}
+
+/// An identity assertion that works, with these changes.
+fn vouched(gate: &Gate, issuer: &Issuer, change: impl Fn(&mut Value)) -> Answer {
+    let mut claims = id_jag(gate, issuer, &jti());
+    change(&mut claims);
+    let assertion = issuer.signer.jwt(Some("oauth-id-jag+jwt"), &claims);
+    gate.wire().post_form(
+        &gate.host(),
+        "/token",
+        &[("grant_type", JWT_BEARER), ("assertion", &assertion)],
+        &[("authorization", &basic("vcl_app", SECRET))],
+    )
+}
+
+#[test]
+fn ema_8_ema_9_tkn_10_groups_are_as_fresh_as_the_assertion_and_mean_its_issuer_s() {
+    let issuer = Issuer::start();
+    let rules = "[servers.c]\npath = \"/c/mcp\"\nupstream = \"ECHO/c\"\n\
+                 allow = [\"group:company/admins\", \"group:admins\"]\n";
+    let gate = Gate::start_in(&format!("{rules}{}", trust(&issuer)), &[("SECRET", SECRET)]);
+    let with = |groups: Value| {
+        let resource = gate.resource("c");
+        vouched(&gate, &issuer, |claims| {
+            claims["resource"] = resource.clone().into();
+            claims["scope"] = Value::Null;
+            if !groups.is_null() {
+                claims["groups"] = groups.clone();
+            }
+        })
+    };
+    assert_eq!(with(json!(["staff"])).status, 400);
+    let admin = with(json!(["admins"]));
+    assert_eq!(admin.status, 200, "{}", admin.text());
+    let token = Tokens::of(&admin.json()).access;
+    assert_eq!(gate.call("c", &token, PING).status, 200);
+    // No longer a member: the next token is not theirs, and neither is one that says nothing.
+    assert_eq!(error(&with(json!([]))), refused(400, "invalid_grant"));
+    assert_eq!(error(&with(Value::Null)), refused(400, "invalid_grant"));
+    assert_eq!(error(&with(json!("admins"))), refused(400, "invalid_grant"));
+    // The same names mean nothing of another's: a rule for the company's own provider.
+    let rules = rules.replace("company/admins", "other/admins");
+    let gate = Gate::start_in(&format!("{rules}{}", trust(&issuer)), &[("SECRET", SECRET)]);
+    let resource = gate.resource("c");
+    let answer = vouched(&gate, &issuer, |claims| {
+        claims["resource"] = resource.clone().into();
+        claims["scope"] = Value::Null;
+        claims["groups"] = json!(["admins"]);
+    });
+    assert_eq!(error(&answer), refused(400, "invalid_grant"));
+}
+
+#[test]
+fn t_reg_08_what_is_off_is_off_for_assertions_too() {
+    let issuer = Issuer::start();
+    let more = format!("{}[registration]\ndynamic = \"off\"\n", trust(&issuer));
+    let register = |gate: &Gate| {
+        let body = json!({ "redirect_uris": ["https://app.example/cb"] }).to_string();
+        let headers = [("content-type", "application/json")];
+        let answer =
+            gate.wire()
+                .request(&gate.host(), "POST", "/register", &headers, body.as_bytes());
+        let answer = answer.json();
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        (text("client_id"), text("client_secret"))
+    };
+    let mut gate = Gate::start_process(&trust(&issuer), &[("SECRET", SECRET)]);
+    let (id, secret) = register(&gate);
+    let brings = |gate: &Gate| {
+        let mut claims = id_jag(gate, &issuer, &jti());
+        claims["client_id"] = id.clone().into();
+        let assertion = issuer.signer.jwt(Some("oauth-id-jag+jwt"), &claims);
+        gate.wire().post_form(
+            &gate.host(),
+            "/token",
+            &[("grant_type", JWT_BEARER), ("assertion", &assertion)],
+            &[("authorization", &basic(&id, &secret))],
+        )
+    };
+    assert_eq!(brings(&gate).status, 200);
+    gate.kill();
+    gate.configure(&more);
+    gate.restart();
+    assert_eq!(error(&brings(&gate)), refused(401, "invalid_client"));
+}
+
+#[test]
+fn dpop_3_a_workload_s_token_is_bound_where_the_server_says_so() {
+    let platform = Issuer::start();
+    let config = format!(
+        "{DPOP}[issuers.ci]\nissuer = \"{}\"\nvouches_for = \"workloads\"\n\
+         [[issuers.ci.allow]]\nsubject = \"repo:org/app:*\"\nservers = [\"bound\", \"a\"]\n",
+        platform.issuer
+    );
+    let gate = Gate::start_with(&config);
+    let form = |server: &str| {
+        let claims = json!({"iss": platform.issuer, "sub": "repo:org/app:main",
+            "aud": gate.origin, "exp": now() + 3600, "iat": now(), "jti": jti()});
+        vec![
+            ("grant_type".to_owned(), JWT_BEARER.to_owned()),
+            ("assertion".to_owned(), platform.signer.jwt(None, &claims)),
+            ("resource".to_owned(), gate.resource(server)),
+        ]
+    };
+    let bare = form("bound");
+    let bare: Vec<_> = bare.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(
+        error(&gate.token(&bare)),
+        refused(400, "invalid_dpop_proof")
+    );
+    let proven = form("bound");
+    let proven: Vec<_> = proven
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let answer = with_proof(&gate, &Signer::new(), &proven);
+    assert_eq!(answer.json()["token_type"], "DPoP", "{}", answer.text());
+    // A server that takes none gets a plain one, which works there.
+    let plain = form("a");
+    let plain: Vec<_> = plain
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let answer = with_proof(&gate, &Signer::new(), &plain);
+    assert_eq!(answer.json()["token_type"], "Bearer", "{}", answer.text());
+    let token = Tokens::of(&answer.json()).access;
+    assert_eq!(gate.call("a", &token, PING).status, 200);
+}
+
+#[test]
+fn t_reg_05_proofs_and_assertions_that_lead_to_nothing_are_slowed_down() {
+    let gate = Gate::start_with(DPOP);
+    let signer = Signer::new();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", CLIENT),
+        ("code", "vac_garbage"),
+        (
+            "code_verifier",
+            "a-verifier-of-at-least-43-characters-aaaaaaa",
+        ),
+    ];
+    let nonce = {
+        let proof = signer.proof("POST", &format!("{}/token", gate.origin), None, None);
+        let first = gate
+            .wire()
+            .post_form(&gate.host(), "/token", &form, &[("dpop", &proof)]);
+        first.one("dpop-nonce")
+    };
+    let statuses: Vec<u16> = (0..80)
+        .map(|_| {
+            let url = format!("{}/token", gate.origin);
+            let proof = signer.proof("POST", &url, None, Some(&nonce));
+            gate.wire()
+                .post_form(&gate.host(), "/token", &form, &[("dpop", &proof)])
+                .status
+        })
+        .collect();
+    assert!(statuses.contains(&429), "{statuses:?}");
+    // Everybody else goes on, and so does whoever brings no proof.
+    gate.honest_login();
+    // Where nobody takes bound tokens a proof is a header like any other, and leaves nothing.
+    let gate = Gate::start();
+    let tokens = gate.honest_login();
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", CLIENT),
+        ("refresh_token", tokens.refresh.as_str()),
+    ];
+    let answer = gate
+        .wire()
+        .post_form(&gate.host(), "/token", &form, &[("dpop", "garbage")]);
+    assert_eq!(answer.json()["token_type"], "Bearer", "{}", answer.text());
+}
+
+#[test]
+fn dpop_4_t_grd_08_proofs_of_people_without_a_token_fill_nothing() {
+    let gate = Gate::start_with(DPOP);
+    let office = &gate.running().office;
+    let url = format!("{}/bound/mcp", gate.origin);
+    let signer = Signer::new();
+    let send = |nonce: Option<&str>| {
+        let proof = signer.proof("POST", &url, Some("anything"), nonce);
+        gate.post_mcp(
+            "bound",
+            &[("authorization", "DPoP anything"), ("dpop", &proof)],
+            PING,
+        )
+    };
+    let nonce = send(None).one("dpop-nonce");
+    for _ in 0..20 {
+        assert_eq!(send(Some(&nonce)).status, 401);
+    }
+    assert_eq!(office.proofs.len(), 0);
 }

@@ -737,6 +737,7 @@ fn cimd_12_cimd_8_a_client_whose_document_is_gone_redeems_and_refreshes_nothing(
     assert_eq!(gate.get(&client.authorize().0).status, 400);
     // Back again.
     site.publish("/client.json", 200, &document);
+    gate.turn_clock(61);
     let tokens = client.refreshes(&tokens, &[]);
     // Withdrawn: from the end of its cached copy on.
     site.publish("/client.json", 410, "");
@@ -750,6 +751,36 @@ fn cimd_12_cimd_8_a_client_whose_document_is_gone_redeems_and_refreshes_nothing(
     let document = json!({ "client_id": "https://other.example/c.json" }).to_string();
     site.publish("/client.json", 200, &document);
     assert_eq!(client.refresh(&tokens.refresh, &[]).status, 401);
+}
+
+#[test]
+fn cimd_8_cimd_4_a_document_that_is_away_is_no_answer_about_its_client() {
+    let site = Site::start();
+    let gate = gate_beside(&site);
+    let id = format!("{}/client.json", site.origin);
+    let document = json!({ "client_id": id, "client_name": "C",
+                           "redirect_uris": [support::REDIRECT] })
+    .to_string();
+    site.publish("/client.json", 200, &document);
+    let client = Visitor::named(&gate, &id, support::REDIRECT);
+    let tokens = client.logs_in();
+    // Nobody has a copy any more, as after a restart, and the host does not answer: the
+    // client must not register again or throw its tokens away.
+    let other = gate_beside(&site);
+    site.publish("/client.json", 503, "");
+    let stranded = Visitor::named(&other, &id, support::REDIRECT);
+    let answer = stranded.refresh(&tokens.refresh, &[]);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.has("retry-after"));
+    // Its host is not asked again for each who waits.
+    let asked = site.asked();
+    for _ in 0..10 {
+        assert_eq!(stranded.refresh(&tokens.refresh, &[]).status, 503);
+    }
+    assert_eq!(site.asked(), asked);
+    // What is no document, and an address that no stranger may name, is an answer.
+    let nobody = Visitor::named(&other, "https://10.0.0.1/client.json", support::REDIRECT);
+    assert_eq!(nobody.refresh(&tokens.refresh, &[]).status, 401);
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn ask() -> AskConsent {
         scopes: None,
         resources: None,
         dpop_bound: false,
+        exchanges_from: Vec::new(),
         introspects: false,
         known_by: KnownBy::Operator,
     };
@@ -625,7 +626,7 @@ fn standing(subject: &str, resource: &str, once: Option<Once>, n: u8) -> Standin
         issuer: MACHINES.into(),
         subject: subject.into(),
         shown: subject.into(),
-        groups: vec!["g1".into()],
+        groups: Some(vec!["g1".into()]),
         new_person: PersonId::new([n; 16]),
         client_id: "vcl_machine".into(),
         client_name: Some("Machine".into()),

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     assertion::{self, Assertion, Once, Rules},
+    callback::SubjectKey,
     claims,
     client::{GrantType, KnownBy},
     client_auth::AuthenticatedClient,
@@ -23,6 +24,10 @@ use crate::{
 };
 
 use super::{TokenError, client_credentials::target};
+
+/// What the issuer of a workload is called here, before the platform's name. No identity
+/// provider has such an issuer.
+pub const WORKLOADS: &str = "urn:vestibule:workload:";
 
 /// `typ` of an identity assertion (ID-JAG §3.1).
 pub const ID_JAG_TYP: &str = "oauth-id-jag+jwt";
@@ -59,6 +64,8 @@ pub struct TrustedIssuer {
     pub issuer: String,
     /// What it vouches for.
     pub vouches: Vouches,
+    /// How it tells people apart; as at a login, if it is the identity provider itself.
+    pub key: SubjectKey,
 }
 
 /// What an issuer vouches for.
@@ -95,8 +102,8 @@ pub struct IssueForAssertion {
     pub subject: String,
     /// What to call them on a page; hostile text.
     pub shown: Option<String>,
-    /// Their groups and roles, as the issuer says.
-    pub groups: Vec<String>,
+    /// Their groups and roles, if the issuer says any.
+    pub groups: Option<Vec<String>>,
     /// Whether they are a machine.
     pub machine: bool,
     /// For which server.
@@ -134,7 +141,10 @@ pub fn judge_id_jag(
     };
     let client = client.client();
     let may = match &client.known_by {
-        KnownBy::Operator => client.grants.contains(GrantType::JwtBearer),
+        KnownBy::Operator => {
+            let granted = client.grants.contains(GrantType::JwtBearer);
+            granted && (client.credential.is_confidential() || public_clients)
+        }
         KnownBy::Document { .. } => client.credential.is_confidential() || public_clients,
         KnownBy::Dynamic => client.credential.is_confidential(),
     };
@@ -174,26 +184,36 @@ pub fn judge_id_jag(
         return Err(E::AssertionRefused);
     }
     // The narrowest of what is asked, what the assertion says and what the client may have.
+    // Whatever it says is a limit, never a reason for a default.
     let vouched = text("scope")?
         .map(|scope| ScopeSet::parse(scope).map_err(|_| E::AssertionRefused))
         .transpose()?;
-    let asked = match (&ask.scopes, &vouched) {
-        (Some(asked), Some(vouched)) => Some(asked.narrowed_to(vouched)),
-        (Some(asked), None) => Some(asked.clone()),
-        (None, vouched) => vouched.clone(),
+    let asked = ask.scopes.as_ref().or(vouched.as_ref());
+    let granted = resource.grantable(asked, client.scopes.as_ref());
+    let scopes = match (granted, &vouched) {
+        (Some(granted), Some(vouched)) => granted.narrowed_to(vouched),
+        (Some(granted), None) => granted,
+        (None, _) if ask.scopes.is_some() => return Err(E::ScopeUnknown),
+        (None, _) => return Err(E::ScopeMismatch),
     };
-    if ask.scopes.is_some() && asked.as_ref().is_some_and(ScopeSet::is_empty) {
-        return Err(E::ScopeUnknown);
+    if scopes.is_empty() && !resource.scopes.is_empty() {
+        return Err(if ask.scopes.is_some() {
+            E::ScopeUnknown
+        } else {
+            E::ScopeMismatch
+        });
     }
-    let scopes = resource
-        .grantable(asked.as_ref(), client.scopes.as_ref())
-        .ok_or(E::ScopeMismatch)?;
-    let groups = claims::list(claims, "groups").unwrap_or_default();
     Ok(IssueForAssertion {
         issuer: assertion.issuer().to_owned(),
-        subject: assertion.subject().to_owned(),
+        subject: match trusted.key {
+            SubjectKey::Sub => assertion.subject().to_owned(),
+            SubjectKey::TenantAndObject => match (text("tid")?, text("oid")?) {
+                (Some(tenant), Some(object)) => format!("{tenant}/{object}"),
+                _ => return Err(E::AssertionRefused),
+            },
+        },
         shown: text("email")?.map(str::to_owned),
-        groups,
+        groups: groups(claims)?,
         machine: false,
         resource: resource.uri.clone(),
         scopes,
@@ -234,15 +254,37 @@ pub fn judge_workload(
         .grantable(ask.scopes.as_ref(), rule.scopes.as_ref())
         .ok_or(E::ScopeUnknown)?;
     Ok(IssueForAssertion {
-        issuer: assertion.issuer().to_owned(),
+        // A workload is never the person of the same name.
+        issuer: format!("{WORKLOADS}{}", trusted.name),
         subject: assertion.subject().to_owned(),
         shown: None,
-        groups: Vec::new(),
+        groups: None,
         machine: true,
         resource: resource.uri.clone(),
         scopes,
         once: assertion.once(),
     })
+}
+
+/// Groups and roles, if there are such claims. Of another type, or too many to be listed
+/// (`_claim_names`, OpenID Connect Core §5.6.2), is not "none".
+fn groups(claims: &Map<String, Value>) -> Result<Option<Vec<String>>, TokenError> {
+    let elsewhere = claims
+        .get("_claim_names")
+        .is_some_and(|names| names.get("groups").is_some() || names.get("roles").is_some());
+    if elsewhere || claims.get("hasgroups") == Some(&Value::Bool(true)) {
+        return Err(TokenError::AssertionRefused);
+    }
+    if ["groups", "roles"]
+        .iter()
+        .all(|name| !claims.contains_key(*name))
+    {
+        return Ok(None);
+    }
+    let list = |name| claims::list(claims, name).map_err(|_| TokenError::AssertionRefused);
+    Ok(Some(
+        list("groups")?.into_iter().chain(list("roles")?).collect(),
+    ))
 }
 
 fn of_issuer(
@@ -297,6 +339,7 @@ mod tests {
 
     fn company(public_clients: bool) -> TrustedIssuer {
         TrustedIssuer {
+            key: SubjectKey::Sub,
             name: "company".into(),
             issuer: "https://id.example".into(),
             vouches: Vouches::People { public_clients },
@@ -467,8 +510,83 @@ mod tests {
         );
     }
 
+    #[test]
+    fn ema_6_what_an_assertion_says_of_scopes_is_a_limit_and_no_reason_for_more() {
+        use TokenError as E;
+        let scope = |said: &str| JAG.replace("read write", said);
+        let got = |claims: &str, asked: Option<&str>| {
+            jag(claims, app(), &ask(asked, &[]), &company(false))
+                .map(|issue| issue.scopes.to_string())
+        };
+        assert_eq!(
+            got(&scope("openid write"), Some("openid")),
+            Err(E::ScopeUnknown)
+        );
+        assert_eq!(
+            got(&scope("openid read"), Some("openid")),
+            Ok("read".into())
+        );
+        assert_eq!(got(&scope("openid profile"), None), Err(E::ScopeMismatch));
+        assert_eq!(got(&scope(""), None), Err(E::ScopeMismatch));
+        assert_eq!(got(&scope(""), Some("read")), Err(E::ScopeUnknown));
+    }
+
+    #[test]
+    fn ema_8_ema_9_t_adm_02_groups_that_cannot_be_read_are_not_none() {
+        use TokenError as E;
+        let with = |claim: &str| JAG.replacen('{', &format!("{{{claim},"), 1);
+        let got = |claims: &str| {
+            jag(claims, app(), &ask(None, &[]), &company(false)).map(|issue| issue.groups)
+        };
+        assert_eq!(got(JAG), Ok(None));
+        let both = with(r#""groups":["a"],"roles":["b"]"#);
+        assert_eq!(got(&both), Ok(Some(vec!["a".into(), "b".into()])));
+        assert_eq!(got(&with(r#""groups":[]"#)), Ok(Some(vec![])));
+        for bad in [
+            r#""groups":"a""#,
+            r#""roles":{"a":1}"#,
+            r#""groups":[1]"#,
+            r#""hasgroups":true"#,
+            r#""_claim_names":{"groups":"src1"}"#,
+        ] {
+            assert_eq!(got(&with(bad)), Err(E::AssertionRefused), "{bad}");
+        }
+        // The same person as at a login there.
+        let entra = TrustedIssuer {
+            key: SubjectKey::TenantAndObject,
+            ..company(false)
+        };
+        let ids = with(r#""tid":"t1","oid":"o1""#);
+        let subject =
+            |claims: &str| jag(claims, app(), &ask(None, &[]), &entra).map(|issue| issue.subject);
+        assert_eq!(subject(&ids), Ok("t1/o1".into()));
+        assert_eq!(subject(JAG), Err(E::AssertionRefused));
+    }
+
+    #[test]
+    fn ema_4_a_client_that_proves_nothing_brings_none() {
+        let public = Client {
+            credential: Credential::Public,
+            grants: Grants::of([GrantType::JwtBearer]),
+            known_by: KnownBy::Operator,
+            ..app()
+        };
+        let got = |public_clients| {
+            jag(
+                JAG,
+                public.clone(),
+                &ask(None, &[]),
+                &company(public_clients),
+            )
+            .map(|_| ())
+        };
+        assert_eq!(got(false), Err(TokenError::GrantTypeNotAllowed));
+        assert_eq!(got(true), Ok(()));
+    }
+
     fn platform() -> TrustedIssuer {
         TrustedIssuer {
+            key: SubjectKey::Sub,
             name: "ci".into(),
             issuer: "https://ci.example".into(),
             vouches: Vouches::Workloads(vec![WorkloadRule {

@@ -36,9 +36,22 @@ pub struct IssueForExchange {
     pub scopes: ScopeSet,
 }
 
+/// Whether `client` may exchange at all: one whose operator listed the grant and the servers.
+/// Asked before any token is opened, so that nobody else learns whether one is good.
+///
+/// # Errors
+/// [`TokenError::GrantTypeNotAllowed`].
+pub fn may_exchange(client: &AuthenticatedClient) -> Result<(), TokenError> {
+    let client = client.client();
+    let may = client.known_by == KnownBy::Operator
+        && client.credential.is_confidential()
+        && client.grants.contains(GrantType::TokenExchange)
+        && client.resources.is_some();
+    may.then_some(()).ok_or(TokenError::GrantTypeNotAllowed)
+}
+
 /// Judges an exchange by `client` of `subject`, which the edge opened and found good at this
-/// moment. Only a client whose operator listed the grant and the servers may exchange; the
-/// new token says that it acts for the person.
+/// moment. The new token says that the client acts for the person.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -48,24 +61,31 @@ pub fn judge(
     subject: &AccessToken,
     catalogue: &Catalogue,
 ) -> Result<IssueForExchange, TokenError> {
+    may_exchange(client)?;
     let client = client.client();
-    let Some(allowed) = &client.resources else {
-        return Err(TokenError::GrantTypeNotAllowed);
-    };
-    let may = client.known_by == KnownBy::Operator
-        && client.credential.is_confidential()
-        && client.grants.contains(GrantType::TokenExchange);
-    if !may {
-        return Err(TokenError::GrantTypeNotAllowed);
-    }
-    // A token bound to a key is its holder's alone: whoever brings it cannot show the key.
-    if subject.confirmation.is_some() {
+    // A token bound to a key is its holder's alone: whoever brings it cannot show the key. A
+    // machine's rights are its own entry, which nobody passes on; and one that was exchanged
+    // already would hide who acts for whom.
+    let passes_on = subject.confirmation.is_none()
+        && !subject.machine
+        && subject.actor.is_none()
+        && client.exchanges_from.contains(&subject.resource);
+    if !passes_on {
         return Err(TokenError::SubjectToken);
     }
-    let resource = target(&ask.resources, Some(allowed), catalogue)?;
+    let resource = target(&ask.resources, client.resources.as_deref(), catalogue)?;
     let scopes = resource
         .grantable(ask.scopes.as_ref(), client.scopes.as_ref())
         .ok_or(TokenError::ScopeUnknown)?;
+    // For the same server there is never more than what the person allowed.
+    let scopes = if resource.uri == subject.resource {
+        scopes.narrowed_to(&subject.scopes)
+    } else {
+        scopes
+    };
+    if scopes.is_empty() && !resource.scopes.is_empty() {
+        return Err(TokenError::ScopeUnknown);
+    }
     Ok(IssueForExchange {
         resource: resource.uri.clone(),
         scopes,
@@ -92,6 +112,7 @@ mod tests {
             },
             grants: Grants::of([GrantType::TokenExchange]),
             resources: Some(vec![B.into()]),
+            exchanges_from: vec![token().resource],
             scopes: Some(ScopeSet::of(["read"])),
             known_by: KnownBy::Operator,
             ..client(&[])
@@ -129,6 +150,36 @@ mod tests {
         );
         assert_eq!(got(service(), &token(), "", &[a]), Err(E::TargetUnknown));
         assert_eq!(got(service(), &bound, "", &[B]), Err(E::SubjectToken));
+        // Of a server that is not listed, a machine's, and one that was exchanged before.
+        for other in [
+            AccessToken {
+                resource: B.to_owned(),
+                ..token()
+            },
+            AccessToken {
+                machine: true,
+                ..token()
+            },
+            AccessToken {
+                actor: Some(crate::id::ClientRef::of("other")),
+                ..token()
+            },
+        ] {
+            assert_eq!(got(service(), &other, "", &[B]), Err(E::SubjectToken));
+        }
+        // Back to the same server, never with more than was allowed.
+        let same = Client {
+            resources: Some(vec![token().resource]),
+            scopes: None,
+            ..service()
+        };
+        let read = AccessToken {
+            scopes: ScopeSet::of(["read"]),
+            ..token()
+        };
+        let back = |scope| got(same.clone(), &read, scope, &[&read.resource]).map(|(_, s)| s);
+        assert_eq!(back("read write"), Ok("read".to_owned()));
+        assert_eq!(back("write"), Err(E::ScopeUnknown));
         for other in [
             Client {
                 known_by: KnownBy::Dynamic,

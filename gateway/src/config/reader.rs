@@ -84,7 +84,11 @@ impl Reader<'_> {
             &registration,
             servers.as_deref().unwrap_or_default(),
         );
-        let issuers = self.issuers(issuers, servers.as_deref().unwrap_or_default());
+        let issuers = self.issuers(
+            issuers,
+            idp.as_ref(),
+            servers.as_deref().unwrap_or_default(),
+        );
         let default_server = default_server_value.and_then(|value| {
             let name = self.text(&value)?;
             let known = servers

@@ -153,8 +153,8 @@ fn dcr_9_registration_by_token_needs_a_good_one_and_nothing_else_takes_it() {
     let good = "dynamic = \"token\"\ntoken = { env = \"LONG\" }";
     for (lines, expected) in [
         (good, &[][..]),
-        ("dynamic = \"token\"", &["V-CFG-040"]),
-        ("token = { env = \"LONG\" }", &["V-CFG-040"]),
+        ("dynamic = \"token\"", &["V-CFG-043"]),
+        ("token = { env = \"LONG\" }", &["V-CFG-043"]),
         (
             "dynamic = \"token\"\ntoken = { env = \"SHORT\" }",
             &["V-CFG-034"],

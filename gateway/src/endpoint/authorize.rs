@@ -1,8 +1,15 @@
 //! `/authorize`: the request is judged, and a person is asked. Nothing is stored yet.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use axum::{body::Body, extract::State, response::Response};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, State},
+    response::Response,
+};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use vestibule_core::{
     authorize::{self, AskConsent, PageRefusal, RedirectRefusal, Refusal},
@@ -21,6 +28,7 @@ use vestibule_core::{
 use super::answer::{self, Refused};
 use crate::{
     config::LookAlikes,
+    http::peer::client_address,
     office::{NoClient, Office, Purpose},
     page::{self, KnownByLine, LikenessLine},
 };
@@ -28,13 +36,23 @@ use crate::{
 /// GET and form POST (OpenID Connect Core §3.1.2.1).
 pub async fn authorize(
     State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let visit = Visit::begin(&office, &headers);
-    let mut response = answer(&office, &visit, &method, &uri, &headers, body).await;
+    let asker = client_address(peer.ip(), &headers, &office.trusted_proxies);
+    let asked = if method == Method::POST {
+        answer::form(&headers, body, office.body_max).await.ok()
+    } else {
+        Some(uri.query().unwrap_or_default().to_owned())
+    };
+    let mut response = match &asked {
+        Some(text) => answer(&office, &visit, asker, text).await,
+        None => unreadable(&office, &visit),
+    };
     if visit.fresh {
         response
             .headers_mut()
@@ -81,30 +99,16 @@ impl Visit {
     }
 }
 
-async fn answer(
-    office: &Office,
-    visit: &Visit,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: Body,
-) -> Response {
-    let text = if *method == Method::POST {
-        match answer::form(headers, body, office.body_max).await {
-            Ok(text) => text,
-            Err(_) => return unreadable(office, visit),
-        }
-    } else {
-        uri.query().unwrap_or_default().to_owned()
-    };
-    let Ok(params) = Params::parse(&text) else {
+/// Answers the parameters in `text`, which somebody at `asker` sent.
+async fn answer(office: &Office, visit: &Visit, asker: IpAddr, text: &str) -> Response {
+    let Ok(params) = Params::parse(text) else {
         return unreadable(office, visit);
     };
     let id = match authorize::client_id(&params) {
         Ok(id) => id,
         Err(refusal) => return refused_page(office, visit, refusal),
     };
-    let client = match office.client(id, Purpose::Login).await {
+    let client = match office.client(id, Purpose::Login, asker).await {
         Ok(client) => client,
         Err(why) => return no_client(office, visit, &why, &params),
     };
@@ -322,7 +326,7 @@ fn no_client(office: &Office, visit: &Visit, why: &NoClient, params: &Params<'_>
     let (code, what) = match why {
         NoClient::Unknown => ("V-CLI-001", "The app's id is not one of this gateway's."),
         NoClient::NotAdmitted => ("V-CLI-002", "This gateway does not admit that app."),
-        NoClient::Document(_) => (
+        NoClient::Document(_) | NoClient::NotNow => (
             "V-CLI-003",
             "The web address that describes the app could not be used.",
         ),

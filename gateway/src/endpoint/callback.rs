@@ -1,8 +1,14 @@
 //! `/oauth-callback`: the person is back from the identity provider.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{ConnectInfo, State},
+    response::Response,
+};
 use http::{HeaderMap, StatusCode, Uri, header};
 use vestibule_core::{
     authorize::AuthorizeError,
@@ -20,13 +26,20 @@ use super::{
     consent::{LoginSecrets, store_failed},
 };
 use crate::{
+    http::peer::client_address,
     office::{Office, Purpose},
     provider::{ProviderError, ProviderTokens},
     store::{FinishedLogin, TakenLogin, idp_place, login_place},
 };
 
 /// See the module.
-pub async fn callback(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn callback(
+    State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let asker = client_address(peer.ip(), &headers, &office.trusted_proxies);
     let answer = Params::parse(uri.query().unwrap_or_default())
         .ok()
         .and_then(|params| Answer::read(&params).ok());
@@ -47,7 +60,7 @@ pub async fn callback(State(office): State<Arc<Office>>, uri: Uri, headers: Head
         Ok(None) => return used(&office),
         Err(error) => return store_failed(&office, &error),
     };
-    let mut response = answered(&office, &answer, &login, &state).await;
+    let mut response = answered(&office, &answer, &login, &state, asker).await;
     response
         .headers_mut()
         .append(header::SET_COOKIE, office.jar.clear_login(&state));
@@ -59,6 +72,7 @@ async fn answered(
     answer: &Answer,
     login: &TakenLogin,
     state: &Digest,
+    asker: IpAddr,
 ) -> Response {
     office.flows.record(login.flow, Step::CameBack);
     if office.world.now() > login.expires {
@@ -132,8 +146,9 @@ async fn answered(
         .by_uri(&login.ask.resource)
         .is_some_and(|resource| {
             let policy = &resource.policy;
-            let names = policy.names_of(identity.subject(), identity.groups());
-            policy.access.admits(&names)
+            let (subject, groups) = (identity.subject(), identity.groups());
+            let somebody = office.somebody(identity.issuer(), subject, groups);
+            somebody.is_some_and(|somebody| policy.access.admits(&policy.names_of(&somebody)))
         });
     if !allowed {
         let step = Step::Refused {
@@ -143,7 +158,7 @@ async fn answered(
         office.flows.record(login.flow, step);
         return tell_client(office, login, AuthorizeError::NotAllowed);
     }
-    finish(office, login, identity, &tokens).await
+    finish(office, login, identity, &tokens, asker).await
 }
 
 async fn finish(
@@ -151,8 +166,10 @@ async fn finish(
     login: &TakenLogin,
     identity: vestibule_core::callback::VerifiedIdentity,
     tokens: &ProviderTokens,
+    asker: IpAddr,
 ) -> Response {
-    let Ok(client) = office.client(&login.ask.client_id, Purpose::Login).await else {
+    let found = office.client(&login.ask.client_id, Purpose::Login, asker);
+    let Ok(client) = found.await else {
         return tell_client(office, login, AuthorizeError::Internal);
     };
     let keys = office.keys.load_full();

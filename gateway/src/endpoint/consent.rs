@@ -1,10 +1,10 @@
 //! `/consent/…`: the person's decision, and our own page that goes on from it.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     response::Response,
 };
 use http::{HeaderMap, StatusCode, header};
@@ -21,7 +21,7 @@ use vestibule_core::{
 
 use super::answer::{self, Refused};
 use crate::{
-    http::cookie,
+    http::{cookie, peer::client_address},
     office::{Office, Purpose},
     page,
     store::{Decided, NewLogin, StoreError, login_place},
@@ -35,7 +35,13 @@ pub(super) struct LoginSecrets {
 }
 
 /// `POST /consent/decision`.
-pub async fn decide(State(office): State<Arc<Office>>, headers: HeaderMap, body: Body) -> Response {
+pub async fn decide(
+    State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let asker = client_address(peer.ip(), &headers, &office.trusted_proxies);
     if !comes_from_our_page(&office, &headers) {
         return not_our_form(&office);
     }
@@ -62,7 +68,7 @@ pub async fn decide(State(office): State<Arc<Office>>, headers: HeaderMap, body:
     }
     // Today's rules: a client that was blocked since the page was drawn is no longer one.
     if office
-        .client(&ticket.ask.client_id, Purpose::Login)
+        .client(&ticket.ask.client_id, Purpose::Login, asker)
         .await
         .is_err()
     {

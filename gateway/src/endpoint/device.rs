@@ -64,7 +64,12 @@ async fn begun(
     }
     let text = token::form(office, headers, body).await?;
     let params = token::parameters(&text)?;
-    let client = token::authenticate(office, peer, headers, &params).await?;
+    let client = token::authenticate(office, peer, headers, &params, Purpose::Login).await?;
+    let address = client_address(peer.ip(), headers, &office.trusted_proxies);
+    office
+        .devices
+        .take(address, office.world.now())
+        .map_err(|_| Failure::TooMany)?;
     let request = device_code::request(&params, client.client(), &office.catalogue)?;
     let device_code = format!("{PREFIX}{}", office.random_text());
     let now = office.world.now();
@@ -151,7 +156,8 @@ pub async fn typed(
     // Eight letters are few: whoever guesses must be slow (RFC 8628 §5.1).
     let address = client_address(peer.ip(), &headers, &office.trusted_proxies);
     let now = office.world.now();
-    if office.failures.is_empty(address, now) {
+    // Taken before the try, so that many at once are counted like many in a row.
+    if office.failures.take_for(address, "device", now).is_err() {
         let wrong = "Too many codes were tried from here. Wait a few minutes.";
         return draw(
             &office,
@@ -173,13 +179,13 @@ pub async fn typed(
         found.state.outcome == DeviceOutcome::Pending && now < found.state.expires
     };
     let Some((code, found)) = found.filter(|(_, found)| waits(found)) else {
-        let _ = office.failures.take(address, now);
         let wrong =
             "No device waits with this code. Look at it again, or start anew on the device.";
         return draw(&office, StatusCode::NOT_FOUND, &cookie, "", Some(wrong));
     };
+    office.failures.give_back(address, "device");
     let Ok(client) = office
-        .client(&found.request.client_id, Purpose::Login)
+        .client(&found.request.client_id, Purpose::Login, address)
         .await
     else {
         let wrong = "The program behind this code is no longer admitted here.";

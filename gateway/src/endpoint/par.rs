@@ -23,7 +23,7 @@ use super::{
     answer,
     token::{self, Failure},
 };
-use crate::office::Office;
+use crate::office::{Office, Purpose};
 
 /// See the module.
 pub async fn post(
@@ -46,7 +46,7 @@ async fn push(
 ) -> Result<Response, Failure> {
     let text = token::form(office, headers, body).await?;
     let params = token::parameters(&text)?;
-    let client = token::authenticate(office, peer, headers, &params).await?;
+    let client = token::authenticate(office, peer, headers, &params, Purpose::Login).await?;
     let client = client.client();
     // What names the client by its assertion alone is named for the rest as well.
     let named = params.one("client_id").ok().flatten();

@@ -7,7 +7,10 @@ mod refresh_token;
 mod standing;
 mod token_exchange;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -23,6 +26,7 @@ use vestibule_core::{
     id::GrantId,
     jwt,
     params::Params,
+    resource::Dpop,
     time::Timestamp,
     token::{self, Ask, TokenError, jwt_bearer},
 };
@@ -85,7 +89,15 @@ impl Failure {
                 response
             }
             Self::Store(error) => answer::store_failed(&error),
-            Self::Wire(error) => answer::error(error),
+            Self::Wire(error) => {
+                let later = error.status == 503;
+                let mut response = answer::error(error);
+                if later {
+                    let headers = response.headers_mut();
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+                }
+                response
+            }
             Self::TooMany => answer::too_many(60),
         }
     }
@@ -119,17 +131,47 @@ async fn token(
     let text = form(office, headers, body).await?;
     let params = parameters(&text)?;
     let ask = token::read(&params)?;
+    // A proof and an assertion are written down as used before anything else is known, so
+    // whoever brings many that lead to nothing must be slow.
+    let costly = headers.contains_key("dpop") || matches!(ask, Ask::Assertion(_));
+    let address = client_address(peer.ip(), headers, &office.trusted_proxies);
+    if costly {
+        let taken = office
+            .failures
+            .take_for(address, "proof", office.world.now());
+        taken.map_err(|_| Failure::TooMany)?;
+    }
+    let answer = grant(office, peer, headers, &params, &ask).await;
+    let counts = matches!(answer, Err(Failure::Client(_) | Failure::Token(_)));
+    if costly && !counts {
+        office.failures.give_back(address, "proof");
+    }
+    answer
+}
+
+async fn grant(
+    office: &Office,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    params: &Params<'_>,
+    ask: &Ask,
+) -> Result<Response, Failure> {
     // A platform vouches for a workload all alone; everything else is some client's.
-    if let Ask::Assertion(ask) = &ask
+    if let Ask::Assertion(ask) = ask
         && !jwt_bearer::is_id_jag(jwt::peek_typ(ask.assertion.expose()).as_deref())
     {
         let key = proof(office, headers, "/token").await?;
         let (client_id, issued) = standing::workload(office, ask, key).await?;
         return issue::answer(office, &client_id, issued);
     }
-    let client = authenticate(office, peer, headers, &params).await?;
+    // What begins something is for whom today's rules admit.
+    let purpose = match ask {
+        Ask::Assertion(_) => Purpose::Login,
+        _ => Purpose::Token,
+    };
+    let client = authenticate(office, peer, headers, params, purpose).await?;
     let key = proof(office, headers, "/token").await?;
-    let issued = match &ask {
+    let issued = match ask {
         Ask::Code(ask) => authorization_code::redeem(office, ask, &client, key).await,
         Ask::Refresh(ask) => refresh_token::renew(office, ask, &client, key).await,
         Ask::Machine(ask) => standing::machine(office, ask, &client, key).await,
@@ -177,41 +219,56 @@ pub(super) async fn authenticate(
     peer: SocketAddr,
     headers: &HeaderMap,
     params: &Params<'_>,
+    purpose: Purpose,
 ) -> Result<AuthenticatedClient, Failure> {
     let address = client_address(peer.ip(), headers, &office.trusted_proxies);
     let now = office.world.now();
-    if office.failures.is_empty(address, now) {
-        return Err(Failure::TooMany);
-    }
-    let proven = prove(office, headers, params).await;
-    if let Err(Failure::Client(_)) = &proven {
-        // Whether anything is left shows at the next try.
-        let _ = office.failures.take(address, now);
+    // Taken before the try, so that many at once are counted like many in a row.
+    let presented = presented(headers, params);
+    let who = presented.as_ref().map_or("", Presented::client_id);
+    let taken = office.failures.take_for(address, who, now);
+    taken
+        .and_then(|()| office.failing.take(address, now))
+        .map_err(|_| Failure::TooMany)?;
+    let proven = match &presented {
+        Ok(presented) => prove(office, presented, purpose, address).await,
+        Err(refused) => Err(Failure::Client(*refused)),
+    };
+    // Keys that cannot be fetched are asked for at somebody else's address.
+    if !matches!(proven, Err(Failure::Client(_) | Failure::Wire(_))) {
+        office.failures.give_back(address, who);
+        office.failing.give_back(address, "");
     }
     proven
 }
 
-async fn prove(
-    office: &Office,
-    headers: &HeaderMap,
-    params: &Params<'_>,
-) -> Result<AuthenticatedClient, Failure> {
+fn presented<'p>(
+    headers: &'p HeaderMap,
+    params: &'p Params<'_>,
+) -> Result<Presented, ClientAuthError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let authorization = values.next();
     if values.next().is_some() {
-        return Err(ClientAuthError::BrokenBasic.into());
+        return Err(ClientAuthError::BrokenBasic);
     }
     let authorization = match authorization.map(HeaderValue::to_str) {
         None => None,
         Some(Ok(text)) => Some(text),
-        Some(Err(_)) => return Err(ClientAuthError::BrokenBasic.into()),
+        Some(Err(_)) => return Err(ClientAuthError::BrokenBasic),
     };
-    let presented = Presented::read(authorization, params)?;
-    let client = match office.client(presented.client_id(), Purpose::Token).await {
+    Presented::read(authorization, params)
+}
+
+async fn prove(
+    office: &Office,
+    presented: &Presented,
+    purpose: Purpose,
+    address: IpAddr,
+) -> Result<AuthenticatedClient, Failure> {
+    let client = match office.client(presented.client_id(), purpose, address).await {
         Ok(client) => client,
-        Err(NoClient::Unknown | NoClient::NotAdmitted | NoClient::Document(_)) => {
-            return Err(presented.unknown().into());
-        }
+        Err(why) if why.is_for_now() => return Err(client_unavailable(&why)),
+        Err(_) => return Err(presented.unknown().into()),
     };
     let now = office.world.now();
     let Some(assertion) = presented.assertion() else {
@@ -261,6 +318,16 @@ async fn verified(
     })
 }
 
+/// A client that cannot be looked up now is not told to register again.
+fn client_unavailable(why: &NoClient) -> Failure {
+    tracing::warn!(event = "client.unavailable", %why);
+    Failure::Wire(WireError::new(
+        503,
+        "temporarily_unavailable",
+        "the document that describes this client cannot be fetched right now",
+    ))
+}
+
 /// Whose keys cannot be had is neither believed nor refused.
 fn keys_unavailable(error: &KeyError) -> Failure {
     tracing::warn!(event = "keys.unavailable", %error);
@@ -280,6 +347,14 @@ pub(super) async fn proof(
     headers: &HeaderMap,
     path: &str,
 ) -> Result<Option<Thumbprint>, Failure> {
+    if !office
+        .catalogue
+        .iter()
+        .any(|server| server.dpop != Dpop::Off)
+    {
+        // Nobody here takes bound tokens; a proof is a header like any other.
+        return Ok(None);
+    }
     let values = headers.get_all("dpop").iter().map(HeaderValue::as_bytes);
     let Some(proof) = Proof::read(values, &Proofs).map_err(TokenError::Dpop)? else {
         return Ok(None);

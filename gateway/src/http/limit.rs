@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use vestibule_core::time::Timestamp;
+use vestibule_core::{secret::Digest, time::Timestamp};
 
 /// Most blocks that are remembered; beyond, the whole world shares one bucket.
 const BLOCKS_MAX: usize = 50_000;
@@ -23,8 +23,13 @@ pub struct Limiter {
     per_minute: u32,
     /// As many times as much for everybody together.
     everybody: u32,
-    buckets: Mutex<HashMap<Block, Bucket>>,
+    buckets: Mutex<HashMap<Key, Bucket>>,
 }
+
+/// Whose bucket, and for what; zero where a block has only one.
+type Key = (Block, u64);
+
+const FOR_ALL: Key = (Block::Everybody, 0);
 
 /// Addresses that are likely one customer's: an address of IPv4, a /64 of IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,68 +69,135 @@ impl Limiter {
     /// # Errors
     /// [`Wait`] if nothing is left.
     pub fn take(&self, address: IpAddr, now: Timestamp) -> Result<(), Wait> {
+        self.take_for(address, "", now)
+    }
+
+    /// The same from the bucket that `address` has for `what` alone: whoever fails at one
+    /// thing leaves the others behind the same address theirs.
+    ///
+    /// # Errors
+    /// [`Wait`] if nothing is left.
+    pub fn take_for(&self, address: IpAddr, what: &str, now: Timestamp) -> Result<(), Wait> {
         if self.per_minute == 0 {
             return Ok(());
         }
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= BLOCKS_MAX {
-            let full = u64::from(self.burst) * 60 / u64::from(self.per_minute) + 60;
-            buckets.retain(|_, bucket| now.since(bucket.filled).as_secs() < full);
-        }
-        let block = match block_of(address) {
-            block if buckets.len() < BLOCKS_MAX || buckets.contains_key(&block) => block,
-            _ => Block::Everybody,
-        };
+        let key = self.key(&mut buckets, address, what, now);
         let many = |n: u32| n.saturating_mul(self.everybody);
-        take(&mut buckets, block, self.burst, self.per_minute, now)?;
-        take(
-            &mut buckets,
-            Block::Everybody,
-            many(self.burst),
-            many(self.per_minute),
-            now,
-        )
+        let all = (many(self.burst), many(self.per_minute));
+        // Looked at first, so that one who may not does not use up what all share.
+        peek(&buckets, FOR_ALL, all, now)?;
+        if key != FOR_ALL {
+            take(&mut buckets, key, (self.burst, self.per_minute), now)?;
+        }
+        take(&mut buckets, FOR_ALL, all, now)
     }
 
-    /// Whether `address` has nothing left, without taking anything.
-    pub fn is_empty(&self, address: IpAddr, now: Timestamp) -> bool {
-        if self.per_minute == 0 {
-            return false;
+    /// Gives one request back that turned out to be none of those that are counted.
+    pub fn give_back(&self, address: IpAddr, what: &str) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in [(block_of(address), number_of(what)), FOR_ALL] {
+            if let Some(bucket) = buckets.get_mut(&key) {
+                // A bucket is never filled beyond its burst at the next look.
+                bucket.left = bucket.left.saturating_add(1);
+            }
         }
-        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.get(&block_of(address)).is_some_and(|bucket| {
-            let back = now.since(bucket.filled).as_secs() * u64::from(self.per_minute) / 60;
-            bucket.left == 0 && back == 0
-        })
+    }
+
+    /// The bucket to take from: its own, or that of everybody once too many are remembered.
+    fn key(
+        &self,
+        buckets: &mut HashMap<Key, Bucket>,
+        address: IpAddr,
+        what: &str,
+        now: Timestamp,
+    ) -> Key {
+        let key = (block_of(address), number_of(what));
+        if buckets.len() < BLOCKS_MAX || buckets.contains_key(&key) {
+            return key;
+        }
+        // Full again at once only if they are all in use; then nobody looks through them
+        // more often than each second.
+        let swept = buckets.get(&SWEPT).map(|bucket| bucket.filled);
+        if swept.is_none_or(|at| now.since(at).as_secs() > 0) {
+            let full = u64::from(self.burst) * 60 / u64::from(self.per_minute) + 60;
+            buckets
+                .retain(|key, bucket| *key == FOR_ALL || now.since(bucket.filled).as_secs() < full);
+            let bucket = Bucket {
+                left: 0,
+                filled: now,
+            };
+            buckets.insert(SWEPT, bucket);
+        }
+        if buckets.len() < BLOCKS_MAX {
+            key
+        } else {
+            FOR_ALL
+        }
+    }
+}
+
+/// When it was last looked for buckets that nobody needs.
+const SWEPT: Key = (Block::Everybody, 1);
+
+fn number_of(what: &str) -> u64 {
+    if what.is_empty() {
+        return 0;
+    }
+    let digest = Digest::of(what.as_bytes());
+    let (number, _) = digest
+        .bytes()
+        .split_first_chunk::<8>()
+        .unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*number).max(2)
+}
+
+fn filled(
+    buckets: &HashMap<Key, Bucket>,
+    key: Key,
+    (burst, per_minute): (u32, u32),
+    now: Timestamp,
+) -> Bucket {
+    let Some(bucket) = buckets.get(&key) else {
+        return Bucket {
+            left: burst,
+            filled: now,
+        };
+    };
+    let back = now.since(bucket.filled).as_secs() * u64::from(per_minute) / 60;
+    if back == 0 {
+        return *bucket;
+    }
+    let back = u32::try_from(back).unwrap_or(u32::MAX);
+    Bucket {
+        left: bucket.left.saturating_add(back).min(burst),
+        filled: now,
+    }
+}
+
+fn peek(
+    buckets: &HashMap<Key, Bucket>,
+    key: Key,
+    rate: (u32, u32),
+    now: Timestamp,
+) -> Result<(), Wait> {
+    match filled(buckets, key, rate, now).left {
+        0 => Err(Wait((60 / u64::from(rate.1)).max(1))),
+        _ => Ok(()),
     }
 }
 
 fn take(
-    buckets: &mut HashMap<Block, Bucket>,
-    block: Block,
-    burst: u32,
-    per_minute: u32,
+    buckets: &mut HashMap<Key, Bucket>,
+    key: Key,
+    rate: (u32, u32),
     now: Timestamp,
 ) -> Result<(), Wait> {
-    let bucket = buckets.entry(block).or_insert(Bucket {
-        left: burst,
-        filled: now,
-    });
-    let back = now.since(bucket.filled).as_secs() * u64::from(per_minute) / 60;
-    if back > 0 {
-        bucket.left = bucket
-            .left
-            .saturating_add(u32::try_from(back).unwrap_or(u32::MAX))
-            .min(burst);
-        bucket.filled = now;
-    }
-    match bucket.left.checked_sub(1) {
-        Some(left) => {
-            bucket.left = left;
-            Ok(())
-        }
-        None => Err(Wait((60 / u64::from(per_minute)).max(1))),
-    }
+    peek(buckets, key, rate, now)?;
+    let mut bucket = filled(buckets, key, rate, now);
+    bucket.left -= 1;
+    buckets.insert(key, bucket);
+    Ok(())
 }
 
 /// The block of an address.
@@ -196,5 +268,36 @@ mod tests {
     fn a_limit_of_zero_is_none() {
         let limiter = Limiter::new(0, 0, 0);
         assert!((0..100).all(|_| limiter.take(ip("192.0.2.1"), at(1)).is_ok()));
+    }
+
+    #[test]
+    fn tok_5_t_reg_05_one_client_s_failures_are_not_its_neighbour_s() {
+        let limiter = Limiter::new(3, 60, 100);
+        let fails = |client: &str, n: u32| {
+            (0..n)
+                .filter(|_| limiter.take_for(ip("192.0.2.1"), client, at(100)).is_ok())
+                .count()
+        };
+        assert_eq!(fails("a", 10), 3);
+        assert_eq!(fails("b", 2), 2, "behind the same address");
+        limiter.give_back(ip("192.0.2.1"), "b");
+        assert_eq!(fails("b", 10), 2, "a success was none");
+    }
+
+    #[test]
+    fn tok_5_t_tok_14_a_full_memory_lets_nobody_guess_for_nothing() {
+        let limiter = Limiter::new(2, 1, 30_000);
+        for n in 0..u32::try_from(BLOCKS_MAX).expect("fits") {
+            let address = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+            let _ = limiter.take(address, at(100));
+        }
+        // All of the memory is in use, so strangers share what is left for all.
+        let passed = (0..20_000u32)
+            .filter(|n| {
+                let address = IpAddr::from((0xc000_0000 + n).to_be_bytes());
+                limiter.take(address, at(100)).is_ok()
+            })
+            .count();
+        assert_eq!(passed, 60_000 - BLOCKS_MAX);
     }
 }

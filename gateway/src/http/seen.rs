@@ -16,6 +16,16 @@ const SEEN_MAX: usize = 200_000;
 pub struct Seen(Mutex<HashMap<[u8; 32], Timestamp>>);
 
 impl Seen {
+    /// How many uses are remembered.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether this is the first use.
     pub fn first_use(&self, once: Once, now: Timestamp) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -382,6 +382,14 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| parties(db, &subject.text(), &client.text()).optional()))
     }
 
+    fn client_id(&self, client: ClientRef) -> Answer<'_, Option<String>> {
+        Box::pin(self.read(move |db| {
+            db.prepare_cached("SELECT client_id FROM clients WHERE reference = ?1")?
+                .query_row([client.text()], |row| row.get(0))
+                .optional()
+        }))
+    }
+
     fn begin_device(&self, new: NewDevice) -> Answer<'_, Begun> {
         Box::pin(self.write(move |db| device::begin(db, &new)))
     }
@@ -449,6 +457,10 @@ impl Store for Sqlite {
                 "DELETE FROM spent WHERE until_at < ?1",
                 "DELETE FROM devices WHERE expires_at < ?1",
                 "DELETE FROM flows WHERE at < ?1 - 604800",
+                // Of subjects that came once, such as a branch of a project. One that comes
+                // again gets another; one that was stopped stays so.
+                "DELETE FROM grants WHERE standing IS NOT NULL AND ended_at IS NULL
+                 AND access_until < ?1 - 2592000",
             ] {
                 db.prepare_cached(statement)?.execute([now])?;
             }
@@ -659,15 +671,16 @@ fn redeem_code(
 
 fn parties(db: &Connection, person: &str, client: &str) -> Result<Parties, rusqlite::Error> {
     let client = client_epoch(db, client)?;
-    db.prepare_cached("SELECT epoch, subject, groups FROM people WHERE id = ?1")?
+    db.prepare_cached("SELECT epoch, issuer, subject, groups FROM people WHERE id = ?1")?
         .query_row([person], |row| {
             Ok(Parties {
                 epochs: Epochs {
                     subject: row.get(0)?,
                     client,
                 },
-                subject: row.get(1)?,
-                groups: from_json(row, 2)?,
+                issuer: row.get(1)?,
+                subject: row.get(2)?,
+                groups: from_json(row, 3)?,
             })
         })
 }

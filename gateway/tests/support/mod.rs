@@ -147,6 +147,13 @@ impl Gate {
         panic!("the gateway is not ready");
     }
 
+    /// Writes other configuration behind the usual, for the next start.
+    pub fn configure(&self, more: &str) {
+        let admin = self.admin;
+        let text = configuration(&self.origin, admin, &self.provider, &self.echo.origin, more);
+        std::fs::write(self.config_file(), text).expect("written");
+    }
+
     /// Ends the process as a power cut would, as far as the process can tell.
     pub fn kill(&mut self) {
         if let Runs::Outside(child, _) = &mut self.runs {

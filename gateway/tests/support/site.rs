@@ -3,7 +3,10 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rcgen::{CertificateParams, KeyPair};
@@ -16,6 +19,7 @@ pub struct Site {
     /// The certificate that vouches for itself, as PEM.
     pub certificate: String,
     pages: Pages,
+    asked: Arc<AtomicUsize>,
 }
 
 /// Path, status and body.
@@ -39,12 +43,14 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let pages = Pages::default();
-        let (config, served) = (Arc::new(config), Arc::clone(&pages));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (config, served, count) = (Arc::new(config), Arc::clone(&pages), Arc::clone(&asked));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let Ok(connection) = ServerConnection::new(Arc::clone(&config)) else {
                     continue;
                 };
+                count.fetch_add(1, Ordering::SeqCst);
                 let _ = answer(StreamOwned::new(connection, stream), &served);
             }
         });
@@ -52,7 +58,13 @@ impl Site {
             origin: format!("https://localhost:{port}"),
             certificate: certificate.pem(),
             pages,
+            asked,
         }
+    }
+
+    /// How often somebody came.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Publishes at `path`, in place of what was there.

@@ -76,8 +76,25 @@ impl Reader<'_> {
         let resources = table
             .take("servers")
             .map(|value| self.resources(&value, servers));
+        let from = table.take("exchange_from");
+        let exchanges_from = match &from {
+            Some(value) => self.resources(value, servers),
+            None => Vec::new(),
+        };
+        if grants.contains(GrantType::TokenExchange) && exchanges_from.is_empty() {
+            let what = format!("clients.{id} may exchange tokens, but not of which servers");
+            self.report
+                .missing("clients", &what)
+                .fix("exchange_from = [\"NAME\"], and servers for those that it goes on to");
+        }
         let dpop_bound = self.flag(&mut table, "dpop_bound", false);
         let introspects = self.flag(&mut table, "introspect", false);
+        if introspects && resources.is_none() {
+            let what = format!("clients.{id} may introspect, but not whose tokens");
+            self.report
+                .missing("clients", &what)
+                .fix("servers = [\"NAME\"]: a service asks about tokens for itself");
+        }
         self.leftovers(table);
         if browser && redirect_uris.is_empty() {
             return None;
@@ -91,6 +108,7 @@ impl Reader<'_> {
             grants,
             scopes,
             resources,
+            exchanges_from,
             dpop_bound,
             introspects,
             known_by: KnownBy::Operator,

@@ -1,29 +1,40 @@
 //! `[issuers.NAME]`: whose assertions are taken, and for what.
 
 use vestibule_core::{
+    callback::SubjectKey,
     scope::ScopeSet,
     token::jwt_bearer::{TrustedIssuer, Vouches, WorkloadRule},
 };
 
 use super::{
     super::{
-        Issuing, Server,
+        Idp, IdpKind, Issuing, Server,
         table::{Table, Value},
     },
     Reader,
 };
 
 impl Reader<'_> {
-    pub(super) fn issuers(&mut self, table: Option<Table>, servers: &[Server]) -> Vec<Issuing> {
+    pub(super) fn issuers(
+        &mut self,
+        table: Option<Table>,
+        idp: Option<&Idp>,
+        servers: &[Server],
+    ) -> Vec<Issuing> {
         let mut issuers: Vec<Issuing> = Vec::new();
         for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
             let place = value.clone();
             let Some(table) = self.as_table(&name, value) else {
                 continue;
             };
-            let Some(issuing) = self.issuing(&name.text, table, &place, servers) else {
+            let Some(mut issuing) = self.issuing(&name.text, table, &place, servers) else {
                 continue;
             };
+            // The same people as at a login there.
+            let at_home = idp.filter(|idp| idp.issuer == issuing.trusted.issuer);
+            if at_home.is_some_and(|idp| idp.kind == IdpKind::Entra) {
+                issuing.trusted.key = SubjectKey::TenantAndObject;
+            }
             let known = issuers
                 .iter()
                 .any(|other| other.trusted.issuer == issuing.trusted.issuer);
@@ -77,6 +88,7 @@ impl Reader<'_> {
         Some(Issuing {
             trusted: TrustedIssuer {
                 name: name.to_owned(),
+                key: SubjectKey::Sub,
                 issuer: issuer?,
                 vouches,
             },
@@ -118,13 +130,13 @@ impl Reader<'_> {
                 continue;
             };
             // A platform that everybody may use signs for everybody (WIF-4).
-            if subject.starts_with('*') && claims.is_empty() {
+            if !names_a_tenant(&subject) && claims.is_empty() {
                 self.wrong(
                     &place,
                     "V-CFG-039",
                     "this rule admits every tenant of the platform",
                 )
-                .fix("begin subject with your own name, or bind a claim of your tenant");
+                .fix("name your tenant in full before the first *, as in \"repo:your-org/*\", or bind a claim of it");
             }
             rules.push(WorkloadRule {
                 subject,
@@ -134,5 +146,47 @@ impl Reader<'_> {
             });
         }
         rules
+    }
+}
+
+/// Whether a pattern says whose workloads it means: it has no `*`, or at least two whole parts
+/// before the first, of which the second is the tenant on every platform in use
+/// (`repo:ORG/…`, `system:serviceaccount:…`, `project_path:GROUP/…`, `spiffe://DOMAIN/…`).
+fn names_a_tenant(subject: &str) -> bool {
+    let Some((before, _)) = subject.split_once('*') else {
+        return true;
+    };
+    let whole = before
+        .rsplit_once([':', '/'])
+        .map_or("", |(whole, _)| whole);
+    whole
+        .split([':', '/'])
+        .filter(|part| !part.is_empty())
+        .count()
+        >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wif_4_a_wildcard_stands_behind_a_whole_tenant() {
+        for (subject, named) in [
+            ("repo:org/app:ref:refs/heads/main", true),
+            ("repo:org/app:*", true),
+            ("repo:org/*", true),
+            ("system:serviceaccount:ns:*", true),
+            ("spiffe://trust.example/ns/*", true),
+            ("*", false),
+            ("repo:*", false),
+            ("repo:o*", false),
+            ("repo:org*", false),
+            ("repo:*/app:main", false),
+            ("spiffe://*", false),
+            ("::*", false),
+        ] {
+            assert_eq!(names_a_tenant(subject), named, "{subject}");
+        }
     }
 }

@@ -84,14 +84,14 @@ impl Reader<'_> {
         match (table.take("token"), wanted_by) {
             (Some(value), Some(_)) => Some(self.client_secret(value)?.digest()),
             (Some(value), None) => {
-                self.wrong(&value, "V-CFG-040", "registration.token opens nothing")
+                self.wrong(&value, "V-CFG-043", "registration.token opens nothing")
                     .fix("write registration.dynamic = \"token\", or leave the token out");
                 None
             }
             (None, Some(value)) => {
                 self.wrong(
                     value,
-                    "V-CFG-040",
+                    "V-CFG-043",
                     "registration.dynamic = \"token\" without registration.token",
                 )
                 .fix("token = { file = \"/run/secrets/registration\" }");

@@ -53,7 +53,7 @@ pub(super) async fn redeem(
             }
             Err(refused) => return Err(refused.into()),
         };
-    let key = issue::key_of(office, client.client(), key, &issue.resource)?;
+    let key = issue::key_of(office, client.client().dpop_bound, key, &issue.resource)?;
     let keys = office.keys.load_full();
     let secret = office.world.random::<32>();
     // Nobody can be asked later whether the person is still there.

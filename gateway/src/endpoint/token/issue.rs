@@ -5,7 +5,6 @@ use http::StatusCode;
 use serde_json::json;
 use vestibule_core::{
     access_token::AccessToken,
-    client::Client,
     dpop::{DpopError, Thumbprint},
     id::{ClientRef, GrantId, PersonId, TokenId},
     resource::Dpop,
@@ -41,13 +40,13 @@ pub(super) struct Issued {
 }
 
 /// The key that a token for `resource` is bound to: the one shown, if the server takes such
-/// tokens.
+/// tokens. `bound_only` is whether the client does.
 ///
 /// # Errors
 /// [`DpopError::Missing`] if the client or the server takes bound tokens only.
 pub(super) fn key_of(
     office: &Office,
-    client: &Client,
+    bound_only: bool,
     shown: Option<Thumbprint>,
     resource: &str,
 ) -> Result<Option<Thumbprint>, TokenError> {
@@ -57,10 +56,35 @@ pub(super) fn key_of(
         .map_or(Dpop::Off, |resource| resource.dpop);
     match (mode, shown) {
         // A server that takes none would refuse a bound token.
-        (Dpop::Off, _) if !client.dpop_bound => Ok(None),
+        (Dpop::Off, _) if !bound_only => Ok(None),
         (Dpop::Required, None) => Err(DpopError::Missing.into()),
-        (_, None) if client.dpop_bound => Err(DpopError::Missing.into()),
+        (_, None) if bound_only => Err(DpopError::Missing.into()),
         (_, shown) => Ok(shown),
+    }
+}
+
+/// The names by which the rules of `resource` know its subject.
+///
+/// # Errors
+/// [`TokenError::Stopped`] for whom a rule denies the server, or nobody vouches any more.
+pub(super) fn admitted(
+    office: &Office,
+    resource: &str,
+    machine: bool,
+    parties: &Parties,
+) -> Result<Vec<String>, TokenError> {
+    // A machine's rights are its operator's entry, and its name is no person's.
+    let Some(resource) = office.catalogue.by_uri(resource).filter(|_| !machine) else {
+        return Ok(Vec::new());
+    };
+    let somebody = office.somebody(&parties.issuer, &parties.subject, &parties.groups);
+    let names = resource
+        .policy
+        .names_of(&somebody.ok_or(TokenError::Stopped)?);
+    if resource.policy.access.admits(&names) {
+        Ok(names)
+    } else {
+        Err(TokenError::Stopped)
     }
 }
 
@@ -75,15 +99,7 @@ pub(super) fn answer(
     issued: Issued,
 ) -> Result<Response, Failure> {
     let keys = office.keys.load();
-    let resource = office.catalogue.by_uri(&issued.resource);
-    let groups = resource.map_or_else(Vec::new, |resource| {
-        resource
-            .policy
-            .names_of(&issued.parties.subject, &issued.parties.groups)
-    });
-    if !issued.machine && resource.is_some_and(|resource| !resource.policy.access.admits(&groups)) {
-        return Err(TokenError::Stopped.into());
-    }
+    let groups = admitted(office, &issued.resource, issued.machine, &issued.parties)?;
     let token = AccessToken {
         id: TokenId::new(office.world.random()),
         grant: issued.grant,

@@ -69,7 +69,13 @@ pub(super) async fn renew(
             }
             Err(refused) => return Err(refused.into()),
         };
-        let bound = issue::key_of(office, client.client(), key, &found.facts.resource)?;
+        let bound_only = client.client().dpop_bound;
+        let bound = issue::key_of(office, bound_only, key, &found.facts.resource)?;
+        // Before the rotation: whom a rule denies for a while keeps the token that they have.
+        let reference = client.client().reference();
+        if let Some(parties) = office.store.parties(found.person, reference).await? {
+            issue::admitted(office, &found.facts.resource, false, &parties)?;
+        }
         if renewed.from_the_future {
             tracing::warn!(event = "token.from_restored_store", grant = %token.grant());
         }

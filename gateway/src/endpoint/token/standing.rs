@@ -39,14 +39,14 @@ pub(super) async fn machine(
 ) -> Result<Issued, Failure> {
     let issue = client_credentials::judge(ask, client, &office.catalogue)?;
     let client = client.client();
-    let key = issue::key_of(office, client, key, &issue.resource)?;
+    let key = issue::key_of(office, client.dpop_bound, key, &issue.resource)?;
     let subject = Subject {
         issuer: MACHINES.to_owned(),
         subject: client.id.clone(),
         shown: client
             .name_for_people()
             .unwrap_or_else(|| client.id.clone()),
-        groups: Vec::new(),
+        groups: None,
         once: None,
         machine: true,
     };
@@ -85,7 +85,7 @@ pub(super) async fn id_jag(
         now,
     )?;
     let client = client.client();
-    let key = issue::key_of(office, client, key, &issue.resource)?;
+    let key = issue::key_of(office, client.dpop_bound, key, &issue.resource)?;
     by_assertion(office, issue, &client.id, client.name_for_people(), key).await
 }
 
@@ -105,7 +105,8 @@ pub(super) async fn workload(
     let us = [us[0].as_str(), us[1].as_str()];
     let trusted = &issuing.trusted;
     let issue = jwt_bearer::judge_workload(ask, &token, trusted, &us, &office.catalogue, now)?;
-    let client_id = format!("urn:vestibule:workload:{}", trusted.name);
+    let key = issue::key_of(office, false, key, &issue.resource)?;
+    let client_id = issue.issuer.clone();
     let name = Some(trusted.name.clone());
     let issued = by_assertion(office, issue, &client_id, name, key).await?;
     Ok((client_id, issued))
@@ -178,7 +179,7 @@ struct Subject {
     issuer: String,
     subject: String,
     shown: String,
-    groups: Vec<String>,
+    groups: Option<Vec<String>>,
     once: Option<vestibule_core::assertion::Once>,
     machine: bool,
 }

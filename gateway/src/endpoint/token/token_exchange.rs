@@ -27,6 +27,7 @@ pub(super) async fn exchange(
     client: &AuthenticatedClient,
     key: Option<Thumbprint>,
 ) -> Result<Issued, Failure> {
+    token_exchange::may_exchange(client)?;
     let keys = office.keys.load_full();
     let opens = AccessKeys {
         keys: &keys,
@@ -42,7 +43,7 @@ pub(super) async fn exchange(
         .map_err(|_| TokenError::SubjectToken)?;
     let issue = token_exchange::judge(ask, client, &subject, &office.catalogue)?;
     let client = client.client();
-    let key = issue::key_of(office, client, key, &issue.resource)?;
+    let key = issue::key_of(office, client.dpop_bound, key, &issue.resource)?;
     // The rules of the other server judge the person as they are now.
     let parties = office
         .store

@@ -109,8 +109,14 @@ fn person(db: &Connection, ask: &StandingGrant) -> Result<PersonId, rusqlite::Er
         })
         .optional()?;
     match known {
-        // What the provider itself says of a person at a login is not overwritten.
-        Some(person) => Ok(person),
+        Some(person) => {
+            // Names are those of a login; groups are as fresh as who vouches says them.
+            if let Some(groups) = &ask.groups {
+                db.prepare_cached("UPDATE people SET groups = ?2 WHERE id = ?1")?
+                    .execute(params![person.text(), json(groups)?])?;
+            }
+            Ok(person)
+        }
         None => {
             db.prepare_cached(
                 "INSERT INTO people (id, issuer, subject, shown, seen_at, groups)
@@ -122,7 +128,7 @@ fn person(db: &Connection, ask: &StandingGrant) -> Result<PersonId, rusqlite::Er
                 ask.subject,
                 ask.shown,
                 seconds(ask.now),
-                json(&ask.groups)?
+                json(&ask.groups.as_deref().unwrap_or_default())?
             ])?;
             Ok(ask.new_person)
         }
