@@ -28,6 +28,8 @@ export async function startOpener() {
         60_000,
       );
     },
+    /** How many addresses were opened so far. */
+    count: async () => (await readFile(file, 'utf8').catch(() => '')).split('\n').filter(Boolean).length,
     stop: () => rm(dir, { recursive: true, force: true }),
   };
 }

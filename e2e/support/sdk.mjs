@@ -48,6 +48,14 @@ export class MemoryOAuth {
     return this.verifier;
   }
 
+  /** What the SDK found out to be worth nothing any more. */
+  invalidateCredentials(which) {
+    if (which === 'all' || which === 'client') this.client = undefined;
+    if (which === 'all' || which === 'tokens') this.saved = undefined;
+    if (which === 'all' || which === 'verifier') this.verifier = undefined;
+    if (which === 'all' || which === 'discovery') this.discovery = undefined;
+  }
+
   discoveryState() {
     return this.discovery;
   }
