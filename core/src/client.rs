@@ -245,7 +245,7 @@ impl Client {
     }
 
     /// Finds `presented` among the registered URIs (AUTHZ-3, AUTHZ-4). Without one, the only
-    /// registered URI stands, if there is just one (RFC 6749 §3.1.2.3).
+    /// registered URI stands, if there is just one and it is whole (RFC 6749 §3.1.2.3).
     pub fn match_redirect(&self, presented: Option<&str>) -> Option<MatchedRedirect> {
         match (presented, self.redirect_uris.as_slice()) {
             (Some(text), registered) => {
@@ -257,7 +257,7 @@ impl Client {
                         kind: uri.kind(),
                     })
             }
-            (None, [only]) => Some(MatchedRedirect {
+            (None, [only]) if only.is_complete() => Some(MatchedRedirect {
                 text: only.text().to_owned(),
                 kind: only.kind(),
             }),
@@ -324,6 +324,13 @@ pub(crate) mod tests {
             one.match_redirect(None).map(|m| m.text),
             Some("https://a.example/cb".into())
         );
+        // Where a port is missing, port 80 is another program's.
+        let here = client(&["http://127.0.0.1/cb"]);
+        assert!(here.match_redirect(None).is_none());
+        assert!(
+            here.match_redirect(Some("http://127.0.0.1:4711/cb"))
+                .is_some()
+        );
         let two = client(&["https://a.example/cb", "https://a.example/cb2"]);
         assert!(two.match_redirect(None).is_none());
         assert!(
@@ -362,7 +369,8 @@ pub(crate) mod tests {
                 known_by: known_by.clone(),
                 ..client(redirects)
             };
-            let redirect = client.match_redirect(None).expect("one is registered");
+            let redirect = client.match_redirect(Some(redirects[0]));
+            let redirect = redirect.expect("one is registered");
             assert_eq!(client.may_hear_early_errors(&redirect), may, "{known_by:?}");
         }
     }

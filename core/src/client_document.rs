@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     client::{Client, ClientKeys, Credential, Grants, KnownBy},
-    uri::{RedirectUri, RedirectUriError},
+    uri::{self, RedirectUri, RedirectUriError},
 };
 
 /// Largest document, in bytes after decoding (CIMD §6.6).
@@ -176,13 +176,19 @@ pub fn read(
     if list.is_empty() || list.len() > 20 {
         return Err(E::RedirectUris);
     }
-    let redirect_uris = list
-        .iter()
-        .map(|value| {
-            let text = value.as_str().ok_or(E::RedirectUris)?;
-            RedirectUri::parse(text, schemes).map_err(E::RedirectUri)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut redirect_uris = Vec::with_capacity(list.len());
+    for value in list {
+        let text = value.as_str().ok_or(E::RedirectUris)?;
+        match RedirectUri::parse(text, schemes) {
+            Ok(uri) => redirect_uris.push(uri),
+            // As at a registration: a scheme that nobody listed is left out.
+            Err(RedirectUriError::Scheme) if !uri::is_obeyed(text) => {}
+            Err(error) => return Err(E::RedirectUri(error)),
+        }
+    }
+    if redirect_uris.is_empty() {
+        return Err(E::RedirectUri(RedirectUriError::Scheme));
+    }
     let declines_refresh = document
         .get("grant_types")
         .and_then(Value::as_array)

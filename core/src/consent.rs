@@ -115,9 +115,11 @@ mod tests {
         use crate::client::tests::client;
         let warned = |text: &str| {
             let client = client(&[text]);
-            warning(&client.match_redirect(None).expect("registered"))
+            warning(&client.match_redirect(Some(text)).expect("registered"))
         };
         assert_eq!(warned("https://a.example/cb"), None);
-        assert_eq!(warned("http://127.0.0.1/cb"), Some(Warning::ThisComputer));
+        for here in ["http://127.0.0.1/cb", "https://localhost/cb"] {
+            assert_eq!(warned(here), Some(Warning::ThisComputer), "{here}");
+        }
     }
 }

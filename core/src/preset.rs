@@ -258,7 +258,7 @@ mod tests {
                 known_by: known_by.clone(),
                 ..client(&[uri])
             };
-            let redirect = client.match_redirect(None).expect("one");
+            let redirect = client.match_redirect(Some(uri)).expect("one");
             let found = likeness(&client, &redirect);
             assert_eq!(found, expected, "{name} {known_by:?} {uri}");
         }

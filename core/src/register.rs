@@ -11,7 +11,7 @@ use crate::{
     keyring::{DerivedKey, KeyId},
     secret::{MacKey, Secret},
     time::Timestamp,
-    uri::{RedirectKind, RedirectUri, RedirectUriError},
+    uri::{self, RedirectKind, RedirectUri, RedirectUriError, host_for_people},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,10 @@ const MAC_LEN: usize = 16;
 pub struct RegistrationPolicy {
     /// Private-use redirect schemes, in lower case.
     pub private_schemes: Vec<String>,
-    /// If set, every redirect host must be one of these.
+    /// If set, every web host of a redirect must be one of these.
     pub redirect_hosts: Option<Vec<String>>,
+    /// Our own host and port, where no client receives answers.
+    pub own_authority: String,
 }
 
 /// The keys behind self-describing ids: current first.
@@ -278,21 +280,30 @@ fn redirect_uris(
     if list.is_empty() || list.len() > REDIRECTS_MAX {
         return Err(RegisterError::RedirectUris);
     }
-    list.iter()
-        .map(|value| {
-            let text = value.as_str().ok_or(RegisterError::RedirectUris)?;
-            let uri = RedirectUri::parse(text, &policy.private_schemes)
-                .map_err(RegisterError::RedirectUri)?;
-            if host_allowed(&uri, policy) {
-                Ok(uri)
-            } else {
-                Err(RegisterError::RedirectHost)
-            }
-        })
-        .collect()
+    let mut uris = Vec::with_capacity(list.len());
+    let mut unknown_scheme = false;
+    for value in list {
+        let text = value.as_str().ok_or(RegisterError::RedirectUris)?;
+        match RedirectUri::parse(text, &policy.private_schemes) {
+            Ok(uri) if host_allowed(&uri, policy) => uris.push(uri),
+            Ok(_) => return Err(RegisterError::RedirectHost),
+            // An application's own scheme that nobody listed is left out, and the answer says
+            // what is registered; one that a browser obeys sinks the whole.
+            Err(RedirectUriError::Scheme) if !uri::is_obeyed(text) => unknown_scheme = true,
+            Err(error) => return Err(RegisterError::RedirectUri(error)),
+        }
+    }
+    if uris.is_empty() && unknown_scheme {
+        return Err(RegisterError::RedirectUri(RedirectUriError::Scheme));
+    }
+    Ok(uris)
 }
 
 fn host_allowed(uri: &RedirectUri, policy: &RegistrationPolicy) -> bool {
+    let shown = host_for_people(uri.text());
+    if shown == policy.own_authority {
+        return false;
+    }
     let Some(hosts) = &policy.redirect_hosts else {
         return true;
     };
@@ -546,6 +557,18 @@ fn answer(
     let mut out = sent.clone();
     out.retain(|member, _| !NOT_ECHOED.contains(&member.as_str()));
     let mut set = |member: &str, value: Value| out.insert(member.to_owned(), value);
+    let kept = |value: &Value| {
+        let uri = value.as_str();
+        uri.is_some_and(|uri| client.redirect_uris.iter().any(|known| known.admits(uri)))
+    };
+    let sent_uris = sent.get("redirect_uris").and_then(Value::as_array);
+    let uris: Vec<Value> = sent_uris
+        .into_iter()
+        .flatten()
+        .filter(|uri| kept(uri))
+        .cloned()
+        .collect();
+    set("redirect_uris", uris.into());
     set("client_id", client.id.clone().into());
     set("client_id_issued_at", now.unix().into());
     set(
@@ -789,6 +812,7 @@ pub(crate) mod tests {
     #[test]
     fn today_s_rules_apply_to_yesterday_s_ids() {
         let policy = RegistrationPolicy {
+            own_authority: String::new(),
             private_schemes: vec!["cursor".to_owned()],
             redirect_hosts: None,
         };
@@ -802,5 +826,29 @@ pub(crate) mod tests {
             read_id(&id, &RegistrationPolicy::default(), &keys()).err(),
             Some(DynamicIdError::NoLongerAllowed)
         );
+    }
+
+    #[test]
+    fn dcr_4_t_reg_01_a_scheme_that_nobody_listed_is_left_out_and_one_that_is_obeyed_refuses() {
+        let got = |uris: &str| {
+            registered(&format!(r#"{{"redirect_uris":[{uris}]}}"#))
+                .map(|registered| registered.answer["redirect_uris"].to_string())
+        };
+        let here = r#""http://127.0.0.1:4711/cb""#;
+        assert_eq!(
+            got(&format!("{here},\"zed://mcp/cb\"")),
+            Ok(format!("[{here}]"))
+        );
+        let scheme = RegisterError::RedirectUri(RedirectUriError::Scheme);
+        assert_eq!(got("\"zed://mcp/cb\""), Err(scheme));
+        for obeyed in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "FILE:///etc/passwd",
+            "blob:x",
+        ] {
+            let all = format!("{here},\"{obeyed}\"");
+            assert!(got(&all).is_err(), "{obeyed}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 
 /// Longest redirect URI that a client may register, in bytes.
 pub const REDIRECT_URI_MAX: usize = 2048;
@@ -96,8 +96,11 @@ impl RedirectUri {
                 if url.host_str().is_none_or(str::is_empty) {
                     return Err(E::Relative);
                 }
-                if scheme == "https" {
+                if scheme == "https" && !is_this_computer(&url) {
                     RedirectKind::Https
+                } else if scheme == "https" {
+                    // A name that every computer gives to itself proves nothing either.
+                    RedirectKind::Loopback
                 } else if loopback_parts(text).is_some() {
                     RedirectKind::Loopback
                 } else {
@@ -145,6 +148,13 @@ impl RedirectUri {
         }
     }
 
+    /// Whether it says everything that a browser needs: of a loopback address in plain HTTP
+    /// the port, which its program chooses anew at each start.
+    pub fn is_complete(&self) -> bool {
+        loopback_parts(&self.text)
+            .is_none_or(|_| Url::parse(&self.text).is_ok_and(|url| url.port().is_some()))
+    }
+
     /// The text without the port of a loopback address: what distinguishes one client's
     /// registrations from another's when the port changes at each start.
     pub fn without_loopback_port(&self) -> String {
@@ -155,9 +165,43 @@ impl RedirectUri {
     }
 }
 
+/// Whether a browser acts on such an address by itself instead of handing it to a program:
+/// no application's scheme, and nothing that a client sends by mistake.
+pub fn is_obeyed(text: &str) -> bool {
+    const OBEYED: [&str; 12] = [
+        "javascript",
+        "data",
+        "file",
+        "vbscript",
+        "blob",
+        "about",
+        "view-source",
+        "filesystem",
+        "ws",
+        "wss",
+        "ftp",
+        "intent",
+    ];
+    let scheme = text
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    OBEYED.contains(&scheme.as_str())
+}
+
 impl fmt::Display for RedirectUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+fn is_this_computer(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -338,6 +382,10 @@ mod tests {
         let table: &[(&str, Result<RedirectKind, E>)] = &[
             ("https://client.example/cb", Ok(RedirectKind::Https)),
             ("https://client.example", Ok(RedirectKind::Https)),
+            ("https://localhost/cb", Ok(RedirectKind::Loopback)),
+            ("https://127.0.0.1:8443/cb", Ok(RedirectKind::Loopback)),
+            ("https://[::1]/cb", Ok(RedirectKind::Loopback)),
+            ("https://localhost.evil.example/cb", Ok(RedirectKind::Https)),
             (
                 "https://client.example/cb?tenant=1",
                 Ok(RedirectKind::Https),

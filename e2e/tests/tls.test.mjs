@@ -7,7 +7,7 @@ import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { allowAndSignIn, decide, follow, watching } from '../support/browser.mjs';
-import { startGateway, weatherServer } from '../support/gateway.mjs';
+import { startGateway } from '../support/gateway.mjs';
 import { BareClient, MODERN, post, weatherIn } from '../support/oauth.mjs';
 import { startProvider } from '../support/provider.mjs';
 import { MemoryOAuth } from '../support/sdk.mjs';
@@ -100,7 +100,7 @@ test('TLS-5 an MCP server is reached over TLS that verifies, and over none that 
     const weather = await pile.add(startWeather());
     const front = await pile.add(startTls({ target: new URL(weather.url).port }));
     const upstream = weather.url.replace(/^http:\/\/[^/]+/, `https://localhost:${front.port}`);
-    const servers = { weather: weatherServer(upstream, { public: true }) };
+    const servers = { weather: { path: '/weather/mcp', upstream, public: true } };
     const strict = await pile.add(startGateway({ provider, servers }));
     const refused = await post(strict.server('/weather/mcp'), 'ping', {});
     assert.equal(refused.status, 502, 'nobody vouches for that certificate');

@@ -282,6 +282,12 @@ fn office(
                 Admission::Allowlist(hosts) => Some(hosts.clone()),
                 Admission::Open | Admission::Off => None,
             },
+            // The demo's page is a client of its own gateway.
+            own_authority: if config.try_page {
+                String::new()
+            } else {
+                config.public_url.authority().to_owned()
+            },
         },
         registration: registration.clone(),
         clients: config

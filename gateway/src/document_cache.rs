@@ -20,7 +20,7 @@ const FRESH_LEAST: Duration = Duration::from_secs(300);
 const FRESH_MOST: Duration = Duration::from_secs(24 * 3600);
 const GOOD_WHILE_UNREACHABLE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Between two tries of a document that cannot be reached.
+/// Between two tries, at the token endpoint, of a document that cannot be reached.
 const PAUSE: Duration = Duration::from_secs(60);
 
 const CLIENTS_MAX: usize = 4096;
@@ -117,7 +117,12 @@ impl DocumentCache {
         {
             return Ok(good.client.clone());
         }
-        let failed = known.failed.filter(|(at, _)| now.since(*at) < PAUSE);
+        // No login is refused for an earlier error (CIMD-8). The token endpoint spares the
+        // host: there its silence answers nothing but "later".
+        let failed = known
+            .failed
+            .filter(|_| purpose == Purpose::Token)
+            .filter(|(at, _)| now.since(*at) < PAUSE);
         let fetched = match failed {
             Some((_, why)) => Err(LookupError::Fetch(why)),
             None if may_fetch() => self.fetch(url, trusted, now).await,

@@ -305,16 +305,16 @@ fn sse_1_sse_2_sse_3_the_transport_of_2024_11_05_through_addresses_of_ours() {
             .contains("resource_metadata=")
     );
     for said in [
-        "event: endpoint\ndata: /messages?sessionId=77\n\n".to_owned(),
-        "event: endpoint\r\ndata: ../messages?sessionId=77\r\n\r\n".to_owned(),
+        "event: endpoint\ndata: /messages?sessionId=private-77\n\n".to_owned(),
+        "event: endpoint\r\ndata: ../messages?sessionId=private-77\r\n\r\n".to_owned(),
         format!(
-            "event: endpoint\ndata: {}/messages?sessionId=77\n\n",
+            "event: endpoint\ndata: {}/messages?sessionId=private-77\n\n",
             gate.echo.origin
         ),
     ] {
         let (mut wire, ours) = endpoint(&gate, &tokens.access, &said);
         let ours = ours.expect("an address");
-        assert!(ours.starts_with("/old/mcp?sessionId=") && !ours.contains("77"));
+        assert!(ours.starts_with("/old/mcp?sessionId=") && !ours.contains("private-77"));
         gate.echo.take();
         gate.echo.answers(202, "text/plain", "Accepted");
         let posted = post(&gate, &tokens.access, &ours, &list(1));
@@ -322,7 +322,7 @@ fn sse_1_sse_2_sse_3_the_transport_of_2024_11_05_through_addresses_of_ours() {
         let seen = gate.echo.take().pop().expect("it came through");
         assert_eq!(
             (seen.method.as_str(), seen.target.as_str()),
-            ("POST", "/messages?sessionId=77")
+            ("POST", "/messages?sessionId=private-77")
         );
         assert!(!seen.headers.contains_key("authorization"));
         // The answer comes on the stream, and the rules hold there too.
