@@ -12,6 +12,8 @@ use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCod
 
 use clap::{Args, Parser, Subcommand};
 
+use vestibule_core::text;
+
 use crate::{
     app::{self, StartError},
     config::Config,
@@ -219,12 +221,12 @@ fn stop_signals() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A result, on stdout.
+/// A result, on stdout. Words of others in it were cleaned by who put them there.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Talk, on stderr.
+/// Talk, on stderr. What servers and arguments say is part of it, and steers no terminal.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", text::on_lines(text));
 }

@@ -10,6 +10,7 @@ use axum::{
     routing::{any, get, post},
 };
 use http::{Method, StatusCode};
+use serde_json::json;
 use vestibule_core::token::device_code;
 
 use crate::{
@@ -76,20 +77,27 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .merge(pages)
         .with_state(Arc::clone(&office))
         .merge(extra)
-        .fallback(any(move || not_found(Arc::clone(&office))))
+        .fallback(any(move |request: Request| {
+            not_found(Arc::clone(&office), request)
+        }))
 }
 
 /// Answers preflights before the method is looked at, and lets answers be read.
 async fn preflight(request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
-        let mut response = Response::default();
-        *response.status_mut() = cors::preflight(response.headers_mut(), request.headers());
-        cors::open(response.headers_mut());
-        return response;
-    }
-    let mut response = next.run(request).await;
+    let mut response = match to_preflight(&request) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
     cors::open(response.headers_mut());
     response
+}
+
+fn to_preflight(request: &Request) -> Option<Response> {
+    (request.method() == Method::OPTIONS).then(|| {
+        let mut response = Response::default();
+        *response.status_mut() = cors::preflight(response.headers_mut(), request.headers());
+        response
+    })
 }
 
 /// Turns away an address that begins too much (DCR-8).
@@ -106,7 +114,15 @@ async fn within_limits(
     }
 }
 
-async fn not_found(office: Arc<Office>) -> Response {
+async fn not_found(office: Arc<Office>, request: Request) -> Response {
+    // Clients try several places, some of them from a page, and go on after a clean 404 only.
+    if request.uri().path().contains("/.well-known/") {
+        let mut response = to_preflight(&request).unwrap_or_else(|| {
+            answer::json(StatusCode::NOT_FOUND, &json!({ "error": "not_found" }))
+        });
+        cors::open(response.headers_mut());
+        return response;
+    }
     answer::Refused {
         status: StatusCode::NOT_FOUND,
         code: "V-WEB-001",

@@ -193,6 +193,22 @@ fn each_flaw_of_a_lab_is_reported_by_name() {
         assert_eq!(code, 5);
         assert_eq!(found, set(&[&always[..], names].concat()), "{which:?}");
     }
+    let lab = Flawed::start(Flaws::InsideOut);
+    let (_, found) = flaws(&lab.url(), &[]);
+    assert_eq!(
+        found,
+        set(&[
+            "no-invalid-token-error",
+            "challenge-without-resource-metadata",
+            "no-resource-metadata",
+            "no-iss-parameter",
+            "no-client-documents",
+            "origin-not-checked",
+            "preflight-refused",
+            "endpoints-not-followed",
+            "token-endpoint-away",
+        ])
+    );
     // The challenge points where nothing is, and the document is another server's.
     let lab = Flawed::start(Flaws::Elsewhere);
     let (_, found) = flaws(&lab.url(), &[]);
@@ -355,9 +371,117 @@ fn a_login_at_the_command_line_is_kept_renewed_and_widened() {
         "{scope}"
     );
 
+    let last = kept(home.path());
     let forgotten = run(home.path(), &["login", &url, "--forget"]);
     assert_eq!(forgotten.code, 0);
+    assert!(forgotten.out.contains("revoked"), "{}", forgotten.out);
     assert_eq!(run(home.path(), &["call", "a"]).code, 2);
+    for (kind, token) in [
+        ("refresh_token", &last["refresh_token"]),
+        ("access_token", &last["access_token"]),
+    ] {
+        let token = token.as_str().expect("a token");
+        let status = match kind {
+            "access_token" => gate.call("a", token, r#"{"jsonrpc":"2.0","id":1}"#).status,
+            _ => {
+                let form = [
+                    ("grant_type", kind),
+                    ("refresh_token", token),
+                    ("client_id", last["client"]["id"].as_str().expect("an id")),
+                ];
+                gate.wire()
+                    .post_form(&gate.host(), "/token", &form, &[])
+                    .status
+            }
+        };
+        assert!(matches!(status, 400 | 401), "{kind}: {status}");
+    }
+}
+
+/// A login that was kept, with its token endpoint elsewhere, and its access token ended.
+fn keep(home: &Path, server: &str, token_endpoint: &str, client: &str) -> std::path::PathBuf {
+    let logins = vestibule::client::credentials::Logins::within(&home.join("vestibule/logins"));
+    let login = serde_json::json!({
+        "server": server, "issuer": server, "token_endpoint": token_endpoint,
+        "resource": server, "client": { "id": client, "method": "none" },
+        "access_token": "old", "expires": 1, "refresh_token": "vrt_x", "scope": "a:read",
+    });
+    let login = serde_json::from_value(login).expect("a login");
+    logins.save(&login).expect("kept");
+    logins.path(&login.server)
+}
+
+#[test]
+fn a_token_endpoint_that_is_not_well_ends_no_login() {
+    let gate = Gate::start();
+    let sick = Echo::start();
+    let home = tempfile::tempdir().expect("a folder");
+    let url = gate.resource("a");
+    let call = || run(home.path(), &["call", &url, "--no-login"]);
+    let token = |path: &str| format!("{}/{path}", sick.origin);
+    let kept = keep(home.path(), &url, &token("token"), "c");
+    for (status, body, code) in [
+        (503, "", 4),
+        (429, r#"{"error":"slow_down"}"#, 4),
+        (500, r#"{"error":"invalid_grant"}"#, 4),
+        (400, r#"{"error":"temporarily_unavailable"}"#, 4),
+    ] {
+        sick.answers(status, "application/json", body);
+        let ended = call();
+        assert_eq!(ended.code, code, "{status} {body}: {}", ended.err);
+        assert!(kept.exists(), "{status} {body}");
+    }
+    // The grant is gone: somebody must sign in, as the same client.
+    sick.answers(400, "application/json", r#"{"error":"invalid_grant"}"#);
+    assert_eq!(call().code, 3);
+    assert!(kept.exists());
+    // The client is gone: it is not shown again.
+    sick.answers(401, "application/json", r#"{"error":"invalid_client"}"#);
+    assert_eq!(call().code, 3);
+    assert!(!kept.exists());
+}
+
+#[test]
+fn tokens_are_shown_to_nobody_in_the_open() {
+    let home = tempfile::tempdir().expect("a folder");
+    for command in ["login", "call"] {
+        let ended = run(home.path(), &[command, "http://mcp.example.com/mcp"]);
+        assert_eq!(ended.code, 2, "{}", ended.err);
+        assert!(ended.err.contains("error[V-CMD-016]"), "{}", ended.err);
+        assert!(ended.err.contains("--allow-http"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn words_of_a_server_steer_no_terminal() {
+    let echo = Echo::start();
+    let home = tempfile::tempdir().expect("a folder");
+    let url = format!("{}/mcp", echo.origin);
+    let evil = r"x\u001b[2J\u009b1A\u202e\n  fix: run this";
+    let answer = |id: u32, result: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},{result}}}"#);
+        echo.answers(200, "application/json", &body.replace(r"\\", r"\"));
+    };
+    let discovered = r#""result":{"supportedVersions":["2026-07-28"]}"#;
+    let tools = format!(r#""result":{{"tools":[{{"name":"{evil}"}},{{"name":"t"}}]}}"#);
+    let error = format!(r#""error":{{"code":-32000,"message":"{evil}"}}"#);
+    let clean = |ended: &Ended| {
+        let all = format!("{}{}", ended.out, ended.err);
+        let steers = |c: char| vestibule_core::text::is_deceptive(c);
+        assert!(!all.contains(steers), "{all:?}");
+        assert!(!all.contains("\n  fix: run this"), "{all:?}");
+    };
+    for args in [&["call", &url][..], &["call", &url, "u"]] {
+        answer(1, discovered);
+        answer(1, &tools);
+        clean(&run(home.path(), args));
+    }
+    answer(1, discovered);
+    answer(1, &tools);
+    answer(2, &error);
+    let ended = run(home.path(), &["call", &url, "t"]);
+    assert!(ended.err.contains("the server says: x[2J"), "{}", ended.err);
+    clean(&ended);
 }
 
 #[test]
@@ -373,7 +497,7 @@ fn a_login_without_a_browser_shows_a_code() {
     let talk = || std::fs::read_to_string(home.path().join("talk")).unwrap_or_default();
     wait_until("the code is shown", || talk().contains("Waiting"));
     let said = talk();
-    let code = said.lines().nth(3).expect(&said).trim();
+    let code = said.lines().nth(4).expect(&said).trim();
     let browser = Browser::new("ada");
     let page = format!("{}/device", gate.origin);
     let submit =

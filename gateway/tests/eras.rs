@@ -66,7 +66,15 @@ fn rev_3_the_default_paths_are_live_for_whoever_skips_discovery() {
         "/.well-known/oauth-authorization-server/a/mcp",
         "/a/mcp/.well-known/openid-configuration",
     ] {
-        assert_eq!(gate.get(path).status, 404, "{path}");
+        let answer = gate.get(path);
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.one("content-type"), "application/json", "{path}");
+        assert_eq!(answer.one("access-control-allow-origin"), "*", "{path}");
+        let asked = [("origin", "http://localhost:6274")];
+        let preflight = gate
+            .wire()
+            .request(&gate.host(), "OPTIONS", path, &asked, b"");
+        assert_eq!(preflight.status, 204, "{path}");
     }
 }
 

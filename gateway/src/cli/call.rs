@@ -8,7 +8,7 @@ use vestibule_core::scope::ScopeSet;
 
 use super::{
     Exit,
-    client::{Failure, has_browser, logins, runtime, server},
+    client::{Failure, encrypted, has_browser, logins, runtime, server},
     login::{Who, fresh, not_kept, web},
     print,
 };
@@ -57,6 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
 fn call(arguments: &Arguments) -> Result<Exit, Failure> {
     let logins = logins()?;
     let server = server(&arguments.server, Some(&logins))?;
+    let server = encrypted(server, arguments.who.allow_http)?;
     let wishes = arguments.who.wishes(false)?;
     let web = web()?;
     let caller = Caller {
@@ -206,7 +207,14 @@ impl Caller<'_> {
                 self.logins.save(&login).map_err(|error| not_kept(&error))?;
                 Ok(Some(login))
             }
-            Err(LoginError::Refused { .. } | LoginError::Missing(_)) => Ok(None),
+            Err(error) if error.is_of_client() => {
+                let forgotten = self.logins.forget(self.server);
+                forgotten.map_err(|error| not_kept(&error))?;
+                Ok(None)
+            }
+            Err(LoginError::Missing(_)) => Ok(None),
+            // Nothing else says that the grant is gone (RFC 6749 §5.2).
+            Err(LoginError::Refused { error, .. }) if error == "invalid_grant" => Ok(None),
             Err(error) => Err(Failure::of_login(&error, self.server)),
         }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use url::Url;
+use vestibule_core::{discovery::is_loopback, text::on_one_line};
 
 use super::{Exit, say};
 use crate::{
@@ -40,9 +41,13 @@ impl Failure {
     }
 
     pub(super) fn tell(&self) -> Exit {
+        // A server's words make no second line, which would read as ours.
+        let line = |text: &str| on_one_line(text, 2000);
         say(&format!(
             "error[{}]: {}\n  fix: {}",
-            self.code, self.what, self.fix
+            self.code,
+            line(&self.what),
+            line(&self.fix)
         ));
         self.exit
     }
@@ -70,10 +75,22 @@ impl Failure {
                 Exit::Usage,
                 "have a client added there, and name it with --client-id".to_owned(),
             ),
-            LoginError::TooLate => ("V-CMD-005", Exit::SignIn, "try again".to_owned()),
-            LoginError::Refused { .. } => (
-                "V-CMD-006",
+            LoginError::Broken { .. } => (
+                "V-CMD-002",
+                Exit::Unreachable,
+                "try again later; its log says more".to_owned(),
+            ),
+            LoginError::TooLate => (
+                "V-CMD-005",
                 Exit::SignIn,
+                format!(
+                    "try again; if its page said that this app is not known, first: \
+                     vestibule login {server} --forget"
+                ),
+            ),
+            LoginError::Refused { error, .. } => (
+                "V-CMD-006",
+                refused(error),
                 "the server's own words are above; its log says more".to_owned(),
             ),
             LoginError::Listen(_) => (
@@ -93,6 +110,34 @@ impl Failure {
         };
         Self::new(code, exit, error.to_string(), fix)
     }
+}
+
+/// Whether a person can do something about it by signing in again, by an OAuth error code.
+fn refused(error: &str) -> Exit {
+    match error {
+        "access_denied"
+        | "unauthorized_client"
+        | "invalid_client_metadata"
+        | "invalid_redirect_uri"
+        | "invalid_software_statement"
+        | "unapproved_software_statement" => Exit::Refused,
+        "temporarily_unavailable" | "server_error" => Exit::Unreachable,
+        _ => Exit::SignIn,
+    }
+}
+
+/// `server`, if tokens may go there: over TLS, on this computer, or because the person said
+/// so (RFC 6750 §5.3).
+pub(super) fn encrypted(server: Url, allow_http: bool) -> Result<Url, Failure> {
+    if server.scheme() == "https" || allow_http || is_loopback(&server) {
+        return Ok(server);
+    }
+    Err(Failure::new(
+        "V-CMD-016",
+        Exit::Usage,
+        format!("{server} is not encrypted: everybody on the way would have your token"),
+        "write https, or --allow-http on a network that you trust",
+    ))
 }
 
 /// The server that is meant: a URL, or the short name of one that was signed in to.
@@ -166,7 +211,12 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// Sends the person where they must go.
 pub(super) fn guide(step: Step<'_>) {
     match step {
-        Step::Open(address) => {
+        Step::Open {
+            address,
+            issuer,
+            server,
+        } => {
+            say(&format!("Signing in at {issuer} for {server}."));
             let opened = open(address);
             let how = if opened {
                 "Opening your browser. If it does not open:"
@@ -175,8 +225,13 @@ pub(super) fn guide(step: Step<'_>) {
             };
             say(&format!("{how}\n  {address}\nWaiting for you …"));
         }
-        Step::Type { address, code } => say(&format!(
-            "Open this anywhere:\n  {address}\nand compare the code:\n  {code}\nWaiting for you …"
+        Step::Type {
+            address,
+            code,
+            issuer,
+            server,
+        } => say(&format!(
+            "Signing in at {issuer} for {server}.\nOpen this anywhere:\n  {address}\nand compare the code:\n  {code}\nWaiting for you …"
         )),
     }
 }

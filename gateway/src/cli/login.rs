@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use url::Url;
+use vestibule_core::text::on_one_line;
 
 use super::{
     Exit,
-    client::{Failure, guide, logins, runtime, server},
+    client::{Failure, encrypted, guide, logins, runtime, server},
     print,
 };
 use crate::{
     client::{
         credentials::{Login, Logins, short_name},
-        login::{self, Wishes},
+        login::{self, LoginError, Wishes},
         web::Web,
     },
     world::World,
@@ -48,6 +49,9 @@ pub(super) struct Who {
     /// File with its secret
     #[arg(long, value_name = "FILE", requires = "client_id")]
     client_secret_file: Option<PathBuf>,
+    /// Shows tokens to a server that is not encrypted
+    #[arg(long)]
+    pub(super) allow_http: bool,
 }
 
 impl Who {
@@ -84,15 +88,9 @@ fn sign_in(arguments: &Arguments) -> Result<Exit, Failure> {
     let logins = logins()?;
     let url = server(&arguments.url, Some(&logins))?;
     if arguments.forget {
-        let forgotten = logins.forget(&url).map_err(|error| not_kept(&error))?;
-        let told = if forgotten {
-            "forgotten"
-        } else {
-            "there was no login"
-        };
-        print(&format!("ok   {url}: {told}\n"));
-        return Ok(Exit::Ok);
+        return forget(&url, &logins);
     }
+    let url = encrypted(url, arguments.who.allow_http)?;
     let wishes = arguments.who.wishes(arguments.device)?;
     let web = web()?;
     let login = runtime()?.block_on(fresh(&web, &url, &wishes, &logins))?;
@@ -116,6 +114,7 @@ fn sign_in(arguments: &Arguments) -> Result<Exit, Failure> {
         (None, None) => "until the server ends it".to_owned(),
     };
     let scope = login.scope.as_deref().unwrap_or("no scopes");
+    let scope = on_one_line(scope, 2000);
     print(&format!(
         "ok   signed in to {url} ({scope}); {renewed}\n     kept in {}, for you alone\n     \
          next: vestibule call {}\n",
@@ -125,12 +124,38 @@ fn sign_in(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// Ends the login here and, where its server can be told, there.
+fn forget(url: &Url, logins: &Logins) -> Result<Exit, Failure> {
+    let login = logins.load(url);
+    let forgotten = logins.forget(url).map_err(|error| not_kept(&error))?;
+    let told = match login {
+        Some(login) => match told_there(&login)? {
+            Ok(()) => "forgotten, and its tokens revoked",
+            Err(_) => {
+                "forgotten; its server could not be told, so its tokens run out by themselves"
+            }
+        },
+        None if forgotten => "forgotten",
+        None => "there was no login",
+    };
+    print(&format!("ok   {url}: {told}\n"));
+    Ok(Exit::Ok)
+}
+
+fn told_there(login: &Login) -> Result<Result<(), LoginError>, Failure> {
+    let web = Web::new().map_err(no_web)?;
+    Ok(runtime()?.block_on(login::revoke(&web, login)))
+}
+
 pub(super) fn web() -> Result<Web, Failure> {
     // Tools may work for a while.
-    Web::patient(std::time::Duration::from_secs(300)).map_err(|error| {
-        let fix = "look at the system's certificates";
-        Failure::new("V-CMD-010", Exit::Unexpected, error, fix)
-    })
+    Web::patient(std::time::Duration::from_secs(300)).map_err(no_web)
+}
+
+/// Why nothing can be asked.
+pub(super) fn no_web(error: String) -> Failure {
+    let fix = "look at the system's certificates";
+    Failure::new("V-CMD-010", Exit::Unexpected, error, fix)
 }
 
 /// Signs in anew and keeps it.
@@ -141,10 +166,18 @@ pub(super) async fn fresh(
     logins: &Logins,
 ) -> Result<Login, Failure> {
     let earlier = logins.load(url);
-    let login = login::login(web, &World::real(), url, wishes, earlier.as_ref(), &guide)
-        .await
-        .map_err(|error| Failure::of_login(&error, url))?;
-    logins.save(&login).map_err(|error| not_kept(&error))?;
+    let sign_in =
+        async |earlier| login::login(web, &World::real(), url, wishes, earlier, &guide).await;
+    let login = match sign_in(earlier.as_ref()).await {
+        // The server no longer knows who we were there, or not for this way of signing in.
+        Err(error) if wishes.client_id.is_none() && earlier.is_some() && error.is_of_client() => {
+            sign_in(None).await
+        }
+        other => other,
+    };
+    let login = login.map_err(|error| Failure::of_login(&error, url))?;
+    let kept = logins.lock(url).and_then(|_one| logins.save(&login));
+    kept.map_err(|error| not_kept(&error))?;
     Ok(login)
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     Exit,
     client::{Failure, logins, runtime, server},
+    login::no_web,
     print, say,
 };
 use crate::{
@@ -51,14 +52,7 @@ fn look(arguments: &Arguments) -> Result<Exit, Failure> {
         register: arguments.register,
         token,
     };
-    let web = Web::new().map_err(|error| {
-        Failure::new(
-            "V-CMD-010",
-            Exit::Unexpected,
-            error,
-            "look at the system's certificates",
-        )
-    })?;
+    let web = Web::new().map_err(no_web)?;
     let facts = runtime()?
         .block_on(probe::look(&web, &World::real(), &url, &options))
         .map_err(|error| Failure::unreachable(&url, error))?;

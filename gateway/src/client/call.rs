@@ -2,6 +2,7 @@
 //! people read it.
 
 use serde_json::{Map, Value};
+use vestibule_core::text::{on_lines, on_one_line};
 
 /// A word that is no argument.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,14 +164,7 @@ pub fn words(result: &Value) -> String {
     if out.is_empty() && !result["structuredContent"].is_null() {
         out = format!("{:#}\n", result["structuredContent"]);
     }
-    // A server's words must not steer a terminal; lines and tabs are harmless.
-    out.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    on_lines(&out)
 }
 
 /// The tools of a server, a line each.
@@ -201,7 +195,7 @@ pub fn list(tools: &[Value]) -> String {
         let said = tool["description"].as_str().unwrap_or_default();
         let said: String = said.lines().next().unwrap_or_default().to_owned();
         let line = format!("{:width$}  {:24}  {said}", name(tool), arguments.join(" "));
-        out.extend(line.trim_end().chars().filter(|c| !c.is_control()));
+        out.push_str(on_one_line(&line, 2000).trim_end());
         out.push('\n');
     }
     out
@@ -273,13 +267,13 @@ mod tests {
     #[test]
     fn what_a_tool_says_does_not_steer_a_terminal() {
         let result = json!({ "content": [
-            { "type": "text", "text": "sunny\u{1b}[2J\n" },
+            { "type": "text", "text": "sunny\u{1b}[2J\u{9b}\u{202e}\n" },
             { "type": "image", "mimeType": "image/png", "data": "…" },
             { "type": "resource_link", "uri": "file:///x" },
         ] });
         assert_eq!(
             words(&result),
-            "sunny\u{fffd}[2J\n[image: image/png; --json shows it]\nfile:///x\n"
+            "sunny[2J\n[image: image/png; --json shows it]\nfile:///x\n"
         );
         assert_eq!(
             words(&json!({ "structuredContent": { "a": 1 } })),

@@ -90,7 +90,10 @@ impl Logins {
             return Vec::new();
         };
         let mut logins: Vec<Login> = entries
-            .filter_map(|entry| fs::read(entry.ok()?.path()).ok())
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            // A crash in the middle of a rename leaves others.
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .filter_map(|path| fs::read(path).ok())
             .filter_map(|bytes| serde_json::from_slice(&bytes).ok())
             .collect();
         logins.sort_by(|a, b| a.server.cmp(&b.server));

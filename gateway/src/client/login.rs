@@ -17,6 +17,7 @@ use vestibule_core::{
     },
     pkce::CodeVerifier,
     secret::Digest,
+    text::on_one_line,
     uri::{canonical_resource, with_query},
 };
 
@@ -52,13 +53,24 @@ pub struct Wishes {
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'s> {
     /// Open this in a browser.
-    Open(&'s str),
+    Open {
+        /// What.
+        address: &'s str,
+        /// Whose page it is.
+        issuer: &'s str,
+        /// What the tokens are for.
+        server: &'s str,
+    },
     /// Open this anywhere, and type the code.
     Type {
         /// Where.
         address: &'s str,
         /// What.
         code: &'s str,
+        /// Whose page it is.
+        issuer: &'s str,
+        /// What the tokens are for.
+        server: &'s str,
     },
 }
 
@@ -103,6 +115,14 @@ pub enum LoginError {
         /// Its description.
         description: Option<String>,
     },
+    /// No answer that means anything: the server is not well, or not now.
+    #[error("{what}: status {status}")]
+    Broken {
+        /// Which request.
+        what: &'static str,
+        /// What came.
+        status: u16,
+    },
     /// An answer outside the protocol.
     #[error("{0}")]
     Answer(&'static str),
@@ -115,6 +135,14 @@ pub enum LoginError {
     /// No port to listen on.
     #[error("cannot listen for the answer: {0}")]
     Listen(String),
+}
+
+impl LoginError {
+    /// Whether the server does not know the client, or not for this (RFC 6749 §5.2).
+    pub fn is_of_client(&self) -> bool {
+        matches!(self, Self::Refused { error, .. }
+            if error == "invalid_client" || error == "unauthorized_client")
+    }
 }
 
 fn described(description: &Option<String>) -> String {
@@ -207,6 +235,37 @@ pub async fn refresh(web: &Web, world: &World, login: &Login) -> Result<Login, L
     ];
     let tokens = ask_token(web, &login.token_endpoint, &login.client, &form).await?;
     Ok(kept(login.clone(), &tokens, world))
+}
+
+/// Tells the server that the login is over: the refresh token, and with it what it gave
+/// (RFC 7009).
+///
+/// # Errors
+/// [`LoginError`].
+pub async fn revoke(web: &Web, login: &Login) -> Result<(), LoginError> {
+    let source = find(web, &login.server).await?;
+    if source.metadata.issuer != login.issuer {
+        return Err(LoginError::Foreign(source.metadata.issuer));
+    }
+    let endpoint = endpoint(
+        &source.metadata.revocation_endpoint,
+        "revocation_endpoint",
+        &login.server,
+    )?;
+    let tokens = [
+        ("refresh_token", login.refresh_token.as_deref()),
+        ("access_token", Some(login.access_token.as_str())),
+    ];
+    for (kind, token) in tokens {
+        let Some(token) = token else { continue };
+        let form = [("token", token), ("token_type_hint", kind)];
+        let what = "the revocation endpoint";
+        let reply = post(web, &endpoint, &login.client, &form, what).await?;
+        if reply.status != 200 {
+            return Err(refused("the revocation was refused", &reply));
+        }
+    }
+    Ok(())
 }
 
 /// The login with what a token answer says.
@@ -444,7 +503,11 @@ async fn by_browser(
             params.push(("prompt", "consent"));
         }
     }
-    tell(Step::Open(&with_query(authorize.as_str(), &params)));
+    tell(Step::Open {
+        address: &with_query(authorize.as_str(), &params),
+        issuer: &source.metadata.issuer,
+        server: server.as_str(),
+    });
     let answer = tokio::time::timeout(PATIENCE, answer(&listener, &state, &source.metadata))
         .await
         .map_err(|_| LoginError::TooLate)??;
@@ -569,7 +632,7 @@ fn escaped(text: &str) -> String {
 
 /// What others said, without what a terminal would obey.
 fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    on_one_line(text, 300)
 }
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -608,6 +671,8 @@ async fn by_device(
     tell(Step::Type {
         address: &clean(address),
         code: &clean(text("user_code")),
+        issuer: &source.metadata.issuer,
+        server: server.as_str(),
     });
     let mut interval = Duration::from_secs(begun["interval"].as_u64().unwrap_or(5).clamp(1, 60));
     let life = Duration::from_secs(begun["expires_in"].as_u64().unwrap_or(600).min(1800));
@@ -623,6 +688,11 @@ async fn by_device(
                 Err(LoginError::Refused { error, .. }) if error == "authorization_pending" => {}
                 Err(LoginError::Refused { error, .. }) if error == "slow_down" => {
                     interval += Duration::from_secs(5);
+                }
+                // The person may be at it; the server is asked again, more slowly
+                // (RFC 8628 §3.5).
+                Err(LoginError::Fetch { .. } | LoginError::Broken { .. }) => {
+                    interval = (interval * 2).min(Duration::from_secs(60));
                 }
                 other => return other,
             }
@@ -680,7 +750,9 @@ async fn post(
 
 fn refused(what: &'static str, reply: &Reply) -> LoginError {
     let body = reply.json().unwrap_or_default();
+    let status = reply.status;
     match body["error"].as_str() {
+        _ if status >= 500 || status == 429 => LoginError::Broken { what, status },
         Some(error) => LoginError::Refused {
             what,
             error: clean(error),
@@ -688,7 +760,7 @@ fn refused(what: &'static str, reply: &Reply) -> LoginError {
         },
         None => LoginError::Refused {
             what,
-            error: format!("status {}", reply.status),
+            error: format!("status {status}"),
             description: None,
         },
     }

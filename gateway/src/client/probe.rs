@@ -13,7 +13,7 @@ use vestibule_core::{discovery::may_follow, pkce::CodeVerifier, uri::with_query}
 
 use super::{
     discover::{self, Asked, Found, MCP, initialize},
-    mcp,
+    mcp::{self, McpError},
     web::{Reply, Web},
 };
 use crate::{fetch::FetchError, world::World};
@@ -22,7 +22,7 @@ use crate::{fetch::FetchError, world::World};
 const FOREIGN: &str = "https://evil.example";
 
 /// Where a client in a browser lives: the one that most people try first.
-const BROWSER: &str = "http://localhost:6274";
+pub const BROWSER: &str = "http://localhost:6274";
 
 /// A redirect that the probe registers, and one that it does not.
 const REDIRECT: &str = "http://127.0.0.1:33418/callback";
@@ -69,6 +69,8 @@ pub struct Eras {
     pub with_session: Option<String>,
     /// The revisions that `server/discover` lists.
     pub stateless: Vec<String>,
+    /// Whether the token of an earlier login was not enough to find out.
+    pub refused: bool,
 }
 
 /// What to do besides looking.
@@ -287,11 +289,14 @@ async fn register(
 
 async fn eras(web: &Web, server: &Url, token: Option<&str>) -> Eras {
     let mut eras = Eras::default();
-    if let Ok(discovered) = mcp::discover(web, server, token).await {
-        eras.stateless = discovered;
+    let turned_away = |error: &McpError| matches!(error, McpError::Token { .. });
+    match mcp::discover(web, server, token).await {
+        Ok(discovered) => eras.stateless = discovered,
+        Err(error) => eras.refused |= turned_away(&error),
     }
-    if let Ok(version) = mcp::initialize_only(web, server, token).await {
-        eras.with_session = Some(version);
+    match mcp::initialize_only(web, server, token).await {
+        Ok(version) => eras.with_session = Some(version),
+        Err(error) => eras.refused |= turned_away(&error),
     }
     eras
 }

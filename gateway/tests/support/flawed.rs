@@ -22,6 +22,8 @@ pub enum Flaws {
     AnyToken,
     /// The issuer is the identity provider's, and PKCE is not offered.
     BorrowedMetadata,
+    /// The metadata names endpoints of the inside of a network, and one that is gone.
+    InsideOut,
 }
 
 #[derive(Clone)]
@@ -132,6 +134,10 @@ async fn metadata(State(shape): State<Shape>) -> Response {
     });
     if !borrowed {
         body["code_challenge_methods_supported"] = json!(["S256"]);
+    }
+    if shape.flaws == Flaws::InsideOut {
+        body["authorization_endpoint"] = json!("http://10.0.0.1/authorize");
+        body["token_endpoint"] = json!("http://127.0.0.1:1/token");
     }
     let response = answer(200, "application/json", body.to_string());
     with(response, "access-control-allow-origin", "*")

@@ -2,9 +2,12 @@
 //! Nothing is asked here.
 
 use serde::Serialize;
-use vestibule_core::discovery::{DiscoveryError, ResourceMetadata, ServerMetadata};
+use url::Url;
+use vestibule_core::discovery::{
+    DiscoveryError, ResourceMetadata, ServerMetadata, is_loopback, may_follow,
+};
 
-use super::{Facts, NOT_REGISTERED, REDIRECT, Registration, sends_to};
+use super::{BROWSER, Facts, NOT_REGISTERED, REDIRECT, Registration, sends_to};
 use crate::client::{
     discover::{Asked, Found},
     web::Reply,
@@ -42,7 +45,9 @@ pub struct Check {
 /// Judges everything, in the order in which a client meets it.
 pub fn judge(facts: &Facts) -> Vec<Check> {
     let resource = facts.found.resource_metadata();
-    let mut checks = vec![token_required(&facts.found, resource.as_ref())];
+    let mut checks = Vec::new();
+    checks.extend(encrypted(&facts.found.server));
+    checks.push(token_required(&facts.found, resource.as_ref()));
     checks.push(garbage(facts));
     if facts.found.first.status == 401 {
         checks.push(challenge(&facts.found.first));
@@ -110,6 +115,22 @@ fn warn(
     next: &'static str,
 ) -> Check {
     flaw(State::Warn, name, of, seen, next)
+}
+
+/// On this computer there is no way that somebody could listen on.
+fn encrypted(server: &Url) -> Option<Check> {
+    let name = "the way is encrypted";
+    if server.scheme() == "https" {
+        return Some(ok(name, "https"));
+    }
+    (!is_loopback(server)).then(|| {
+        fail(
+            name,
+            "plain-http",
+            "http: everybody on the way reads the tokens",
+            "serve it over TLS (RFC 6750 §5.3)",
+        )
+    })
 }
 
 fn token_required(found: &Found, resource: Option<&ResourceMetadata>) -> Check {
@@ -254,6 +275,9 @@ fn challenge(first: &Reply) -> Check {
 fn foreign_origin(facts: &Facts) -> Check {
     let name = "pages of other sites are turned away";
     match facts.foreign.status {
+        403 if facts.found.first.status == 403 => {
+            skip(name, "everybody gets 403", "probe it again when it answers")
+        }
         403 => ok(name, "403 for another site's Origin"),
         status if status == facts.found.first.status && status != 200 => warn(
             name,
@@ -305,16 +329,15 @@ fn resource_checks(facts: &Facts, resource: Option<&ResourceMetadata>) -> Vec<Ch
     let last = found.resource.last();
     let place = last.map(|asked| asked.url.clone()).unwrap_or_default();
     let mut checks = Vec::new();
+    let challenge = found.first.challenge("bearer");
+    let named = challenge.and_then(|challenge| {
+        let named = challenge.param("resource_metadata");
+        named.map(str::to_owned)
+    });
+    // As addresses, not as texts: `HTTPS://A.example:443` is the same place.
     let pointed = found.resource.len() == 1
-        && found
-            .first
-            .challenge("bearer")
-            .is_some_and(|challenge| challenge.param("resource_metadata") == Some(place.as_str()));
-    let elsewhere = found
-        .first
-        .challenge("bearer")
-        .is_some_and(|challenge| challenge.param("resource_metadata").is_some());
-    checks.push(if elsewhere && !pointed {
+        && named.as_deref().and_then(|named| Url::parse(named).ok()) == Url::parse(&place).ok();
+    checks.push(if named.is_some() && !pointed {
         fail(
             name,
             "challenge-points-nowhere",
@@ -378,7 +401,7 @@ fn metadata_checks(facts: &Facts, resource: Option<&ResourceMetadata>) -> Vec<Ch
         place.map(|asked| asked.url.clone()).unwrap_or_default(),
     )];
     checks.push(issuer(facts, &metadata, resource.is_some()));
-    checks.push(endpoints(&metadata));
+    checks.push(endpoints(&metadata, &found.server));
     checks.push(pkce(&metadata));
     checks.push(iss(&metadata));
     checks.push(kinds(&metadata));
@@ -411,7 +434,7 @@ fn issuer(facts: &Facts, metadata: &ServerMetadata, named: bool) -> Check {
     }
 }
 
-fn endpoints(metadata: &ServerMetadata) -> Check {
+fn endpoints(metadata: &ServerMetadata, server: &Url) -> Check {
     let name = "endpoints for a login";
     let missing: Vec<&str> = [
         ("authorization_endpoint", &metadata.authorization_endpoint),
@@ -424,6 +447,25 @@ fn endpoints(metadata: &ServerMetadata) -> Check {
     if !missing.is_empty() {
         let seen = format!("without {}", missing.join(" and "));
         return fail(name, "endpoints-missing", seen, "name them (RFC 8414 §2)");
+    }
+    let refused: Vec<String> = [
+        ("authorization_endpoint", &metadata.authorization_endpoint),
+        ("token_endpoint", &metadata.token_endpoint),
+        ("registration_endpoint", &metadata.registration_endpoint),
+        ("revocation_endpoint", &metadata.revocation_endpoint),
+    ]
+    .into_iter()
+    .filter_map(|(name, address)| Some((name, address.as_deref()?)))
+    .filter(|(_, address)| may_follow(address, server).is_err())
+    .map(|(name, address)| format!("{name} is {address}"))
+    .collect();
+    if !refused.is_empty() {
+        return fail(
+            name,
+            "endpoints-not-followed",
+            refused.join("; "),
+            "name https addresses that clients reach from where they are",
+        );
     }
     let types = metadata.response_types_supported.as_deref();
     if types.is_some_and(|types| !types.iter().any(|kind| kind == "code")) {
@@ -491,7 +533,7 @@ fn kinds(metadata: &ServerMetadata) -> Check {
             "registration only",
             "take client ID metadata documents: clients of 2025-11-25 prefer them",
         ),
-        (false, false) => fail(
+        (false, false) => warn(
             name,
             "clients-by-hand-only",
             "neither documents (CIMD) nor registration",
@@ -541,8 +583,17 @@ fn refresh(metadata: &ServerMetadata) -> Check {
 
 fn token_errors(facts: &Facts) -> Check {
     let name = "the token endpoint's errors";
-    let Some(Ok(reply)) = facts.token_error.as_ref().map(|asked| &asked.reply) else {
-        return skip(name, "it does not answer", "look at token_endpoint");
+    let reply = match facts.token_error.as_ref().map(|asked| &asked.reply) {
+        None => return skip(name, "there is no token_endpoint", "see above"),
+        Some(Err(error)) => {
+            return fail(
+                name,
+                "token-endpoint-away",
+                error.to_string(),
+                "serve what token_endpoint names",
+            );
+        }
+        Some(Ok(reply)) => reply,
     };
     let error = reply
         .json()
@@ -579,20 +630,15 @@ fn token_errors(facts: &Facts) -> Check {
 fn cors(facts: &Facts) -> Vec<Check> {
     let name = "clients in a browser";
     let mut checks = Vec::new();
-    if let Some(asked) = &facts.read_by_browser {
-        let allowed = asked
-            .reply
-            .as_ref()
-            .ok()
-            .and_then(|reply| reply.header("access-control-allow-origin"));
-        if allowed.is_none() {
-            checks.push(warn(
-                name,
-                "metadata-not-readable-by-browsers",
-                format!("{} without Access-Control-Allow-Origin", asked.url),
-                "allow any origin to read metadata: it is public",
-            ));
-        }
+    if let Some(asked) = &facts.read_by_browser
+        && !asked.reply.as_ref().is_ok_and(lets_read)
+    {
+        checks.push(warn(
+            name,
+            "metadata-not-readable-by-browsers",
+            format!("{} without Access-Control-Allow-Origin", asked.url),
+            "allow any origin to read metadata: it is public",
+        ));
     }
     for (what, asked) in &facts.preflights {
         // Which pages may call the MCP server is its operator's choice.
@@ -600,22 +646,29 @@ fn cors(facts: &Facts) -> Vec<Check> {
             continue;
         }
         let Ok(reply) = &asked.reply else { continue };
-        let methods = reply.header("access-control-allow-methods").unwrap_or("");
-        let post = methods
-            .split(',')
-            .any(|method| matches!(method.trim(), "POST" | "*"));
-        let allowed = reply.header("access-control-allow-origin").is_some();
-        if !allowed || !post || !(200..300).contains(&reply.status) {
-            let methods = if methods.is_empty() {
-                "nothing"
-            } else {
-                methods
+        // POST needs no leave (Fetch, CORS-safelisted methods); these headers do, and a star
+        // is not Authorization's.
+        let allowed = reply.header("access-control-allow-headers").unwrap_or("");
+        let missing: Vec<&str> = ["content-type", "authorization"]
+            .into_iter()
+            .filter(|name| {
+                let takes = |said: &str| {
+                    said.eq_ignore_ascii_case(name) || (said == "*" && *name == "content-type")
+                };
+                !allowed.split(',').any(|said| takes(said.trim()))
+            })
+            .collect();
+        if !lets_read(reply) || !missing.is_empty() || !(200..300).contains(&reply.status) {
+            let seen = match (lets_read(reply), missing.as_slice()) {
+                (true, missing @ [_, ..]) => format!("without {}", missing.join(" and ")),
+                (true, []) => reply.status.to_string(),
+                (false, _) => "without Access-Control-Allow-Origin".to_owned(),
             };
             checks.push(warn(
                 name,
                 "preflight-refused",
-                format!("{what} answers a preflight for POST with {methods}"),
-                "allow POST, and the headers that clients send",
+                format!("{what} answers a preflight {seen}"),
+                "answer it with 204, and allow the headers that clients send",
             ));
         }
     }
@@ -623,6 +676,12 @@ fn cors(facts: &Facts) -> Vec<Check> {
         checks.push(ok(name, "may read the metadata and post to the endpoints"));
     }
     checks
+}
+
+/// Whether a page of another site may read the answer.
+fn lets_read(reply: &Reply) -> bool {
+    let allowed = reply.header("access-control-allow-origin");
+    allowed.is_some_and(|origin| origin == "*" || origin == BROWSER)
 }
 
 fn registration(registration: &Registration) -> Vec<Check> {
@@ -718,6 +777,11 @@ fn eras(facts: &Facts) -> Check {
     spoken.sort_unstable();
     spoken.dedup();
     match (&eras.with_session, eras.stateless.as_slice()) {
+        (None, []) if eras.refused => skip(
+            name,
+            "the token of your login is not taken",
+            "sign in again with vestibule login, then probe again",
+        ),
         (None, []) => fail(
             name,
             "speaks-no-mcp",

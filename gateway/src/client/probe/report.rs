@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use vestibule_core::text::on_one_line;
 
 use super::judge::{Check, State};
 
@@ -60,9 +61,7 @@ pub fn text(url: &str, checks: &[Check], colour: bool) -> String {
 
 /// What others said is shown without what a terminal would obey.
 fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    on_one_line(text, 2000)
 }
 
 /// For programs.
@@ -154,7 +153,7 @@ mod tests {
             text("https://a.example/mcp", &checks(), false),
             "https://a.example/mcp\n\n\
              ok    a token is needed             401 without a token\n\
-             FAIL  the 401 says where to log in  401 with \u{fffd}[31m<b>\"&  [no-bearer-challenge]\n      \
+             FAIL  the 401 says where to log in  401 with [31m<b>\"&  [no-bearer-challenge]\n      \
              -> send one\n\n\
              1 failure, 0 warnings, 1 ok\n"
         );
