@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /**
  * The part of an OAuth client that both generations of the TypeScript SDK leave to the application:
  * keeps what it is given and hands the authorization URL to the test.
@@ -14,6 +16,7 @@ export class MemoryOAuth {
       ...metadata,
     };
     this.expectedState = crypto.randomUUID();
+    this.verifiers = new Map();
   }
 
   state() {
@@ -42,10 +45,18 @@ export class MemoryOAuth {
 
   saveCodeVerifier(verifier) {
     this.verifier = verifier;
+    this.verifiers.set(createHash('sha256').update(verifier).digest('base64url'), verifier);
   }
 
+  /** That of the address which was opened: a stream that reconnects meanwhile begins a sign-in of its own. */
   codeVerifier() {
-    return this.verifier;
+    return this.verifiers.get(this.opened?.searchParams.get('code_challenge')) ?? this.verifier;
+  }
+
+  /** Where the person is sent now. */
+  open() {
+    this.opened = this.authorizationUrl;
+    return this.opened.href;
   }
 
   /** What the SDK found out to be worth nothing any more. */

@@ -3,6 +3,8 @@
  * somebody takes the login back. Each in the eras that it speaks.
  */
 import assert from 'node:assert/strict';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import * as newer from '@modelcontextprotocol/client';
@@ -10,13 +12,14 @@ import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { allowAndSignIn } from '../support/browser.mjs';
+import { packaged } from '../support/conformance.mjs';
 import { BareClient, MODERN, post, weatherIn } from '../support/oauth.mjs';
 import { startOpener } from '../support/opener.mjs';
 import { Child } from '../support/process.mjs';
 import { e2e, python } from '../support/python.mjs';
 import { MemoryOAuth } from '../support/sdk.mjs';
 import { Pile, startStack } from '../support/stack.mjs';
-import { Hopeless, until, within } from '../support/wait.mjs';
+import { Hopeless, freePort, until, within } from '../support/wait.mjs';
 import { OSLO } from '../support/weather.mjs';
 
 const pile = new Pile();
@@ -44,7 +47,7 @@ function inProcess({ connect, redeem, needsPerson }) {
         } catch (error) {
           if (!needsPerson(error)) throw error;
           assert.ok((person += 1) < 5, 'it asks again and again');
-          await approve(oauth.authorizationUrl.href);
+          await approve(oauth.open());
           await redeem(oauth, await stack.callback.next());
         }
       }
@@ -137,6 +140,65 @@ const scripted = (requirements, kind, mode = '') => async () => {
   };
 };
 
+/** A program between a host's standard streams and the gateway, which says where the browser must go. */
+const remote = async () => {
+  const home = await mkdtemp(join(tmpdir(), 'vestibule-mcp-remote-'));
+  const child = packaged(
+    'mcp-remote/dist/proxy.js',
+    [stack.url, String(await freePort()), '--allow-http'],
+    { env: { ...opener.env, MCP_REMOTE_CONFIG_DIR: home }, stdin: 'pipe' },
+  );
+  const say = (message) => child.process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+  const answers = () => child.stdout.split('\n').slice(0, -1).filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  const addresses = () => child.output.match(/^https?:\/\/\S+[?&]code_challenge=\S+/gm) ?? [];
+  let person = 0;
+  let last = 0;
+  async function request(method, params) {
+    const id = (last += 1);
+    say({ id, method, params });
+    for (;;) {
+      const step = await until(async () => {
+        const answer = answers().find((each) => each.id === id);
+        if (answer) return { answer };
+        if (addresses().length > person) return { authorize: addresses()[person] };
+        if (!child.alive) throw new Hopeless(`mcp-remote ended:\n${child.output}`);
+        return undefined;
+      }, () => `an answer to ${method}:\n${child.output}`, 60_000);
+      if (step.answer?.error) throw new Error(`${step.answer.error.message}\n${child.output}`);
+      if (step.answer) return step.answer.result;
+      assert.ok((person += 1) < 5, 'it asks again and again');
+      await approve(step.authorize);
+    }
+  }
+  let saved;
+  async function stop() {
+    await child.kill();
+    await rm(home, { recursive: true, force: true });
+  }
+  try {
+    const clientInfo = { name: 'host', version: '1' };
+    await request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo });
+    say({ method: 'notifications/initialized' });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    async call(name, args) {
+      const result = weatherIn(await request('tools/call', { name, arguments: args }));
+      const files = (await readdir(home, { recursive: true })).map((file) => join(home, file));
+      const kept = async (end) => JSON.parse(await readFile(files.find((file) => file.endsWith(end)), 'utf8'));
+      const tokens = await kept('_tokens.json');
+      const client = await kept('_client_info.json');
+      saved = { access: tokens.access_token, refresh: tokens.refresh_token, scope: tokens.scope, client: client.client_id };
+      return result;
+    },
+    tokens: () => saved,
+    asked: () => person,
+    stop,
+  };
+};
+
 /** It refreshes where it should ask a person for more, and gives up after that. */
 const CANNOT_STEP_UP = 'TypeScript SDK 1.32.2';
 
@@ -148,6 +210,7 @@ const CLIENTS = [
   ['Python SDK 2.3.0 of the earlier era', scripted('python/requirements-mcp-2.txt', 'sdk_2', 'legacy')],
   ['Python SDK 2.3.0 at 2026-07-28', scripted('python/requirements-mcp-2.txt', 'sdk_2', 'auto')],
   ['FastMCP client 4.1.2', scripted('python/requirements-fastmcp.txt', 'fastmcp')],
+  ['mcp-remote 0.15.1', remote],
 ];
 
 const clients = new Map();
