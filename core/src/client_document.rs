@@ -271,6 +271,39 @@ mod tests {
     }
 
     #[test]
+    fn cimd_7_a_document_brings_its_keys_or_says_where_they_are() {
+        let url = DocumentUrl::parse("https://client.example/m.json").expect("valid");
+        let read_with = |more: &str| {
+            let body = format!(
+                r#"{{"client_id":"https://client.example/m.json","client_name":"C",
+                "redirect_uris":["https://client.example/cb"],
+                "token_endpoint_auth_method":"private_key_jwt"{more}}}"#
+            );
+            read(&url, body.as_bytes(), false, &[]).map(|client| client.credential)
+        };
+        let keys = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"x","y":"y"}]}"#;
+        let set = serde_json::from_str(keys).expect("JSON");
+        assert_eq!(
+            read_with(&format!(r#","jwks":{keys}"#)),
+            Ok(Credential::Key(ClientKeys::Inline(set)))
+        );
+        let uri = "https://client.example/keys";
+        assert_eq!(
+            read_with(&format!(r#","jwks_uri":"{uri}""#)),
+            Ok(Credential::Key(ClientKeys::At(uri.to_owned())))
+        );
+        for more in [
+            "",
+            r#","jwks":{}"#,
+            r#","jwks_uri":"http://client.example/keys""#,
+            r#","jwks_uri":7"#,
+            r#","jwks":{"keys":[]},"jwks_uri":"https://client.example/keys""#,
+        ] {
+            assert_eq!(read_with(more), Err(DocumentError::Keys), "{more}");
+        }
+    }
+
+    #[test]
     fn cimd_5_cimd_6_t_reg_10_which_documents_make_a_client() {
         use DocumentError as E;
         let url = DocumentUrl::parse("https://client.example/m.json").expect("valid");
@@ -332,6 +365,12 @@ mod tests {
         ];
         for (body, expected) in table {
             assert_eq!(read_as(&body), expected, "{body:.200}");
+        }
+        for member in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            let body = with(&format!(
+                r#","jwks":{{"keys":[{{"kty":"EC"}},{{"kty":"RSA","{member}":"x"}}]}}"#
+            ));
+            assert_eq!(read_as(&body), Err(E::PrivateKey), "{member}");
         }
         assert_eq!(
             read(&url, b"{\"client_id\":\"\xff\"}", false, &[]).err(),

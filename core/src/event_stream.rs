@@ -311,20 +311,20 @@ mod tests {
 
     #[test]
     fn t_mcp_13_sse_2_a_line_end_in_two_pieces_makes_no_second_event() {
-        let mut events = Events::new(1000);
-        let mut all = Vec::new();
-        for piece in [
-            &b"event: endpoint\r\nda"[..],
-            b"ta: https://evil.example/m\r\n\r\n",
-        ] {
-            events.push(piece);
-            while let Some(event) = events.next_whole().expect("short") {
-                all.push(Event::read(event));
+        let stream = b"event: endpoint\r\ndata: https://evil.example/m\r\n\r\n";
+        for cut in 1..stream.len() {
+            let mut events = Events::new(1000);
+            let mut all = Vec::new();
+            for piece in [&stream[..cut], &stream[cut..]] {
+                events.push(piece);
+                while let Some(event) = events.next_whole().expect("short") {
+                    all.push(Event::read(event));
+                }
             }
+            assert_eq!(all.len(), 1, "cut at {cut}");
+            assert_eq!(all[0].name, "endpoint");
+            assert_eq!(all[0].data.as_deref(), Some("https://evil.example/m"));
         }
-        assert_eq!(all.len(), 1);
-        assert_eq!(all[0].name, "endpoint");
-        assert_eq!(all[0].data.as_deref(), Some("https://evil.example/m"));
     }
 
     #[test]

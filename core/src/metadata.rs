@@ -168,6 +168,7 @@ mod tests {
             ..Offered::default()
         };
         let document = authorization_server(&issuer(), off, ["read"].into_iter());
+        assert_eq!(document["scopes_supported"], json!(["read"]));
         assert!(document.get("registration_endpoint").is_none(), "T-REG-08");
         assert_eq!(
             document["grant_types_supported"],

@@ -172,7 +172,7 @@ fn rev_5_rev_6_every_generation_is_told_where_to_log_in_in_its_own_way() {
 }
 
 #[test]
-fn rev_11_mod_8_px_3_what_a_server_says_of_its_age_arrives_as_it_said_it() {
+fn rev_11_rev_12_mod_8_px_3_what_a_server_says_of_its_age_arrives_as_it_said_it() {
     let gate = Gate::start();
     let token = gate.honest_login().access;
     let error = |code: i32| {

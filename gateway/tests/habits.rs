@@ -5,7 +5,13 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Browser, Gate, PING, Tokens, query_of, site::Site, tool_call, wire::Answer};
+use support::{
+    Browser, Gate, PING, Tokens, query_of,
+    signer::{Signer, jti},
+    site::Site,
+    tool_call,
+    wire::Answer,
+};
 use vestibule::world::World;
 use vestibule_core::{pkce::CodeVerifier, preset, uri::with_query};
 
@@ -751,6 +757,56 @@ fn cimd_12_cimd_8_a_client_whose_document_is_gone_redeems_and_refreshes_nothing(
     let document = json!({ "client_id": "https://other.example/c.json" }).to_string();
     site.publish("/client.json", 200, &document);
     assert_eq!(client.refresh(&tokens.refresh, &[]).status, 401);
+}
+
+#[test]
+fn cimd_7_cimd_4_a_client_of_a_document_signs_with_the_keys_that_it_names() {
+    let site = Site::start();
+    let gate = gate_beside(&site);
+    let (own, other) = (Signer::new(), Signer::new());
+    site.publish("/keys.json", 200, &own.jwks());
+    let jwks: Value = serde_json::from_str(&own.jwks()).expect("JSON");
+    for (path, member, keys) in [
+        ("/inline.json", "jwks", jwks),
+        (
+            "/apart.json",
+            "jwks_uri",
+            format!("{}/keys.json", site.origin).into(),
+        ),
+    ] {
+        let id = format!("{}{path}", site.origin);
+        let mut document = json!({ "client_id": id, "client_name": "C",
+                                   "redirect_uris": [support::REDIRECT],
+                                   "token_endpoint_auth_method": "private_key_jwt" });
+        document[member] = keys;
+        site.publish(path, 200, &document.to_string());
+        let client = Visitor::named(&gate, &id, support::REDIRECT);
+        let redeem = |signer: &Signer| {
+            let (authorize, verifier) = client.authorize();
+            let code = Browser::new("ada").code(&gate, &authorize);
+            let claims = json!({ "iss": id, "sub": id, "aud": gate.origin, "jti": jti(),
+                                 "exp": World::real().now().unix() + 60 });
+            gate.token(&[
+                ("grant_type", "authorization_code"),
+                ("code", &code),
+                ("code_verifier", verifier.expose()),
+                ("redirect_uri", support::REDIRECT),
+                ("client_assertion", &signer.jwt(None, &claims)),
+                (
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                ),
+            ])
+        };
+        let answer = redeem(&own);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let answer = redeem(&other);
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (401, &json!("invalid_client")),
+            "{path}"
+        );
+    }
 }
 
 #[test]

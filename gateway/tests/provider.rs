@@ -3,7 +3,13 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Browser, Gate, PING, Tokens, idp::Idp, query_of, signer::Signer, wait_until};
+use support::{
+    Browser, Gate, PING, Tokens,
+    idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN},
+    query_of,
+    signer::Signer,
+    wait_until,
+};
 
 fn gate_of(idp: &Idp) -> Gate {
     Gate::start_in("", &[("VESTIBULE_IDP__ISSUER", &idp.issuer)])
@@ -75,6 +81,64 @@ fn up_18_up_21_tok_3_a_provider_that_announces_no_pkce_and_gives_an_opaque_token
         gate.call("a", &Tokens::of(&answer).access, PING).status,
         200
     );
+    // One that could be read is for somebody else all the same: ended, another's, unsigned
+    // by any key of the provider's.
+    let foreign = json!({ "aud": "https://graph.microsoft.com", "iss": "https://other.example",
+                          "exp": 1, "sub": "eve" });
+    let foreign = Signer::new().jwt(Some("at+jwt"), &foreign);
+    idp.with(|told| told.access_token = foreign);
+    logs_in(&gate, &idp);
+}
+
+#[test]
+fn t_idp_12_tkn_11_what_the_provider_gave_is_shown_to_nobody() {
+    let idp = Idp::start();
+    let gate = Gate::start_process(
+        "",
+        &[
+            ("VESTIBULE_IDP__ISSUER", &idp.issuer),
+            ("VESTIBULE_LOG", "trace"),
+        ],
+    );
+    let browser = Browser::new("ada");
+    let (path, verifier) = gate.authorize_path("a", "a:read");
+    let page = browser.open(&format!("{}{path}", gate.origin));
+    let url = browser.decide(&gate, &path, "allow");
+    let provider_code = "canary-code-of-the-provider";
+    let back = browser.open(&idp.sign_in(&url, provider_code));
+    let code = query_of(&back.one("location"), "code").expect("a code");
+    let redeemed = gate.token(&[
+        ("grant_type", "authorization_code"),
+        ("client_id", support::CLIENT),
+        ("code", &code),
+        ("code_verifier", verifier.expose()),
+    ]);
+    let tokens = Tokens::of(&redeemed.json());
+    let renewed = gate.refresh(&tokens.refresh);
+    let called = gate.call("a", &tokens.access, PING);
+    assert_eq!((renewed.status, called.status), (200, 200));
+    let again = browser.open(&idp.sign_in(&url, provider_code));
+    let seen = format!("{:?}", gate.echo.take());
+    let answers = [page, back, redeemed, renewed, called, again];
+    let said = answers.map(|answer| format!("{:?} {}", answer.headers, answer.text()));
+    let disk = gate.disk();
+    for canary in [
+        provider_code.to_owned(),
+        ACCESS_TOKEN.to_owned(),
+        REFRESH_TOKEN.to_owned(),
+        idp.with(|told| told.id_token.clone()),
+    ] {
+        assert!(canary.len() > 15, "{canary}");
+        let bytes = canary.as_bytes();
+        assert!(
+            !disk.windows(bytes.len()).any(|window| window == bytes),
+            "{canary} is on disk"
+        );
+        assert!(!seen.contains(&canary), "{canary} went to a server");
+        for answer in &said {
+            assert!(!answer.contains(&canary), "{canary} in {answer}");
+        }
+    }
 }
 
 #[test]

@@ -446,6 +446,10 @@ fn t_prx_08_t_prx_09_rev_12_a_path_is_a_server_s_or_it_is_not() {
     let tokens = gate.honest_login();
     gate.echo.take();
     let good = bearer(&tokens.access);
+    // What a client of the transport of 2024-11-05 tries.
+    for path in ["/sse", "/a/mcp/sse", "/a/sse"] {
+        assert_eq!(gate.get(path).status, 404, "{path}");
+    }
     for path in [
         "/a/mcp/../../b/mcp",
         "/a/%2e%2e/b/mcp",
@@ -512,21 +516,26 @@ fn px_6_px_7_cors_3_cors_5_t_prx_18_pages_of_other_sites_are_turned_away_first()
         PING,
     );
     assert_eq!(listed.status, 200);
-    assert_eq!(
-        listed.one("access-control-allow-origin"),
-        "https://app.example"
-    );
-    let refused = gate.post_mcp("a", &[("origin", "https://app.example")], PING);
+    let from_there = ("origin", "https://app.example");
+    let refused = gate.post_mcp("a", &[from_there], PING);
     assert_eq!(refused.status, 401);
-    assert!(
-        refused
-            .one("access-control-expose-headers")
-            .contains("WWW-Authenticate")
-    );
-    assert_eq!(
-        refused.one("access-control-allow-origin"),
-        "https://app.example"
-    );
+    let token = ("authorization", good.as_str());
+    let tool = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"set_x"}}"#;
+    let needs_more = gate.post_mcp("a", &[token, from_there], tool);
+    assert_eq!(needs_more.status, 403);
+    gate.echo.answers(502, "text/plain", "");
+    let broken = gate.post_mcp("a", &[token, from_there], PING);
+    assert_eq!(broken.status, 502);
+    for answer in [listed, refused, needs_more, broken] {
+        assert_eq!(
+            answer.one("access-control-expose-headers"),
+            "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, DPoP-Nonce, Retry-After",
+            "{}",
+            answer.status
+        );
+        let origin = answer.one("access-control-allow-origin");
+        assert_eq!(origin, "https://app.example", "{}", answer.status);
+    }
     let preflight = gate.wire().request(
         &gate.host(),
         "OPTIONS",
@@ -658,7 +667,7 @@ fn px_8_t_mcp_01_t_mcp_02_t_mcp_03_t_mcp_04_t_mcp_05_t_mcp_08_t_mcp_12_bodies_th
 }
 
 #[test]
-fn ses_1_ses_3_ses_4_ses_7_mod_9_t_mcp_07_a_session_is_one_person_s_and_one_client_s() {
+fn ses_1_ses_3_ses_4_ses_7_mod_9_rev_12_t_mcp_07_a_session_is_one_person_s_and_one_client_s() {
     let gate = Gate::start();
     let ada = bearer(&gate.honest_login().access);
     let bob = bearer(&gate.login(&mut Browser::new("bob"), "a", "a:read").access);

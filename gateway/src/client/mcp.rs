@@ -485,17 +485,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_that_a_schema_marks_go_into_headers() {
+    fn t_mcp_13_arguments_that_a_schema_marks_go_into_headers_of_their_own() {
         let tool = json!({ "name": "t", "inputSchema": { "properties": {
             "region": { "type": "string", "x-mcp-header": "Region" },
             "count": { "type": "integer", "x-mcp-header": "Count" },
             "city": { "type": "string", "x-mcp-header": "City" },
             "none": { "x-mcp-header": "None" },
+            "own": { "type": "string", "x-mcp-header": "Authorization" },
             "bad": { "x-mcp-header": "Bad Name\r\n" },
             "plain": { "type": "string" },
         } } });
         let arguments = json!({
             "region": "eu", "count": 3, "city": "Tromsø", "bad": "x", "plain": "y",
+            "own": "Bearer x",
         });
         let Value::Object(arguments) = arguments else {
             panic!("an object")
@@ -506,6 +508,7 @@ mod tests {
         assert_eq!(
             headers,
             [
+                header("mcp-param-authorization", "Bearer x"),
                 header("mcp-param-city", "=?base64?VHJvbXPDuA==?="),
                 header("mcp-param-count", "3"),
                 header("mcp-param-region", "eu"),

@@ -17,6 +17,9 @@ use vestibule::world::World;
 
 use super::{query_of, signer::Signer};
 
+pub const ACCESS_TOKEN: &str = "canary-opaque/access+token==";
+pub const REFRESH_TOKEN: &str = "canary-upstream-refresh";
+
 pub struct Idp {
     pub issuer: String,
     state: Arc<Mutex<Told>>,
@@ -34,6 +37,10 @@ pub struct Told {
     pub forged: Option<String>,
     /// Claims laid over those of the next ID token.
     pub claims: Value,
+    /// What it gives besides, for somebody else.
+    pub access_token: String,
+    /// The ID token that it gave last.
+    pub id_token: String,
     /// How often its keys were asked for.
     pub looks: usize,
     /// Bodies that came to its token endpoint.
@@ -62,6 +69,8 @@ impl Idp {
             kid: "k1".to_owned(),
             forged: None,
             claims: json!({}),
+            access_token: ACCESS_TOKEN.to_owned(),
+            id_token: String::new(),
             looks: 0,
             redemptions: Vec::new(),
             nonce: String::new(),
@@ -137,11 +146,11 @@ async fn redeem(State((issuer, state)): Shared, body: Bytes) -> Response {
     }
     let kid = told.forged.as_ref().unwrap_or(&told.kid);
     let header = json!({ "alg": "ES256", "kid": kid });
+    told.id_token = told.signer.sign(&header, &claims);
     json_answer(&json!({
         "token_type": "Bearer",
-        "id_token": told.signer.sign(&header, &claims),
-        // For somebody else: nothing in it is for us to read.
-        "access_token": "canary-opaque/access+token==",
-        "refresh_token": "canary-upstream-refresh",
+        "id_token": told.id_token,
+        "access_token": told.access_token,
+        "refresh_token": REFRESH_TOKEN,
     }))
 }
