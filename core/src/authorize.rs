@@ -7,13 +7,13 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    client::{Client, GrantType, MatchedRedirect},
+    client::{Client, GrantType, KnownBy, MatchedRedirect},
     params::{Params, Repeated},
     pkce::CodeChallenge,
     resource::{Catalogue, ResourceError},
     scope::ScopeSet,
     secret::Digest,
-    uri::{Issuer, RedirectKind, with_query},
+    uri::{Issuer, OwnAuthority, RedirectKind, with_query},
 };
 
 /// Longest `state` that is given back.
@@ -251,12 +251,15 @@ pub fn judge(
     params: &Params<'_>,
     client: &Client,
     catalogue: &Catalogue,
+    own: &OwnAuthority,
 ) -> Result<AskConsent, Refusal> {
     let presented = params
         .one("redirect_uri")
         .map_err(|_| Refusal::Page(PageRefusal::Repeated))?;
     let to = client
         .match_redirect(presented)
+        // Whoever came by itself does not receive its answers at our own pages.
+        .filter(|to| client.known_by == KnownBy::Operator || !own.covers(to.text()))
         .ok_or(Refusal::Page(match presented {
             Some(_) => PageRefusal::RedirectUnknown,
             None => PageRefusal::RedirectMissing,
@@ -465,6 +468,7 @@ pub(crate) mod tests {
             &params,
             &client(&["https://a.example/cb"]),
             &catalogue(&["a"]),
+            &OwnAuthority::of("https://gw.example"),
         )
     }
 
@@ -479,6 +483,52 @@ pub(crate) mod tests {
         assert_eq!(ask.state.as_deref(), Some("s+1"));
         assert_eq!(ask.resource, "https://gw.example/a/mcp");
         assert_eq!(ask.scopes, ScopeSet::of(["read"]));
+    }
+
+    #[test]
+    fn t_aut_03_t_reg_01_our_own_pages_receive_no_answers() {
+        let judge_at = |ours: &str, registered: &str, presented: &str, known_by: KnownBy| {
+            let client = Client {
+                known_by,
+                ..client(&[registered])
+            };
+            let address = with_query("https://x.example/", &[("redirect_uri", presented)]);
+            let (_, query) = address.split_once('?').expect("a query");
+            let other = "redirect_uri=https%3A%2F%2Fa.example%2Fcb";
+            let query = base().replace(other, query);
+            let params = Params::parse(&query).expect("readable");
+            let own = OwnAuthority::of(ours);
+            judge(&params, &client, &catalogue(&["a"]), &own).map(|_| ())
+        };
+        let refused = Err(Refusal::Page(PageRefusal::RedirectUnknown));
+        for own in [
+            "https://gw.example/device/done",
+            "https://gw.example:443/device/done",
+            "https://gw.example./device/done",
+            "https://GW.example/try/callback",
+        ] {
+            let at = |known_by| judge_at("https://gw.example", own, own, known_by);
+            assert_eq!(at(KnownBy::Dynamic), refused, "{own}");
+            assert_eq!(at(KnownBy::Operator), Ok(()), "{own}");
+        }
+        // The port of a loopback address comes with the request.
+        let here = |port: u16| {
+            let presented = format!("http://127.0.0.1:{port}/device/done");
+            let registered = "http://127.0.0.1/device/done";
+            judge_at(
+                "http://127.0.0.1:8080",
+                registered,
+                &presented,
+                KnownBy::Dynamic,
+            )
+        };
+        assert_eq!(here(8080), refused);
+        assert_eq!(here(8081), Ok(()));
+        let elsewhere = "https://gw.example:8443/cb";
+        assert_eq!(
+            judge_at("https://gw.example", elsewhere, elsewhere, KnownBy::Dynamic),
+            Ok(())
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     keyring::{DerivedKey, KeyId},
     secret::{MacKey, Secret},
     time::Timestamp,
-    uri::{self, RedirectKind, RedirectUri, RedirectUriError, host_for_people},
+    uri::{self, OwnAuthority, RedirectKind, RedirectUri, RedirectUriError},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -34,8 +34,8 @@ pub struct RegistrationPolicy {
     pub private_schemes: Vec<String>,
     /// If set, every web host of a redirect must be one of these.
     pub redirect_hosts: Option<Vec<String>>,
-    /// Our own host and port, where no client receives answers.
-    pub own_authority: String,
+    /// Where no client receives answers.
+    pub own: OwnAuthority,
 }
 
 /// The keys behind self-describing ids: current first.
@@ -285,6 +285,10 @@ fn redirect_uris(
     for value in list {
         let text = value.as_str().ok_or(RegisterError::RedirectUris)?;
         match RedirectUri::parse(text, &policy.private_schemes) {
+            // Of a loopback address the port comes later, and is judged then.
+            Ok(uri) if uri.is_complete() && policy.own.covers(text) => {
+                return Err(RegisterError::RedirectHost);
+            }
             Ok(uri) if host_allowed(&uri, policy) => uris.push(uri),
             Ok(_) => return Err(RegisterError::RedirectHost),
             // An application's own scheme that nobody listed is left out, and the answer says
@@ -300,10 +304,6 @@ fn redirect_uris(
 }
 
 fn host_allowed(uri: &RedirectUri, policy: &RegistrationPolicy) -> bool {
-    let shown = host_for_people(uri.text());
-    if shown == policy.own_authority {
-        return false;
-    }
     let Some(hosts) = &policy.redirect_hosts else {
         return true;
     };
@@ -810,9 +810,40 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn t_reg_01_our_own_address_is_nobody_s_redirect() {
+        let register_at = |ours: &str, uri: &str| {
+            let policy = RegistrationPolicy {
+                own: OwnAuthority::of(ours),
+                ..RegistrationPolicy::default()
+            };
+            let body = serde_json::json!({ "redirect_uris": [uri] }).to_string();
+            let now = Timestamp::from_unix(0);
+            let id = register(body.as_bytes(), &policy, &keys(), [0; 16], now)?
+                .client
+                .id;
+            assert!(read_id(&id, &policy, &keys()).is_ok(), "{uri}");
+            Ok(())
+        };
+        let refused = Err(RegisterError::RedirectHost);
+        for own in ["https://gw.example/cb", "https://gw.example.:443/cb"] {
+            assert_eq!(register_at("https://gw.example", own), refused, "{own}");
+        }
+        // A gateway on this computer, and a program beside it.
+        for ours in [
+            "http://localhost",
+            "https://localhost",
+            "http://127.0.0.1:8080",
+        ] {
+            for uri in ["http://localhost:4711/cb", "http://127.0.0.1:4711/cb"] {
+                assert_eq!(register_at(ours, uri), Ok(()), "{ours} {uri}");
+            }
+        }
+    }
+
+    #[test]
     fn today_s_rules_apply_to_yesterday_s_ids() {
         let policy = RegistrationPolicy {
-            own_authority: String::new(),
+            own: OwnAuthority::default(),
             private_schemes: vec!["cursor".to_owned()],
             redirect_hosts: None,
         };

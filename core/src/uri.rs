@@ -196,11 +196,47 @@ impl fmt::Display for RedirectUri {
     }
 }
 
+/// Where this gateway answers itself, and no client that came by itself receives answers:
+/// its pages would take what is meant for a client.
+#[derive(Debug, Clone, Default)]
+pub struct OwnAuthority(Option<(String, Option<u16>)>);
+
+impl OwnAuthority {
+    /// Of the issuer's address.
+    pub fn of(issuer: &str) -> Self {
+        Self(authority(issuer))
+    }
+
+    /// Whether a browser that is sent to `address` comes here, in any spelling.
+    pub fn covers(&self, address: &str) -> bool {
+        self.0.is_some() && authority(address) == self.0
+    }
+}
+
+fn authority(address: &str) -> Option<(String, Option<u16>)> {
+    let url = Url::parse(address).ok()?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    // The dot of a whole name, which browsers drop when they connect.
+    let host = url.host_str()?;
+    let host = host.strip_suffix('.').unwrap_or(host);
+    Some((host.to_owned(), url.port_or_known_default()))
+}
+
 fn is_this_computer(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => {
+            let v4 = address.to_ipv4_mapped();
+            address.is_loopback()
+                || address.is_unspecified()
+                || v4.is_some_and(|v4| v4.is_loopback() || v4.is_unspecified())
+        }
         None => false,
     }
 }
@@ -385,6 +421,9 @@ mod tests {
             ("https://localhost/cb", Ok(RedirectKind::Loopback)),
             ("https://127.0.0.1:8443/cb", Ok(RedirectKind::Loopback)),
             ("https://[::1]/cb", Ok(RedirectKind::Loopback)),
+            ("https://localhost./cb", Ok(RedirectKind::Loopback)),
+            ("https://[::ffff:127.0.0.1]/cb", Ok(RedirectKind::Loopback)),
+            ("https://0.0.0.0/cb", Ok(RedirectKind::Loopback)),
             ("https://localhost.evil.example/cb", Ok(RedirectKind::Https)),
             (
                 "https://client.example/cb?tenant=1",

@@ -18,7 +18,7 @@ use vestibule_core::{
     register::RegistrationPolicy,
     resource::Dpop,
     token::jwt_bearer::Vouches,
-    uri::RedirectKind,
+    uri::{OwnAuthority, RedirectKind},
 };
 
 use crate::{
@@ -282,12 +282,7 @@ fn office(
                 Admission::Allowlist(hosts) => Some(hosts.clone()),
                 Admission::Open | Admission::Off => None,
             },
-            // The demo's page is a client of its own gateway.
-            own_authority: if config.try_page {
-                String::new()
-            } else {
-                config.public_url.authority().to_owned()
-            },
+            own: OwnAuthority::of(config.public_url.text()),
         },
         registration: registration.clone(),
         clients: config

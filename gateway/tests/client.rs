@@ -435,10 +435,32 @@ fn a_token_endpoint_that_is_not_well_ends_no_login() {
     sick.answers(400, "application/json", r#"{"error":"invalid_grant"}"#);
     assert_eq!(call().code, 3);
     assert!(kept.exists());
-    // The client is gone: it is not shown again.
-    sick.answers(401, "application/json", r#"{"error":"invalid_client"}"#);
+    // The client is gone: where nobody can sign in, that changes nothing here.
+    let gone = r#"{"error":"invalid_client"}"#;
+    sick.answers(401, "application/json", gone);
     assert_eq!(call().code, 3);
-    assert!(!kept.exists());
+    assert!(kept.exists());
+    // Where somebody can, a registration is not shown again, and a client by hand stays.
+    for (registered, stays) in [(false, true), (true, false)] {
+        let text = std::fs::read_to_string(&kept).expect("kept");
+        let mut login: Value = serde_json::from_str(&text).expect("JSON");
+        login["client"]["registered"] = registered.into();
+        std::fs::write(&kept, login.to_string()).expect("written");
+        sick.answers(401, "application/json", gone);
+        let mut command = vestibule(home.path(), &["call", &url]);
+        let opened = home.path().join("opened");
+        let _ = std::fs::remove_file(&opened);
+        let script = home.path().join("browser");
+        std::fs::write(&script, format!("#!/bin/sh\ntouch {}\n", opened.display()))
+            .expect("written");
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("set");
+        let mut child = command.env("BROWSER", &script).spawn().expect("it runs");
+        wait_until("a browser is opened", || opened.exists());
+        child.kill().expect("it waits");
+        child.wait().expect("ended");
+        assert_eq!(kept.exists(), stays);
+    }
 }
 
 #[test]

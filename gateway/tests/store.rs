@@ -137,7 +137,13 @@ fn ask() -> AskConsent {
     let query = "client_id=vcl_test&response_type=code&code_challenge_method=S256\
                  &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
     let params = Params::parse(query).expect("readable");
-    authorize::judge(&params, &client, &catalogue).expect("a good request")
+    authorize::judge(
+        &params,
+        &client,
+        &catalogue,
+        &vestibule_core::uri::OwnAuthority::default(),
+    )
+    .expect("a good request")
 }
 
 struct BelievesAll;

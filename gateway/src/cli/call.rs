@@ -197,24 +197,28 @@ impl Caller<'_> {
             .logins
             .lock(self.server)
             .map_err(|error| not_kept(&error))?;
-        if let Some(other) = self.logins.load(self.server)
-            && other.access_token != login.access_token
-        {
-            return Ok(Some(other));
+        match self.logins.load(self.server) {
+            Some(other) if other.access_token != login.access_token => return Ok(Some(other)),
+            Some(_) => {}
+            // Forgotten meanwhile.
+            None => return Ok(None),
         }
         match login::refresh(self.web, &World::real(), &login).await {
             Ok(login) => {
                 self.logins.save(&login).map_err(|error| not_kept(&error))?;
                 Ok(Some(login))
             }
+            // A registration that the server forgot is not shown to it again. A client that a
+            // person added is that person's to mend.
             Err(error) if error.is_of_client() => {
-                let forgotten = self.logins.forget(self.server);
-                forgotten.map_err(|error| not_kept(&error))?;
+                if login.client.registered && self.may_sign_in {
+                    let forgotten = self.logins.forget(self.server);
+                    forgotten.map_err(|error| not_kept(&error))?;
+                }
                 Ok(None)
             }
             Err(LoginError::Missing(_)) => Ok(None),
-            // Nothing else says that the grant is gone (RFC 6749 §5.2).
-            Err(LoginError::Refused { error, .. }) if error == "invalid_grant" => Ok(None),
+            Err(LoginError::Refused { error, .. }) if says_signed_out(&error) => Ok(None),
             Err(error) => Err(Failure::of_login(&error, self.server)),
         }
     }
@@ -264,6 +268,21 @@ impl Caller<'_> {
         };
         Failure::new("V-CMD-015", exit, format!("{}: {error}", self.server), fix)
     }
+}
+
+/// Whether a refused refresh means that somebody must sign in: `invalid_grant`
+/// (RFC 6749 §5.2), or what servers say in place of it.
+fn says_signed_out(error: &str) -> bool {
+    !matches!(
+        error,
+        "invalid_request"
+            | "invalid_scope"
+            | "invalid_target"
+            | "unsupported_grant_type"
+            | "access_denied"
+            | "temporarily_unavailable"
+            | "server_error"
+    ) && (!error.starts_with("status ") || matches!(error, "status 400" | "status 401"))
 }
 
 fn ends_soon(login: &Login) -> bool {

@@ -115,14 +115,14 @@ impl Failure {
 /// Whether a person can do something about it by signing in again, by an OAuth error code.
 fn refused(error: &str) -> Exit {
     match error {
-        "access_denied"
-        | "unauthorized_client"
-        | "invalid_client_metadata"
-        | "invalid_redirect_uri"
-        | "invalid_software_statement"
-        | "unapproved_software_statement" => Exit::Refused,
+        "invalid_grant"
+        | "invalid_client"
+        | "expired_token"
+        | "login_required"
+        | "interaction_required"
+        | "consent_required" => Exit::SignIn,
         "temporarily_unavailable" | "server_error" => Exit::Unreachable,
-        _ => Exit::SignIn,
+        _ => Exit::Refused,
     }
 }
 
@@ -208,6 +208,11 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
+/// Whose page it is, as one word: nothing in it reads as ours.
+fn whose(issuer: &str) -> String {
+    Url::parse(issuer).map_or_else(|_| "an unknown server".to_owned(), String::from)
+}
+
 /// Sends the person where they must go.
 pub(super) fn guide(step: Step<'_>) {
     match step {
@@ -216,7 +221,7 @@ pub(super) fn guide(step: Step<'_>) {
             issuer,
             server,
         } => {
-            say(&format!("Signing in at {issuer} for {server}."));
+            say(&format!("Signing in at {} for {server}.", whose(issuer)));
             let opened = open(address);
             let how = if opened {
                 "Opening your browser. If it does not open:"
@@ -231,7 +236,8 @@ pub(super) fn guide(step: Step<'_>) {
             issuer,
             server,
         } => say(&format!(
-            "Signing in at {issuer} for {server}.\nOpen this anywhere:\n  {address}\nand compare the code:\n  {code}\nWaiting for you …"
+            "Signing in at {} for {server}.\nOpen this anywhere:\n  {address}\nand compare the code:\n  {code}\nWaiting for you …",
+            whose(issuer),
         )),
     }
 }

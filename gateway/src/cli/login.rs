@@ -14,7 +14,7 @@ use super::{
 use crate::{
     client::{
         credentials::{Login, Logins, short_name},
-        login::{self, LoginError, Wishes},
+        login::{self, Wishes},
         web::Web,
     },
     world::World,
@@ -88,7 +88,7 @@ fn sign_in(arguments: &Arguments) -> Result<Exit, Failure> {
     let logins = logins()?;
     let url = server(&arguments.url, Some(&logins))?;
     if arguments.forget {
-        return forget(&url, &logins);
+        return forget(&url, &logins, arguments.who.allow_http);
     }
     let url = encrypted(url, arguments.who.allow_http)?;
     let wishes = arguments.who.wishes(arguments.device)?;
@@ -125,26 +125,26 @@ fn sign_in(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 /// Ends the login here and, where its server can be told, there.
-fn forget(url: &Url, logins: &Logins) -> Result<Exit, Failure> {
+fn forget(url: &Url, logins: &Logins, allow_http: bool) -> Result<Exit, Failure> {
+    let web = Web::new().map_err(no_web)?;
+    let runtime = runtime()?;
+    // Nobody renews it meanwhile and keeps what came.
+    let _one = logins.lock(url).map_err(|error| not_kept(&error))?;
     let login = logins.load(url);
     let forgotten = logins.forget(url).map_err(|error| not_kept(&error))?;
     let told = match login {
-        Some(login) => match told_there(&login)? {
-            Ok(()) => "forgotten, and its tokens revoked",
-            Err(_) => {
-                "forgotten; its server could not be told, so its tokens run out by themselves"
-            }
-        },
+        Some(login)
+            if encrypted(url.clone(), allow_http).is_ok()
+                && runtime.block_on(login::revoke(&web, &login)).is_ok() =>
+        {
+            "forgotten, and its tokens revoked"
+        }
+        Some(_) => "forgotten; its server could not be told, so its tokens run out by themselves",
         None if forgotten => "forgotten",
         None => "there was no login",
     };
     print(&format!("ok   {url}: {told}\n"));
     Ok(Exit::Ok)
-}
-
-fn told_there(login: &Login) -> Result<Result<(), LoginError>, Failure> {
-    let web = Web::new().map_err(no_web)?;
-    Ok(runtime()?.block_on(login::revoke(&web, login)))
 }
 
 pub(super) fn web() -> Result<Web, Failure> {
@@ -170,7 +170,13 @@ pub(super) async fn fresh(
         async |earlier| login::login(web, &World::real(), url, wishes, earlier, &guide).await;
     let login = match sign_in(earlier.as_ref()).await {
         // The server no longer knows who we were there, or not for this way of signing in.
-        Err(error) if wishes.client_id.is_none() && earlier.is_some() && error.is_of_client() => {
+        Err(error)
+            if wishes.client_id.is_none()
+                && error.is_of_client()
+                && earlier
+                    .as_ref()
+                    .is_some_and(|login| login.client.registered) =>
+        {
             sign_in(None).await
         }
         other => other,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     Exit,
-    client::{Failure, logins, runtime, server},
+    client::{Failure, encrypted, logins, runtime, server},
     login::no_web,
     print, say,
 };
@@ -47,6 +47,7 @@ fn look(arguments: &Arguments) -> Result<Exit, Failure> {
     let token = logins
         .and_then(|logins| logins.load(&url))
         .filter(|login| login.expires.is_none_or(|expires| expires > now))
+        .filter(|_| encrypted(url.clone(), false).is_ok())
         .map(|login| login.access_token);
     let options = probe::Options {
         register: arguments.register,

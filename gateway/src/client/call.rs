@@ -171,6 +171,7 @@ pub fn words(result: &Value) -> String {
 pub fn list(tools: &[Value]) -> String {
     let name = |tool: &Value| tool["name"].as_str().unwrap_or_default().to_owned();
     let width = tools.iter().map(|tool| name(tool).len()).max().unwrap_or(0);
+    let width = width.min(40);
     let mut out = String::new();
     for tool in tools {
         let schema = &tool["inputSchema"];

@@ -45,6 +45,9 @@ pub struct ClientCredentials {
     pub method: String,
     /// The port that its redirect names, if it was registered for this.
     pub port: Option<u16>,
+    /// Whether it was registered here, and can be again.
+    #[serde(default)]
+    pub registered: bool,
 }
 
 /// Where logins are kept.
@@ -185,6 +188,7 @@ mod tests {
                 secret: None,
                 method: "none".into(),
                 port: Some(1),
+                registered: true,
             },
             access_token: "secret".into(),
             expires: None,

@@ -371,6 +371,7 @@ async fn introduce(
             secret: wishes.client_secret.clone(),
             method: method_of(&source.metadata, wishes.client_secret.is_some()),
             port: None,
+            registered: false,
         });
     }
     if let Some(earlier) = earlier
@@ -427,6 +428,7 @@ async fn introduce(
         ),
         secret,
         port,
+        registered: true,
     })
 }
 

@@ -117,7 +117,7 @@ async fn answer(office: &Office, visit: &Visit, asker: IpAddr, text: &str) -> Re
     {
         return pushed(office, visit, &client, request_uri);
     }
-    match authorize::judge(&params, &client, &office.catalogue) {
+    match authorize::judge(&params, &client, &office.catalogue, &office.policy.own) {
         Ok(ask) => {
             let id = TicketId::new(office.world.random());
             show(office, visit, &client, &ask, id, None)

@@ -54,7 +54,8 @@ async fn push(
         let why = "client_id is not the client that proved itself";
         return Err(Failure::Wire(WireError::new(400, "invalid_request", why)));
     }
-    let mut ask = authorize::judge(&params, client, &office.catalogue).map_err(refused)?;
+    let mut ask = authorize::judge(&params, client, &office.catalogue, &office.policy.own)
+        .map_err(refused)?;
     let key = token::proof(office, headers, "/par")
         .await?
         .map(Digest::from_bytes);
