@@ -224,6 +224,8 @@ fn authority(address: &str) -> Option<(String, Option<u16>)> {
     Some((host.to_owned(), url.port_or_known_default()))
 }
 
+/// Wider than `discovery::is_loopback`: that one trusts such an address with plain HTTP,
+/// this one only warns of it.
 fn is_this_computer(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
