@@ -203,7 +203,7 @@ fn is_origin_of(named: &str, resource: &Resource) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::policy::{Access, ToolRule};
+    use crate::policy::{Access, ToolRule, ToolRules};
 
     pub(crate) fn catalogue(names: &[&str]) -> Catalogue {
         let issuer = Issuer::parse("https://gw.example").expect("an origin");
@@ -214,11 +214,11 @@ pub(crate) mod tests {
                 resource.scopes.insert("read".into(), "Read".into());
                 resource.scopes.insert("write".into(), "Write".into());
                 resource.default_scopes = ScopeSet::of(["read"]);
-                resource.policy.tools = vec![ToolRule {
+                resource.policy.tools = ToolRules::of(vec![ToolRule {
                     pattern: "set_*".into(),
                     scope: Some("write".into()),
                     access: Access::default(),
-                }];
+                }]);
                 resource
             })
             .collect();

@@ -1,6 +1,8 @@
 //! Texts of others: what an eye does not see in them, and which ones a lax reader takes for
 //! the same.
 
+use std::cmp::Ordering;
+
 /// Whether a character changes how others are read without being seen itself: controls but
 /// for tab and line feed, bidirectional marks, joiners, fillers, tags.
 pub fn is_deceptive(c: char) -> bool {
@@ -15,6 +17,9 @@ pub fn is_deceptive(c: char) -> bool {
 /// A text as a lax reader takes it: without case in any alphabet, blanks, or what is not
 /// seen.
 pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return seen_bytes(text).map(char::from).collect();
+    }
     text.chars()
         .filter(|c| !is_deceptive(*c) && !c.is_whitespace())
         // Both ways: `ſ` has no other small letter, and the Kelvin sign no other capital.
@@ -25,8 +30,24 @@ pub fn folded(text: &str) -> String {
 
 /// Whether a lax reader takes `text` for `other`.
 pub fn is_read_as(text: &str, other: &str) -> bool {
-    // Nearly always the length alone tells, without a copy.
-    !(text.is_ascii() && text.len() < other.len()) && folded(text) == folded(other)
+    if !(text.is_ascii() && other.is_ascii()) {
+        return folded(text) == folded(other);
+    }
+    // The same without a copy, for what nearly every text is; mostly the length tells.
+    let all_seen = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    match text.len().cmp(&other.len()) {
+        Ordering::Less => false,
+        Ordering::Equal if all_seen(other) => text.eq_ignore_ascii_case(other),
+        Ordering::Greater if all_seen(text) => false,
+        _ => seen_bytes(text).eq(seen_bytes(other)),
+    }
+}
+
+/// What [`folded`] leaves of ASCII.
+fn seen_bytes(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes()
+        .filter(|byte| byte.is_ascii_graphic())
+        .map(|byte| byte.to_ascii_lowercase())
 }
 
 /// A text of others on one line of a terminal or log, of at most `most` characters: nothing
@@ -61,6 +82,15 @@ mod tests {
             assert!(is_read_as(text, "tools/call"), "{text:?}");
         }
         assert!(is_read_as("tas\u{212a}Id", "taskId"));
+        assert!(is_read_as("other name", "otherName"));
+        for byte in 0..=127_u8 {
+            let text = format!("Na{}me", char::from(byte));
+            assert_eq!(
+                is_read_as(&text, "name"),
+                folded(&format!("{text}é")) == "nameé",
+                "in ASCII as in any text: {text:?}"
+            );
+        }
         assert!(!is_read_as("tools/list", "tools/call"));
         assert!(!is_read_as("tools", "tools/call"));
         assert!(!is_read_as("", "tools/call"));

@@ -1,7 +1,7 @@
 //! `servers.NAME.allow`, `.deny` and `.tools`: who may use what.
 
 use vestibule_core::{
-    policy::{Access, Policy, ToolRule, Who},
+    policy::{Access, Policy, ToolRule, ToolRules, Who},
     resource::Resource,
 };
 
@@ -35,7 +35,10 @@ impl Reader<'_> {
                 });
             }
         }
-        Policy { access, tools }
+        Policy {
+            access,
+            tools: ToolRules::of(tools),
+        }
     }
 
     fn declared(&mut self, value: &Value, resource: &Resource) -> Option<String> {
