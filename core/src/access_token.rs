@@ -6,6 +6,8 @@
 
 pub mod jwt;
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
@@ -59,12 +61,12 @@ pub struct AccessToken {
 /// Whatever turns the text of an access token back into what it says.
 pub trait Opens {
     /// The token; `None` for anything that was not minted here, whatever the reason.
-    fn open(&self, text: &str) -> Option<AccessToken>;
+    fn open(&self, text: &str) -> Option<Arc<AccessToken>>;
 }
 
 impl Opens for Sealer {
-    fn open(&self, text: &str) -> Option<AccessToken> {
-        AccessToken::open(text, self)
+    fn open(&self, text: &str) -> Option<Arc<AccessToken>> {
+        AccessToken::open(text, self).map(Arc::new)
     }
 }
 

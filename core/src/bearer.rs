@@ -1,7 +1,7 @@
 //! The guard: from an `Authorization` header to a [`Caller`], or to a challenge that says
 //! where to log in (RFC 6750, RFC 9728 §5.1).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     access_token::{AccessToken, Opens},
@@ -17,12 +17,12 @@ use crate::{
 /// Whoever may reach one MCP server, and as what. Only [`judge`] makes these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    token: AccessToken,
+    token: Arc<AccessToken>,
 }
 
 impl Caller {
     /// The token that proved it.
-    pub fn token(&self) -> &AccessToken {
+    pub fn token(&self) -> &Arc<AccessToken> {
         &self.token
     }
 
@@ -45,6 +45,7 @@ impl Caller {
     /// # Errors
     /// [`BearerError::Denied`] if no scope would help, [`BearerError::InsufficientScope`] if
     /// one would.
+    #[inline(never)] // counted by name: benches/instructions.tsv
     pub fn may_call(&self, tool: &str, resource: &Resource) -> Result<(), BearerError> {
         match resource.policy.judge_tool(tool, &self.token.groups) {
             Verdict::Needs(scopes) => self.may(&scopes),
@@ -171,6 +172,7 @@ fn names_a_token(query: &str) -> bool {
 ///
 /// # Errors
 /// [`BearerError`].
+#[inline(never)] // counted by name: benches/instructions.tsv
 pub fn judge(
     token: &str,
     key: Option<Thumbprint>,
@@ -568,11 +570,11 @@ pub(crate) mod tests {
         let mut a = catalogue(&["a"]).only().expect("one").clone();
         a.policy.access.allow = Some(vec![crate::policy::Who::Group("staff".into())]);
         let caller = |groups: &[&str], machine| Caller {
-            token: AccessToken {
+            token: Arc::new(AccessToken {
                 groups: groups.iter().map(|g| (*g).to_owned()).collect(),
                 machine,
                 ..token()
-            },
+            }),
         };
         assert_eq!(caller(&["group:staff"], false).may_enter(&a), Ok(()));
         assert_eq!(caller(&[], true).may_enter(&a), Ok(()));
@@ -629,7 +631,9 @@ pub(crate) mod tests {
         );
         let wrong = BearerError::WrongAudience.challenges(&issuer, a).remove(0);
         assert!(wrong.starts_with("Bearer error=\"invalid_token\", error_description=\""));
-        let caller = Caller { token: token() };
+        let caller = Caller {
+            token: Arc::new(token()),
+        };
         let refused = caller.may(&ScopeSet::of(["write"])).expect_err("lacks it");
         assert_eq!(refused.status(), 403);
         let challenge = refused.challenges(&issuer, a).remove(0);

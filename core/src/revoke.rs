@@ -1,5 +1,7 @@
 //! Giving tokens back (RFC 7009).
 
+use std::sync::Arc;
+
 use crate::{
     WireError,
     access_token::{AccessToken, Opens},
@@ -67,9 +69,9 @@ pub fn named(token: &Secret, opens: &dyn Opens) -> Named {
     if text.starts_with(refresh_token::PREFIX) {
         RefreshToken::parse(text).map_or(Named::Nothing, Named::Refresh)
     } else {
-        opens
-            .open(text)
-            .map_or(Named::Nothing, |token| Named::Access(Box::new(token)))
+        opens.open(text).map_or(Named::Nothing, |token| {
+            Named::Access(Box::new(Arc::unwrap_or_clone(token)))
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! OAuth endpoints go to the office, a runtime beside these: what they began they finish,
 //! also when the client goes away.
 
+pub mod coarse;
 pub mod cookie;
 pub mod cors;
 pub mod head;
@@ -15,18 +16,19 @@ pub mod seen;
 
 use std::{
     convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc,
-    thread::JoinHandle, time::Duration,
+    task::Poll, thread::JoinHandle, time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, sync::watch, task::LocalSet};
+use tokio::{net::TcpListener, runtime::LocalOptions, sync::watch};
 
 use self::{
+    coarse::CoarseTimer,
     head::{Framing, Times, Watched},
     held::Held,
     limit::block_of,
@@ -135,20 +137,28 @@ pub fn serve<H: Handler>(
         let make = Arc::clone(&make);
         let doors = Arc::clone(&doors);
         let stop = stop.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let (told, built) = std::sync::mpsc::sync_channel(1);
         let handle = std::thread::Builder::new()
             .name(format!("serve-{number}"))
             .spawn(move || {
-                let local = LocalSet::new();
-                local.block_on(&runtime, async move {
+                // It cannot leave its thread, so it is made there.
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(LocalOptions::default());
+                let runtime = match runtime {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(told.send(Err(error))),
+                };
+                let _ = told.send(Ok(()));
+                runtime.block_on(async move {
+                    tokio::task::spawn_local(coarse::keep());
                     let handler = Rc::new(make());
                     if let Err(error) = accept(listener, handler, limits, &doors, stop).await {
                         tracing::error!(event = "listen.failed", %error);
                     }
                 });
             })?;
+        built.recv().map_err(io::Error::other)??;
         handles.push(handle);
     }
     Ok(Threads { handles })
@@ -178,7 +188,7 @@ async fn accept<H: Handler>(
     let listener = TcpListener::from_std(listener)?;
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
+        .timer(CoarseTimer)
         // To the library this is silence and head together; `head` times the latter.
         .header_read_timeout(limits.idle_time)
         .max_buf_size(limits.headers)
@@ -229,13 +239,28 @@ async fn accept<H: Handler>(
         };
         let stream = Watched::new(stream, framing, times);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut stop = stop.clone();
+        let (mut stop, asked) = (stop.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             let _permit = (permit, place);
             let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = stop.wait_for(|stop| *stop) => {}
+            {
+                let mut stopped = std::pin::pin!(stop.wait_for(|stop| *stop));
+                let mut listens = false;
+                // Being asked to stop wakes this task once, so it is not asked about at each
+                // turn of the connection.
+                let over = std::future::poll_fn(|cx| {
+                    if connection.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(true);
+                    }
+                    if !listens || asked.has_changed().unwrap_or(true) {
+                        listens = true;
+                        return stopped.as_mut().poll(cx).map(|_| false);
+                    }
+                    Poll::Pending
+                });
+                if over.await {
+                    return;
+                }
             }
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(DRAIN, connection).await;

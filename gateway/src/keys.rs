@@ -262,13 +262,13 @@ pub struct AccessKeys<'k> {
 }
 
 impl Opens for AccessKeys<'_> {
-    fn open(&self, text: &str) -> Option<AccessToken> {
+    fn open(&self, text: &str) -> Option<Arc<AccessToken>> {
         if text.starts_with(access_token::PREFIX) {
-            return AccessToken::open(text, &self.keys.access);
+            return AccessToken::open(text, &self.keys.access).map(Arc::new);
         }
         let own = Own(&self.keys.signing);
         let claims = jwt::verify(text, &own, &[Algorithm::Es256]).ok()?;
-        access_token::jwt::from_claims(&claims, self.issuer)
+        access_token::jwt::from_claims(&claims, self.issuer).map(Arc::new)
     }
 }
 

@@ -24,6 +24,7 @@ pub mod pool;
 pub mod refuse;
 pub mod relay;
 pub mod route;
+pub mod seen_tokens;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
 
@@ -36,9 +37,11 @@ use vestibule_core::{bearer::BearerError, era::Era, message_endpoint};
 use self::{
     call::Permit,
     edit::Edit,
+    header::ForwardedFor,
     refuse::Refusal,
     relay::AnswerBody,
     route::{Mount, Route, Routes},
+    seen_tokens::SeenTokens,
 };
 use crate::{
     config::{Limits, Mode},
@@ -54,6 +57,8 @@ pub struct Proxy {
     pub(crate) limits: Limits,
     /// True once the process is asked to stop.
     pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) seen_tokens: SeenTokens,
+    forwarded_for: ForwardedFor,
     routes: Routes,
     pages: axum::Router,
     pages_runtime: runtime::Handle,
@@ -71,12 +76,16 @@ impl Proxy {
         pages_runtime: runtime::Handle,
         stopped: watch::Receiver<bool>,
     ) -> Self {
+        let pools = mounts.iter().map(|mount| Rc::clone(&mount.pool)).collect();
+        tokio::task::spawn_local(pool::look_after(pools));
         let routes = Routes::new(office.issuer.authority().to_owned(), mounts);
         Self {
             office,
             revocations,
             limits,
             stopped,
+            seen_tokens: SeenTokens::default(),
+            forwarded_for: ForwardedFor::default(),
             routes,
             pages,
             pages_runtime,
@@ -98,7 +107,8 @@ impl Proxy {
                 }
                 response
             }
-            Ok(Route::Pages) => self.page(request, peer).await,
+            // Boxed, so that the future of a call has no room for it.
+            Ok(Route::Pages) => Box::pin(self.page(request, peer)).await,
             Err(refusal) => refusal.plain(),
         }
     }
@@ -148,16 +158,18 @@ impl Proxy {
             Permit::without_body(&parts, caller)
         };
         let session = header::session_of(&parts.headers, &permit, mount, &self.office)?;
-        let headers =
-            header::for_server(&parts.headers, &permit, mount, session.as_deref(), client);
         let target = self.target(mount, &parts, &permit)?;
-        let method = parts.method.clone();
+        let method = parts.method;
+        let is_get = method == Method::GET;
+        let client = self.forwarded_for.value(client);
+        let headers = header::for_server(parts.headers, &permit, mount, session.as_deref(), client);
         let (answer, lease) =
             forward::send(self, mount, method, target, headers, permit.body()).await?;
         let legacy_session = permit.era() == Era::Legacy;
         let (answer, body) = answer.into_parts();
+        let succeeded = answer.status.is_success();
         let mut response = header::for_client(
-            &answer,
+            answer,
             body.is_end_stream(),
             &permit,
             mount,
@@ -165,7 +177,7 @@ impl Proxy {
             &self.office,
         )?;
         let is_stream = header::is_event_stream(response.headers());
-        let edit = Edit::of(&self.office, mount, &permit, parts.method == Method::GET);
+        let edit = Edit::of(&self.office, mount, &permit, is_get);
         let readable = is_stream || header::is_json(response.headers());
         // A list of tools in any other form would show what is hidden.
         let edit = match edit {
@@ -174,7 +186,7 @@ impl Proxy {
             Some(edit)
                 if edit.lists()
                     && mount.mode == Mode::Streamable
-                    && answer.status.is_success()
+                    && succeeded
                     && !body.is_end_stream() =>
             {
                 return Err(Refusal::ServerAnswer);

@@ -902,3 +902,32 @@ fn t_prx_16_a_slow_head_is_cut_off_and_a_silent_connection_is_kept() {
     let mut unused = gate.wire();
     assert!(unused.is_closed(), "never said anything");
 }
+
+#[test]
+fn px_1_a_kept_connection_that_the_server_closed_is_replaced_before_it_is_used() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let (closed, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            use std::io::{Read as _, Write as _};
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 8192]);
+            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                          content-length: 2\r\n\r\n{}";
+            let _ = stream.write_all(answer.as_bytes());
+            drop(stream);
+            let _ = closed.send(());
+        }
+    });
+    let gate = Gate::start_with(&format!(
+        "[limits]\nthreads = 1\n[servers.hand]\npath = \"/hand/mcp\"\n\
+         upstream = \"http://127.0.0.1:{port}\"\n"
+    ));
+    let tokens = gate.login(&mut Browser::new("ada"), "hand", "");
+    for _ in 0..5 {
+        assert_eq!(gate.call("hand", &tokens.access, PING).status, 200);
+        wait.recv().expect("it was closed");
+    }
+    gate.honest_login();
+}

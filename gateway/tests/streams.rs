@@ -3,6 +3,13 @@
 
 mod support;
 
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    sync::mpsc,
+    thread,
+};
+
 use serde_json::Value;
 use support::{
     Browser, CLIENT, Gate, PING, tool_call, wait_until,
@@ -43,6 +50,89 @@ fn px_9_a_quiet_stream_hears_comments_between_its_events() {
     assert_eq!(wire.chunk(), None);
     assert!(now() - silent >= 3, "not before its time");
     wait_until("the server's stream is let go", || gate.echo.streams() == 0);
+    gate.honest_login();
+}
+
+/// A server of one stream by hand, in which `bytes` come in one piece when it is told to go on.
+fn by_hand(bytes: String) -> (u16, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let (go, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = [0; 8192];
+        let _ = stream.read(&mut head).expect("a request");
+        let begin = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                     transfer-encoding: chunked\r\n\r\n9\r\ndata: 0\n\n\r\n";
+        stream.write_all(begin.as_bytes()).expect("taken");
+        wait.recv().expect("told");
+        stream.write_all(bytes.as_bytes()).expect("taken");
+        // Open until the test is over.
+        let _ = wait.recv();
+    });
+    (port, go)
+}
+
+#[test]
+fn px_9_t_mcp_11_events_go_on_at_once_and_those_that_are_there_together() {
+    let events: Vec<String> = (1..=10).map(|n| format!("data: {n}\n\n")).collect();
+    let burst = events
+        .iter()
+        .map(|event| format!("{:x}\r\n{event}\r\n", event.len()))
+        .collect();
+    let (port, go) = by_hand(burst);
+    let gate = Gate::start_with(&format!(
+        "[servers.hand]\npath = \"/hand/mcp\"\nupstream = \"http://127.0.0.1:{port}\"\n"
+    ));
+    let tokens = gate.login(&mut Browser::new("ada"), "hand", "");
+    let mut wire = gate.stream("hand", &tokens.access);
+    let text = |chunk: Option<Vec<u8>>| String::from_utf8(chunk.expect("a chunk")).expect("UTF-8");
+    assert_eq!(text(wire.chunk()), "data: 0\n\n", "not held back for more");
+    go.send(()).expect("it waits");
+    assert_eq!(
+        text(wire.chunk()),
+        events.concat(),
+        "in one piece, as they came"
+    );
+    gate.honest_login();
+}
+
+/// A server whose stream is never silent.
+fn flood() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let _ = stream.read(&mut [0; 8192]).expect("a request");
+        let begin = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                     transfer-encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(begin.as_bytes());
+        let event = format!("data: {}\n\n", "x".repeat(16_000));
+        let chunks = format!("{:x}\r\n{event}\r\n", event.len()).repeat(16);
+        while stream.write_all(chunks.as_bytes()).is_ok() {}
+    });
+    port
+}
+
+#[test]
+fn t_grd_06_t_mcp_11_rs_12_a_stream_that_is_never_silent_ends_with_its_grant_too() {
+    let gate = Gate::start_with(&format!(
+        "[servers.hand]\npath = \"/hand/mcp\"\nupstream = \"http://127.0.0.1:{}\"\n",
+        flood()
+    ));
+    let tokens = gate.login(&mut Browser::new("ada"), "hand", "");
+    let mut wire = gate.stream("hand", &tokens.access);
+    assert!(wire.chunk().is_some());
+    let form = [("token", tokens.refresh.as_str()), ("client_id", CLIENT)];
+    let revoked = gate.wire().post_form(&gate.host(), "/revoke", &form, &[]);
+    assert_eq!(revoked.status, 200);
+    let begun = now();
+    // What lies in buffers is still read; nothing follows it.
+    while wire.chunk().is_some() {
+        assert!(now() < begun + 10, "it goes on");
+        // Slower than the server, so that something always waits to be sent.
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
     gate.honest_login();
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
-    hash::{BuildHasher as _, Hash},
+    hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use std::{
 pub struct Held {
     most: usize,
     digest: RandomState,
-    counts: Mutex<HashMap<u64, usize>>,
+    counts: Mutex<HashMap<u64, usize, BuildHasherDefault<Digested>>>,
 }
 
 /// One open request; given back when it is dropped.
@@ -21,6 +21,26 @@ pub struct Held {
 pub struct Place {
     held: Arc<Held>,
     key: u64,
+}
+
+/// What is a keyed digest already need not be digested again.
+#[derive(Debug, Default)]
+struct Digested(u64);
+
+impl Hasher for Digested {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
 }
 
 impl Held {

@@ -17,7 +17,8 @@ pub struct Alive {
     idle: Duration,
     said: Instant,
     heard: Instant,
-    timer: Pin<Box<Sleep>>,
+    /// Begins with the first silence.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a silence calls for.
@@ -40,7 +41,7 @@ impl Alive {
             idle,
             said: now,
             heard: now,
-            timer: Box::pin(tokio::time::sleep(every.min(idle))),
+            timer: None,
         }
     }
 
@@ -58,8 +59,12 @@ impl Alive {
     /// Ready when the silence is too long. The timer is set anew only when it rings, so that
     /// a busy stream pays nothing for it.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
+        let first = (self.said + self.every).min(self.heard + self.idle);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first)));
         loop {
-            if self.timer.as_mut().poll(cx).is_pending() {
+            if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
@@ -72,7 +77,7 @@ impl Alive {
                 self.said = now;
             }
             let next = (self.said + self.every).min(self.heard + self.idle);
-            self.timer.as_mut().reset(next);
+            timer.as_mut().reset(next);
             if comment && self.between.events() {
                 return Poll::Ready(Silence::Comment);
             }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, header, request::Parts};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use vestibule_core::{
     bearer::Caller,
@@ -14,7 +14,11 @@ use vestibule_core::{
 };
 
 use super::{refuse::Refusal, route::Mount};
-use crate::config::Limits;
+use crate::{config::Limits, http::coarse};
+
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// How long a request body may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -119,7 +123,7 @@ fn refused(error: EraError, body: &Body<'_>) -> Refusal {
 }
 
 fn mirrored(headers: &HeaderMap) -> Headers<'_> {
-    let of = |name| {
+    let of = |name: &HeaderName| {
         Mirrored::of(
             headers
                 .get_all(name)
@@ -128,9 +132,9 @@ fn mirrored(headers: &HeaderMap) -> Headers<'_> {
         )
     };
     Headers {
-        version: of("mcp-protocol-version"),
-        method: of("mcp-method"),
-        name: of("mcp-name"),
+        version: of(&PROTOCOL_VERSION),
+        method: of(&METHOD),
+        name: of(&NAME),
     }
 }
 
@@ -168,11 +172,32 @@ async fn read(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > most as u64 {
         return Err(Refusal::TooLarge);
     }
-    let whole = Limited::new(body, most).collect();
-    match tokio::time::timeout(BODY_TIME, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-        Ok(Err(_)) => Err(Refusal::BodyBroken),
-        Err(_) => Err(Refusal::BodySlow),
+    coarse::timeout(BODY_TIME, whole(body, most))
+        .await
+        .unwrap_or(Err(Refusal::BodySlow))
+}
+
+async fn whole(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
+    // Nearly every call comes in one piece, which is not copied.
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if first.len() + all.len() + data.len() > most {
+            return Err(Refusal::TooLarge);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+        if body.is_end_stream() {
+            break;
+        }
     }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }

@@ -6,6 +6,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::{Proxy, pool::Lease, refuse::Refusal, route::Mount};
+use crate::http::coarse;
 
 /// Sends the original bytes. A connection that the server closed while it was idle is
 /// replaced once; a request that may have been seen is never sent again (RFC 9110 §9.2.2).
@@ -25,10 +26,9 @@ pub async fn send(
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
     let sent = try_connections(mount, request);
-    match tokio::time::timeout(proxy.limits.upstream_time, sent).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Refusal::ServerSlow),
-    }
+    coarse::timeout(proxy.limits.upstream_time, sent)
+        .await
+        .unwrap_or(Err(Refusal::ServerSlow))
 }
 
 async fn try_connections(
@@ -38,10 +38,11 @@ async fn try_connections(
     loop {
         let (mut lease, fresh) = match mount.pool.reuse() {
             Some(lease) => (lease, false),
-            None => (mount.pool.connect().await?, true),
+            // Rare, and too large to be carried along in every call.
+            None => (Box::pin(mount.pool.connect()).await?, true),
         };
-        let sender = lease.sender().ok_or(Refusal::Internal)?;
-        match sender.try_send_request(request).await {
+        let sent = lease.send(request);
+        match lease.driving(sent).await {
             Ok(answer) => return Ok((answer, lease)),
             Err(mut failed) => match failed.take_message() {
                 // Given back unsent, so the server cannot have seen it.

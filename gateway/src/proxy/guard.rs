@@ -12,7 +12,7 @@ use vestibule_core::{
 };
 
 use super::{Proxy, refuse::Refusal, route::Mount};
-use crate::{keys::AccessKeys, signature::Proofs};
+use crate::signature::Proofs;
 
 /// How far a token's times may be off, between replicas whose clocks differ.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -44,10 +44,7 @@ pub fn judge<B>(
         .map_err(refused)?;
     let (key, once) = proof.unzip();
     let keys = proxy.office.keys.load();
-    let opens = AccessKeys {
-        keys: &keys,
-        issuer: &proxy.office.issuer,
-    };
+    let opens = proxy.seen_tokens.with(&keys, &proxy.office.issuer);
     let revoked = proxy.revocations.now();
     let caller = bearer::judge(
         shown.token,

@@ -1,8 +1,12 @@
 //! What of a request reaches the server, and what of its answer reaches the client.
 
-use std::net::IpAddr;
+use std::{cell::RefCell, net::IpAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{self, ALLOW, RETRY_AFTER},
+    response,
+};
 use vestibule_core::{era::Era, session};
 
 use super::{call::Permit, refuse::Refusal, relay::AnswerBody, route::Mount};
@@ -13,6 +17,8 @@ use crate::{
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// The server's own session id for the one that the client sent (SES-1).
 ///
@@ -50,33 +56,57 @@ pub fn session_of(
     .ok_or(Refusal::Session)
 }
 
+/// The address that was written last, since it is mostly the same again.
+#[derive(Default)]
+pub struct ForwardedFor(RefCell<Option<(IpAddr, HeaderValue)>>);
+
+impl ForwardedFor {
+    /// `client` as a header's value.
+    pub fn value(&self, client: IpAddr) -> HeaderValue {
+        let mut last = self.0.borrow_mut();
+        match &*last {
+            Some((same, value)) if *same == client => value.clone(),
+            _ => {
+                let value = HeaderValue::try_from(client.to_string())
+                    .expect("an address is made of characters that a header may have");
+                *last = Some((client, value.clone()));
+                value
+            }
+        }
+    }
+}
+
 /// The headers that the server gets: the client's, less what is between us and the client,
 /// less whatever asserts who calls; then ours.
+#[inline(never)] // counted by name: benches/instructions.tsv
 pub fn for_server(
-    sent: &HeaderMap,
+    sent: HeaderMap,
     permit: &Permit,
     mount: &Mount,
     session: Option<&str>,
-    client: IpAddr,
+    client: HeaderValue,
 ) -> HeaderMap {
-    let mut out = HeaderMap::with_capacity(sent.len() + 8);
-    let nominated = nominated(sent);
-    for (name, value) in sent {
-        let dropped = drops(name.as_str())
-            || nominated.iter().any(|nominated| nominated == name.as_str())
-            || *name == SESSION
-            // An event's id is bound to its session, and here is none to check (SES-7).
-            || (*name == LAST_EVENT
-                && (permit.era() == Era::Modern || mount.mode == Mode::LegacySse));
-        if !dropped {
-            out.append(name.clone(), value.clone());
-        }
+    let nominated = nominated(&sent);
+    let dropped: Vec<HeaderName> = sent
+        .keys()
+        .filter(|name| {
+            drops(name.as_str())
+                || nominated.iter().any(|nominated| nominated == name.as_str())
+                || **name == SESSION
+                // An event's id is bound to its session, and here is none to check (SES-7).
+                || (**name == LAST_EVENT
+                    && (permit.era() == Era::Modern || mount.mode == Mode::LegacySse))
+        })
+        .cloned()
+        .collect();
+    // The map itself goes on, so that nothing is copied.
+    let mut out = sent;
+    for name in dropped {
+        out.remove(name);
     }
     out.insert(header::HOST, mount.host.clone());
     out.insert(header::VIA, HeaderValue::from_static("1.1 vestibule"));
-    if let Ok(value) = HeaderValue::from_str(&client.to_string()) {
-        out.insert("x-forwarded-for", value);
-    }
+    out.insert(FORWARDED_FOR, client);
     if let Some(session) = session
         && let Ok(value) = HeaderValue::from_str(session)
     {
@@ -224,8 +254,9 @@ fn drops(name: &str) -> bool {
 /// # Errors
 /// [`Refusal::ServerAnswer`] for what has no business on our origin: challenges, redirects,
 /// upgrades, pages.
+#[inline(never)] // counted by name: benches/instructions.tsv
 pub fn for_client(
-    answer: &response::Parts,
+    mut answer: response::Parts,
     empty: bool,
     permit: &Permit,
     mount: &Mount,
@@ -276,23 +307,32 @@ pub fn for_client(
         );
         return Err(Refusal::ServerAnswer);
     }
-    let mut response = Response::new(AnswerBody::empty());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let session = wrap_session
+        .then(|| answer.headers.remove(SESSION))
+        .flatten();
     let content_type = match kind {
-        Kind::Json | Kind::EventStream => answer.headers.get(header::CONTENT_TYPE).cloned(),
+        Kind::Json | Kind::EventStream => answer.headers.remove(header::CONTENT_TYPE),
         Kind::None if empty => None,
         // Words for developers: shown as text by whoever shows them.
         Kind::Text | Kind::Other | Kind::None => {
             Some(HeaderValue::from_static("text/plain; charset=utf-8"))
         }
     };
+    let passed = [RETRY_AFTER, ALLOW, PROTOCOL_VERSION].map(|name| {
+        let values: Vec<HeaderValue> = answer.headers.get_all(&name).iter().cloned().collect();
+        (name, values)
+    });
+    // Its room is used again; nothing else of the server's is let through.
+    let mut headers = answer.headers;
+    headers.clear();
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = status;
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    for name in ["retry-after", "allow", "mcp-protocol-version"] {
-        for value in answer.headers.get_all(name) {
-            headers.append(HeaderName::from_static(name), value.clone());
+    for (name, values) in passed {
+        for value in values {
+            headers.append(name.clone(), value);
         }
     }
     headers.insert(
@@ -312,7 +352,7 @@ pub fn for_client(
     } else {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if wrap_session && let Some(id) = answer.headers.get(SESSION) {
+    if let Some(id) = session {
         let keys = office.keys.load();
         let wrapped = session::wrap(
             id.as_bytes(),
@@ -324,6 +364,7 @@ pub fn for_client(
         .ok_or(Refusal::ServerAnswer)?;
         headers.insert(SESSION, wrapped);
     }
+    *response.headers_mut() = headers;
     Ok(response)
 }
 
@@ -340,6 +381,11 @@ fn kind_of(headers: &HeaderMap) -> Kind {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Kind::None;
     };
+    match value.as_bytes() {
+        b"application/json" => return Kind::Json,
+        b"text/event-stream" => return Kind::EventStream,
+        _ => {}
+    }
     let text = value.to_str().unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {

@@ -1,21 +1,48 @@
 //! One thread's connections to one server. They never change threads, so there is no lock.
+//!
+//! Nor has a connection a task of its own: whoever uses it moves it on ([`Lease::driving`]),
+//! so that what the server sent and what is made of it happen in one turn, and all chunks
+//! that are there already go on together.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 
 use super::refuse::Refusal;
+use crate::http::coarse;
 
 /// Idle connections kept to a server, for each thread.
 const IDLE_MAX: usize = 256;
 
+/// How long a connection is kept that nobody needs.
+const IDLE_TIME: Duration = Duration::from_secs(90);
+
+/// How often idle connections are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes of a request that surely find room on a connection where nothing waits.
+const AT_ONCE: u64 = 8 * 1024;
+
+/// How long a server that has answered already may take for the rest of a request.
+const REST_TIME: Duration = Duration::from_secs(30);
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -23,14 +50,41 @@ type Sender = SendRequest<Full<Bytes>>;
 pub struct Pool {
     address: String,
     tls: Option<(TlsConnector, rustls::pki_types::ServerName<'static>)>,
-    idle: RefCell<VecDeque<Sender>>,
+    /// The longest idle one first.
+    idle: RefCell<VecDeque<(Link, Instant)>>,
+}
+
+/// A connection, and what moves it on until it has ended.
+struct Link {
+    sender: Sender,
+    connection: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Link {
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.connection
+            && connection.as_mut().poll(cx).is_ready()
+        {
+            // How a connection ends shows in the answer that it carried.
+            self.connection = None;
+        }
+    }
+
+    /// Whether it can take a request: nobody moved it on since it was put aside, so a server
+    /// that has closed it meanwhile shows only now.
+    fn is_good(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.connection.is_some() && self.sender.is_ready()
+    }
 }
 
 /// A connection in use. Given back when its answer has ended; otherwise it closes, and with
 /// it whatever the server was still doing for us.
 pub struct Lease {
-    sender: Option<Sender>,
+    link: Link,
     pool: Rc<Pool>,
+    /// Whether the request may not have been written at once.
+    large: bool,
 }
 
 impl Pool {
@@ -58,11 +112,14 @@ impl Pool {
     /// A connection that was used before and is ready again.
     pub fn reuse(self: &Rc<Self>) -> Option<Lease> {
         loop {
-            let sender = self.idle.borrow_mut().pop_back()?;
-            if sender.is_ready() {
+            // The one that was used last: it is the likeliest to be open still.
+            let (mut link, _) = self.idle.borrow_mut().pop_back()?;
+            if link.is_good() {
+                let pool = Rc::clone(self);
                 return Some(Lease {
-                    sender: Some(sender),
-                    pool: Rc::clone(self),
+                    link,
+                    pool,
+                    large: false,
                 });
             }
         }
@@ -73,55 +130,109 @@ impl Pool {
     /// # Errors
     /// [`Refusal::ServerUnreachable`].
     pub async fn connect(self: &Rc<Self>) -> Result<Lease, Refusal> {
-        let sender = tokio::time::timeout(CONNECT_TIME, self.open())
+        let link = tokio::time::timeout(CONNECT_TIME, self.open())
             .await
             .ok()
             .flatten()
             .ok_or(Refusal::ServerUnreachable)?;
+        let pool = Rc::clone(self);
         Ok(Lease {
-            sender: Some(sender),
-            pool: Rc::clone(self),
+            link,
+            pool,
+            large: false,
         })
     }
 
-    async fn open(&self) -> Option<Sender> {
+    async fn open(&self) -> Option<Link> {
         let stream = TcpStream::connect(&self.address).await.ok()?;
         let _ = stream.set_nodelay(true);
         match &self.tls {
-            None => self.speak(TokioIo::new(stream)).await,
+            None => speak(TokioIo::new(stream)).await,
             Some((connector, name)) => {
                 let stream = connector.connect(name.clone(), stream).await.ok()?;
-                self.speak(TokioIo::new(stream)).await
+                speak(TokioIo::new(stream)).await
             }
         }
     }
 
-    async fn speak<T>(&self, io: T) -> Option<Sender>
-    where
-        T: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    {
-        let (sender, connection) = http1::handshake(io).await.ok()?;
-        tokio::task::spawn_local(async move {
-            // How a connection ends shows in the answer that it carried.
-            let _ = connection.await;
-        });
-        Some(sender)
+    /// Lets go of connections that ended while nobody used them, or were not used for long.
+    fn tidy(&self, now: Instant) {
+        self.idle
+            .borrow_mut()
+            .retain_mut(|(link, since)| now < *since + IDLE_TIME && link.is_good());
     }
 }
 
+/// Looks after the idle connections of `pools`, as long as this thread runs.
+pub async fn look_after(pools: Vec<Rc<Pool>>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = Instant::now();
+        for pool in &pools {
+            pool.tidy(now);
+        }
+    }
+}
+
+async fn speak<T>(io: T) -> Option<Link>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(io).await.ok()?;
+    Some(Link {
+        sender,
+        connection: Some(Box::pin(async move {
+            let _ = connection.await;
+        })),
+    })
+}
+
 impl Lease {
-    /// The connection.
-    pub fn sender(&mut self) -> Option<&mut Sender> {
-        self.sender.as_mut()
+    /// Begins to send a request; [`Self::driving`] what this returns brings the answer.
+    pub fn send(
+        &mut self,
+        request: http::Request<Full<Bytes>>,
+    ) -> impl Future<Output = Sent> + use<> {
+        self.large = request.body().size_hint().lower() > AT_ONCE;
+        self.link.sender.try_send_request(request)
+    }
+
+    /// Moves the connection on, as far as it goes now.
+    pub fn drive(&mut self, cx: &mut Context<'_>) {
+        self.link.drive(cx);
+    }
+
+    /// Waits for something that comes on this connection.
+    pub async fn driving<F: Future>(&mut self, awaited: F) -> F::Output {
+        let mut awaited = pin!(awaited);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = awaited.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            self.drive(cx);
+            awaited.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// Its answer has ended; the next request may have it.
     pub fn give_back(mut self) {
-        if let Some(sender) = self.sender.take() {
-            let mut idle = self.pool.idle.borrow_mut();
-            if idle.len() < IDLE_MAX {
-                idle.push_back(sender);
+        if self.large && !self.link.is_good() {
+            // A server may answer before it has read the whole request; it still gets it.
+            if let Some(rest) = self.link.connection.take() {
+                tokio::task::spawn_local(tokio::time::timeout(REST_TIME, rest));
             }
+            return;
+        }
+        let mut idle = self.pool.idle.borrow_mut();
+        if idle.len() < IDLE_MAX {
+            idle.push_back((self.link, coarse::now()));
         }
     }
 }
+
+/// The beginning of an answer, or why there is none and whether the request is still here.
+pub type Sent = Result<
+    http::Response<hyper::body::Incoming>,
+    hyper::client::conn::TrySendError<http::Request<Full<Bytes>>>,
+>;

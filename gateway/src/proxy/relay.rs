@@ -5,14 +5,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use vestibule_core::{
     access_token::AccessToken,
     bearer::{self, Caller},
@@ -55,11 +54,34 @@ struct Relayed {
     stream: Option<Stream>,
     /// Set if the length that the server said is not the length that is sent.
     any_length: bool,
+    /// Whether this was polled before.
+    begun: bool,
+    /// How it ended, if it did; what came before that is still sent.
+    end: Option<End>,
 }
 
+enum End {
+    Quiet,
+    Broken(BoxError),
+}
+
+/// Chunks that go on together, since they are there together.
+#[derive(Default)]
+enum Gathered {
+    #[default]
+    Nothing,
+    /// Usually there is only one, which is not copied.
+    One(Bytes),
+    More(BytesMut),
+}
+
+/// From here on they are sent before more is asked for.
+const GATHER: usize = 64 * 1024;
+/// Chunks that are looked at before others get their turn.
+const TURNS: usize = 64;
+
 struct Stream {
-    /// Ends when the stream must: on expiry, revocation, its limit, or our own end.
-    over: Pin<Box<dyn Future<Output = ()>>>,
+    over: Over,
     alive: Alive,
     edit: Option<StreamEdit>,
     server: String,
@@ -117,7 +139,8 @@ pub async fn start(
         return Ok(AnswerBody::empty());
     }
     if let Some(edit) = edit.as_ref().filter(|_| !is_stream) {
-        let read = whole(body, lease, edit, server);
+        // Boxed, as what is rare and large: a call carries its future along.
+        let read = Box::pin(whole(body, lease, edit, server));
         let mut whole = tokio::time::timeout(proxy.limits.upstream_time, read)
             .await
             .map_err(|_| Refusal::ServerSlow)??;
@@ -129,12 +152,12 @@ pub async fn start(
         let watch = Watch {
             office: Arc::clone(&proxy.office),
             revocations: Arc::clone(&proxy.revocations),
-            token: caller.map(|caller| caller.token().clone()),
-            total: proxy.limits.stream_total,
+            token: caller.map(|caller| Arc::clone(caller.token())),
+            last: Instant::now() + proxy.limits.stream_total,
             stopped: proxy.stopped.clone(),
         };
         Stream {
-            over: Box::pin(watch.until_over()),
+            over: Over::Later(Some(watch)),
             alive: Alive::new(proxy.limits.keep_alive, proxy.limits.stream_idle),
             edit: edit.map(Edit::stream),
             server: server.to_owned(),
@@ -146,13 +169,15 @@ pub async fn start(
         place: Some(place),
         stream,
         any_length,
+        begun: false,
+        end: None,
     };
     Ok(AnswerBody(Inner::Relayed(Box::new(relayed)), None))
 }
 
 async fn whole(
     body: Incoming,
-    lease: Lease,
+    mut lease: Lease,
     edit: &Edit,
     server: &str,
 ) -> Result<AnswerBody, Refusal> {
@@ -160,7 +185,9 @@ async fn whole(
         tracing::warn!(event = "server.answer_refused", server, %error);
         Refusal::ServerAnswer
     };
-    let read = Limited::new(body, EDITED_MAX).collect().await;
+    let read = lease
+        .driving(Limited::new(body, EDITED_MAX).collect())
+        .await;
     let bytes = read.map_err(|error| refuse(&error))?.to_bytes();
     lease.give_back();
     Ok(
@@ -208,73 +235,115 @@ impl Body for AnswerBody {
 
 impl Relayed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(stream) = &mut self.stream
-            && stream.over.as_mut().poll(cx).is_ready()
-        {
-            // Ends like any other stream; the client asks again and hears why.
-            self.cut();
-            return Poll::Ready(None);
+        // Before anything else is sent: a stream that is never silent must end too. Not at the
+        // first turn, since the guard has just judged, and most streams have no second one.
+        if std::mem::replace(&mut self.begun, true) && self.poll_over(cx).is_ready() {
+            self.cut(End::Quiet);
         }
-        loop {
-            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Pending => return self.poll_silence(cx),
-                Poll::Ready(frame) => frame,
+        let mut gathered = Gathered::default();
+        let mut turns = 0;
+        while self.end.is_none() && !gathered.is_enough() {
+            turns += 1;
+            if turns > TURNS {
+                // Others on this thread come first.
+                if gathered.is_empty() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                break;
+            }
+            let Poll::Ready(chunk) = self.poll_chunk(cx) else {
+                if !gathered.is_empty() {
+                    break;
+                }
+                match self.poll_silence(cx) {
+                    Poll::Ready(Silence::Comment) => gathered.add(Bytes::from_static(KEEP_ALIVE)),
+                    // Ends like any other stream; the client asks again and hears why.
+                    Poll::Ready(Silence::End) => self.cut(End::Quiet),
+                    Poll::Pending => return Poll::Pending,
+                }
+                continue;
             };
-            let frame = match frame {
-                Some(Ok(frame)) => frame,
+            let data = match chunk {
+                Some(Ok(data)) => data,
                 Some(Err(error)) => {
-                    self.cut();
-                    return Poll::Ready(Some(Err(error.into())));
+                    self.cut(End::Broken(error.into()));
+                    continue;
                 }
                 None => {
                     self.ended();
-                    return Poll::Ready(None);
+                    continue;
                 }
-            };
-            // Trailers are between us and the server.
-            let Ok(data) = frame.into_data() else {
-                self.ended();
-                return Poll::Ready(None);
             };
             let passed = match &mut self.stream {
                 Some(stream) => stream.pass(data),
                 None => Ok(data),
             };
+            // What has a length is sent on as it is; only events are small and many.
+            let alone = self.stream.is_none();
             // A body of known length is not asked again after its last byte.
             if self.body.is_end_stream() {
                 self.ended();
             }
             match passed {
-                Ok(data) if data.is_empty() => {}
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Err(_) => {
-                    self.cut();
-                    return Poll::Ready(None);
-                }
+                Ok(data) => gathered.add(data),
+                Err(_) => self.cut(End::Quiet),
+            }
+            if alone && !gathered.is_empty() {
+                break;
             }
         }
-    }
-
-    fn poll_silence(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let silence = match &mut self.stream {
-            // Nothing is added to what has a length.
-            Some(stream) if self.any_length => stream.alive.poll(cx),
-            _ => Poll::Pending,
-        };
-        silence.map(|silence| match silence {
-            Silence::Comment => Some(Ok(Frame::data(Bytes::from_static(KEEP_ALIVE)))),
-            Silence::End => {
-                self.cut();
-                None
-            }
+        if !gathered.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(gathered.into_bytes()))));
+        }
+        Poll::Ready(match self.end.replace(End::Quiet) {
+            Some(End::Broken(error)) => Some(Err(error)),
+            Some(End::Quiet) | None => None,
         })
     }
 
+    /// The next chunk of the server's. Its connection is moved on only when nothing is at
+    /// hand.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(lease) = &mut self.lease
+        {
+            lease.drive(cx);
+            polled = Pin::new(&mut self.body).poll_frame(cx);
+        }
+        // Trailers are between us and the server.
+        polled.map(|frame| match frame? {
+            Ok(frame) => frame.into_data().ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stream {
+            Some(stream) => stream.over.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
+        if self.poll_over(cx).is_ready() {
+            return Poll::Ready(Silence::End);
+        }
+        let Some(stream) = &mut self.stream else {
+            return Poll::Pending;
+        };
+        // Nothing is added to what has a length.
+        if self.any_length {
+            stream.alive.poll(cx)
+        } else {
+            Poll::Pending
+        }
+    }
+
     /// Both sides hear that it is over.
-    fn cut(&mut self) {
+    fn cut(&mut self, end: End) {
+        self.end = Some(end);
         self.stream = None;
         self.lease = None;
         self.place = None;
@@ -282,6 +351,7 @@ impl Relayed {
 
     /// It came to its end, and the connection can serve again.
     fn ended(&mut self) {
+        self.end = Some(End::Quiet);
         self.stream = None;
         self.place = None;
         if let Some(lease) = self.lease.take() {
@@ -307,12 +377,77 @@ impl Stream {
     }
 }
 
+impl Gathered {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    fn is_enough(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::One(data) => data.len() >= GATHER,
+            Self::More(data) => data.len() >= GATHER,
+        }
+    }
+
+    fn add(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        *self = match std::mem::take(self) {
+            Self::Nothing => Self::One(data),
+            Self::One(first) => {
+                let both = first.len() + data.len();
+                let mut all = BytesMut::with_capacity((both * 4).min(GATHER).max(both));
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&data);
+                Self::More(all)
+            }
+            Self::More(mut all) => {
+                all.extend_from_slice(&data);
+                Self::More(all)
+            }
+        };
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::One(data) => data,
+            Self::More(all) => all.freeze(),
+        }
+    }
+}
+
+/// Ends when the stream must: on expiry, revocation, its limit, or our own end. Nothing is
+/// watched before its second turn: most streams are over by then.
+enum Over {
+    Later(Option<Watch>),
+    Watched(Pin<Box<dyn Future<Output = ()>>>),
+}
+
+impl Over {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Later(watch) = self
+            && let Some(watch) = watch.take()
+        {
+            // Whatever else the task does in a turn, this is looked at.
+            *self = Self::Watched(Box::pin(tokio::task::unconstrained(watch.until_over())));
+        }
+        match self {
+            Self::Watched(over) => over.as_mut().poll(cx),
+            Self::Later(_) => Poll::Pending,
+        }
+    }
+}
+
 /// What can end a stream that neither side ends.
 struct Watch {
     office: Arc<Office>,
     revocations: Arc<Revocations>,
-    token: Option<AccessToken>,
-    total: Duration,
+    token: Option<Arc<AccessToken>>,
+    /// When it ends in any case.
+    last: Instant,
     stopped: watch::Receiver<bool>,
 }
 
@@ -326,7 +461,7 @@ impl Watch {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(self.total) => {}
+            () = tokio::time::sleep_until(self.last) => {}
             () = ended => {}
             // The client resumes on whoever takes over.
             _ = stopped.wait_for(|stopped| *stopped) => {}

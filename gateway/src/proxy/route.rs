@@ -1,6 +1,6 @@
 //! From a request to the MCP server that it means, by the configured public address only.
 
-use std::rc::Rc;
+use std::{collections::HashMap, rc::Rc};
 
 use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use url::Url;
@@ -96,7 +96,8 @@ pub enum Route {
 /// All mounts of one data thread.
 pub struct Routes {
     authority: String,
-    mounts: Vec<Rc<Mount>>,
+    /// By path.
+    mounts: HashMap<String, Rc<Mount>>,
 }
 
 impl Routes {
@@ -104,7 +105,10 @@ impl Routes {
     pub fn new(authority: String, mounts: Vec<Mount>) -> Self {
         Self {
             authority,
-            mounts: mounts.into_iter().map(Rc::new).collect(),
+            mounts: mounts
+                .into_iter()
+                .map(|mount| (mount.resource.path.clone(), Rc::new(mount)))
+                .collect(),
         }
     }
 
@@ -135,11 +139,9 @@ impl Routes {
             });
         }
         let path = request.uri().path();
-        Ok(
-            match self.mounts.iter().find(|mount| mount.resource.path == path) {
-                Some(mount) => Route::Server(Rc::clone(mount)),
-                None => Route::Pages,
-            },
-        )
+        Ok(match self.mounts.get(path) {
+            Some(mount) => Route::Server(Rc::clone(mount)),
+            None => Route::Pages,
+        })
     }
 }
