@@ -85,6 +85,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ]);
     }
     print(&table(&["what", "instructions/call", "change"], &rows));
+    // A function that was inlined or renamed would never be judged again.
+    let gone: Vec<&str> = before
+        .keys()
+        .filter(|name| !counts.contains_key(*name))
+        .map(String::as_str)
+        .collect();
+    ensure!(gone.is_empty(), "not counted any more: {}", gone.join(", "));
     if let Some(file) = &arguments.write {
         let text: String = counts
             .iter()

@@ -18,6 +18,7 @@ pub mod alive;
 pub mod call;
 pub mod edit;
 pub mod forward;
+pub mod gathered;
 pub mod guard;
 pub mod header;
 pub mod pool;

@@ -931,3 +931,49 @@ fn px_1_a_kept_connection_that_the_server_closed_is_replaced_before_it_is_used()
     }
     gate.honest_login();
 }
+
+#[test]
+fn px_3_a_server_that_answers_early_still_gets_the_whole_request() {
+    use std::io::{Read as _, Write as _};
+    const LENGTH: usize = 15_000_000;
+    // Little fits between the two, so that most of the request is still to be written.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("set");
+    let any: std::net::SocketAddr = ([127, 0, 0, 1], 0).into();
+    socket.bind(&any.into()).expect("a port");
+    socket.listen(1).expect("listens");
+    let listener = std::net::TcpListener::from(socket);
+    let port = listener.local_addr().expect("bound").port();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut first = [0; 1024];
+        let mut count = stream.read(&mut first).expect("a request");
+        let answer = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).expect("taken");
+        // Read on only when the client has its answer.
+        wait.recv().expect("told");
+        let mut rest = [0; 65_536];
+        while count < LENGTH {
+            match stream.read(&mut rest) {
+                Ok(more @ 1..) => count += more,
+                _ => break,
+            }
+        }
+        let _ = tell.send(count);
+    });
+    let gate = Gate::start_with(&format!(
+        "[limits]\nmcp_body = 16000000\n[servers.hand]\npath = \"/hand/mcp\"\nupstream = \"http://127.0.0.1:{port}\"\n"
+    ));
+    let tokens = gate.login(&mut Browser::new("ada"), "hand", "");
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/x","params":{{"x":"{}"}}}}"#,
+        "x".repeat(LENGTH)
+    );
+    assert_eq!(gate.call("hand", &tokens.access, &body).status, 202);
+    go.send(()).expect("it waits");
+    assert!(told.recv().expect("a count") >= LENGTH, "cut short");
+    gate.honest_login();
+}

@@ -64,14 +64,6 @@ pub async fn keep() {
     }
 }
 
-/// The time of the last look; the present where nobody looks.
-pub fn now() -> Instant {
-    WATCH.with(|watch| match watch.now.get() {
-        Some(now) if watch.kept.get() => now,
-        _ => Instant::now(),
-    })
-}
-
 /// Rings after a while, on the thread on which it was first polled.
 #[derive(Debug)]
 pub struct Sleep {

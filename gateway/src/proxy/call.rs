@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -13,7 +13,7 @@ use vestibule_core::{
     mcp::{self, Body, BodyError, Message},
 };
 
-use super::{refuse::Refusal, route::Mount};
+use super::{gathered::Gathered, refuse::Refusal, route::Mount};
 use crate::{config::Limits, http::coarse};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -178,26 +178,19 @@ async fn read(body: Incoming, most: usize) -> Result<Bytes, Refusal> {
 }
 
 async fn whole(mut body: Incoming, most: usize) -> Result<Bytes, Refusal> {
-    // Nearly every call comes in one piece, which is not copied.
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut gathered = Gathered::default();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
-        let Ok(data) = frame.into_data() else {
+        // Trailers are between us and the client.
+        let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else {
             continue;
         };
-        if first.len() + all.len() + data.len() > most {
+        if gathered.len() + data.len() > most {
             return Err(Refusal::TooLarge);
         }
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&data);
-        }
+        gathered.add(data);
         if body.is_end_stream() {
             break;
         }
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok(gathered.into_bytes())
 }

@@ -24,7 +24,6 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 
 use super::refuse::Refusal;
-use crate::http::coarse;
 
 /// Idle connections kept to a server, for each thread.
 const IDLE_MAX: usize = 256;
@@ -226,7 +225,7 @@ impl Lease {
         }
         let mut idle = self.pool.idle.borrow_mut();
         if idle.len() < IDLE_MAX {
-            idle.push_back((self.link, coarse::now()));
+            idle.push_back((self.link, Instant::now()));
         }
     }
 }

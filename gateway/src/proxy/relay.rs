@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -23,6 +23,7 @@ use super::{
     Proxy,
     alive::{Alive, Silence},
     edit::{Cut, EDITED_MAX, Edit, StreamEdit},
+    gathered::Gathered,
     guard::LEEWAY,
     pool::Lease,
     refuse::Refusal,
@@ -65,17 +66,8 @@ enum End {
     Broken(BoxError),
 }
 
-/// Chunks that go on together, since they are there together.
-#[derive(Default)]
-enum Gathered {
-    #[default]
-    Nothing,
-    /// Usually there is only one, which is not copied.
-    One(Bytes),
-    More(BytesMut),
-}
-
-/// From here on they are sent before more is asked for.
+/// Bytes of chunks that are there together; from here on they are sent before more is asked
+/// for.
 const GATHER: usize = 64 * 1024;
 /// Chunks that are looked at before others get their turn.
 const TURNS: usize = 64;
@@ -242,7 +234,7 @@ impl Relayed {
         }
         let mut gathered = Gathered::default();
         let mut turns = 0;
-        while self.end.is_none() && !gathered.is_enough() {
+        while self.end.is_none() && gathered.len() < GATHER {
             turns += 1;
             if turns > TURNS {
                 // Others on this thread come first.
@@ -374,48 +366,6 @@ impl Stream {
             self.alive.said(&data);
         }
         Ok(data)
-    }
-}
-
-impl Gathered {
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::Nothing)
-    }
-
-    fn is_enough(&self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::One(data) => data.len() >= GATHER,
-            Self::More(data) => data.len() >= GATHER,
-        }
-    }
-
-    fn add(&mut self, data: Bytes) {
-        if data.is_empty() {
-            return;
-        }
-        *self = match std::mem::take(self) {
-            Self::Nothing => Self::One(data),
-            Self::One(first) => {
-                let both = first.len() + data.len();
-                let mut all = BytesMut::with_capacity((both * 4).min(GATHER).max(both));
-                all.extend_from_slice(&first);
-                all.extend_from_slice(&data);
-                Self::More(all)
-            }
-            Self::More(mut all) => {
-                all.extend_from_slice(&data);
-                Self::More(all)
-            }
-        };
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Nothing => Bytes::new(),
-            Self::One(data) => data,
-            Self::More(all) => all.freeze(),
-        }
     }
 }
 
