@@ -31,6 +31,9 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: Common,
+    /// Only how calls fare beside busy streams
+    #[arg(long)]
+    fairness: bool,
     /// Idle streams to hold; each takes two descriptors of a proxy
     #[arg(long, default_value_t = 9_800)]
     held: usize,
@@ -45,6 +48,13 @@ const FIRST: usize = 500;
 const DIRECT: u16 = 18_200;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if !arguments.fairness {
+        idle(arguments)?;
+    }
+    fairness(arguments)
+}
+
+fn idle(arguments: &Arguments) -> Result<()> {
     let mut all: BTreeMap<&str, Series> = BTreeMap::new();
     let names = [
         "direct",
@@ -105,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "\n## Idle event streams\n\n{}",
         table(&heading, &rows)
     ));
-    fairness(arguments)
+    Ok(())
 }
 
 /// A fresh process of one target, so that nothing is left of the one before.
@@ -251,32 +261,70 @@ fn open(port: u16, request: &str) -> Result<(TcpStream, Duration)> {
     }
 }
 
+/// Where busy streams of another client are while one person calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    Nowhere,
+    /// At the MCP server, past the gateway: what they cost everybody who shares the machine.
+    Past,
+    Through,
+}
+
+impl Busy {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Nowhere, "alone"),
+        (Self::Past, "past"),
+        (Self::Through, "through"),
+    ];
+}
+
 /// Calls of one person at a fixed rate, with and without many busy streams of another.
 fn fairness(arguments: &Arguments) -> Result<()> {
     let mut series = Series::default();
     for round in 0..arguments.common.rounds {
-        for busy in [0, arguments.busy] {
-            say(&format!(
-                "fairness: round {}, {busy} busy streams",
-                round + 1
-            ));
-            let target = target("check", arguments, "busy", (Pin::No, Pin::No))?;
-            let p99 = beside(&target, busy, arguments)?;
-            series.push(if busy == 0 { "alone" } else { "beside" }, p99);
+        for turn in 0..Busy::ALL.len() {
+            let (busy, name) = Busy::ALL[(turn + round) % Busy::ALL.len()];
+            say(&format!("fairness: round {}: {name}", round + 1));
+            let pins = (Pin::Core(0), Pin::Core(1));
+            let target = target("check", arguments, "busy", pins)?;
+            let (p50, p99) = beside(&target, busy, arguments)?;
+            series.push(&format!("{name} p50"), p50);
+            series.push(&format!("{name} p99"), p99);
         }
     }
-    let ratio = Spread::ratio(series.of("beside"), series.of("alone"));
-    let text = |name: &str| {
-        Spread::of(series.of(name).iter().copied())
-            .map_or_else(String::new, |spread| spread.text(0))
-    };
+    let rows: Vec<Vec<String>> = ["p50", "p99"]
+        .iter()
+        .map(|figure| {
+            let of = |name: &str| series.of(&format!("{name} {figure}"));
+            let text = |name: &str| {
+                Spread::of(of(name).iter().copied())
+                    .map_or_else(String::new, |spread| spread.text(0))
+            };
+            let ratio = |name: &str, to: &str| {
+                Spread::ratio(of(name), of(to)).map_or_else(String::new, |spread| spread.text(2))
+            };
+            vec![
+                format!("{figure} µs"),
+                text("alone"),
+                text("past"),
+                text("through"),
+                ratio("past", "alone"),
+                ratio("through", "past"),
+            ]
+        })
+        .collect();
+    let heading = [
+        "a call",
+        "alone",
+        "beside, past it",
+        "beside, through it",
+        "past to alone",
+        "through to past",
+    ];
     print(&format!(
-        "\n## Fairness\n\nA call's p99 at a fixed rate: {} µs alone, {} µs beside {} busy streams \
-         of another client: ratio {}",
-        text("alone"),
-        text("beside"),
+        "\n## Fairness: calls of one person beside {} busy streams of another\n\n{}",
         arguments.busy,
-        ratio.map_or_else(String::new, |spread| spread.text(2)),
+        table(&heading, &rows)
     ));
     Ok(())
 }
@@ -284,14 +332,21 @@ fn fairness(arguments: &Arguments) -> Result<()> {
 /// Calls in a second while streams are busy.
 const CALLS: f64 = 500.0;
 
-fn beside(target: &Target, busy: usize, arguments: &Arguments) -> Result<f64> {
-    let request = request(target);
+/// p50 and p99 of the calls, in µs.
+fn beside(target: &Target, busy: Busy, arguments: &Arguments) -> Result<(f64, f64)> {
     let over = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
-    let streams: Vec<TcpStream> = (0..busy)
-        .map(|_| open(target.port, &request).map(|(stream, _)| stream))
-        .collect::<Result<_>>()?;
-    if busy > 0 {
+    let (port, request) = match busy {
+        Busy::Past => (
+            DIRECT,
+            format!("GET /busy HTTP/1.1\r\nHost: 127.0.0.1:{DIRECT}\r\n\r\n"),
+        ),
+        _ => (target.port, request(target)),
+    };
+    if busy != Busy::Nowhere {
+        let streams: Vec<TcpStream> = (0..arguments.busy)
+            .map(|_| open(port, &request).map(|(stream, _)| stream))
+            .collect::<Result<_>>()?;
         let over = Arc::clone(&over);
         readers.push(thread::spawn(move || {
             let mut streams = streams;
@@ -300,10 +355,13 @@ fn beside(target: &Target, busy: usize, arguments: &Arguments) -> Result<f64> {
                 let _ = stream.set_nonblocking(true);
             }
             while !over.load(Ordering::Relaxed) {
-                for stream in &mut streams {
-                    let _ = stream.read(&mut buffer);
+                // A few at a time: a reader that takes all in one go is felt by everybody.
+                for some in streams.chunks_mut(20) {
+                    for stream in some {
+                        let _ = stream.read(&mut buffer);
+                    }
+                    thread::sleep(Duration::from_millis(1));
                 }
-                thread::sleep(Duration::from_millis(20));
             }
         }));
     }
@@ -315,7 +373,7 @@ fn beside(target: &Target, busy: usize, arguments: &Arguments) -> Result<f64> {
     seen
 }
 
-fn calls(target: &Target, arguments: &Arguments) -> Result<f64> {
+fn calls(target: &Target, arguments: &Arguments) -> Result<(f64, f64)> {
     let aim = Aim {
         port: target.port,
         path: "/public/json".to_owned(),
@@ -327,11 +385,11 @@ fn calls(target: &Target, arguments: &Arguments) -> Result<f64> {
         4,
         CALLS,
         arguments.common.time(),
-        Pin::No,
+        Pin::Core(0),
         folder.path(),
     )?;
     ensure!(seen.bad == 0, "{} bad answers", seen.bad);
-    Ok(seen.p99)
+    Ok((seen.p50, seen.p99))
 }
 
 #[allow(clippy::disallowed_methods)] // a stopwatch, which no test turns

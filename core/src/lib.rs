@@ -29,6 +29,7 @@ pub mod event_stream;
 pub mod flow;
 pub mod id;
 pub mod introspect;
+pub mod json;
 pub mod jwt;
 pub mod keyring;
 pub mod mcp;

@@ -5,16 +5,12 @@
 //! a repeated member, a member that differs from a reserved one in case only, trailing
 //! bytes, too much depth.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use smallvec::SmallVec;
-
-use crate::text;
-
-/// Deepest nesting that is let through.
-pub const DEPTH_MAX: u8 = 64;
+use crate::{
+    json::{JsonError, Kind, Names, Scan},
+    text,
+};
 
 /// Most messages in a batch of the 2025-03-26 era.
 pub const BATCH_MAX: usize = 100;
@@ -34,7 +30,7 @@ pub struct Message<'b> {
     /// What is called; absent in a response.
     pub method: Option<Cow<'b, str>>,
     /// The id as it was written; absent in a notification.
-    pub id: Option<&'b RawValue>,
+    pub id: Option<&'b str>,
     /// Whether it has `result` or `error`.
     pub is_response: bool,
     /// `params.name`: the tool or prompt.
@@ -89,155 +85,184 @@ impl BodyError {
     }
 }
 
+impl From<JsonError> for BodyError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::NotJson => Self::NotJson,
+            JsonError::Ambiguous => Self::Ambiguous,
+        }
+    }
+}
+
 /// Reads a body.
 ///
 /// # Errors
 /// [`BodyError`].
 #[inline(never)] // counted by name: benches/instructions.tsv
 pub fn read(body: &[u8]) -> Result<Body<'_>, BodyError> {
-    // serde_json looks at UTF-8 only in strings that somebody wants.
-    let text = std::str::from_utf8(body).map_err(|_| BodyError::NotJson)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let read = TopLevel
-        .deserialize(&mut json)
-        .map_err(|error| classify(&error))?;
-    json.end().map_err(|_| BodyError::NotJson)?;
+    let mut scan = Scan::new(body)?;
+    let read = if scan.kind()? == Kind::Array {
+        Body::Batch(batch(&mut scan)?)
+    } else {
+        Body::One(message(&mut scan)?)
+    };
+    scan.end()?;
     Ok(read)
 }
 
-/// Our own refusals travel through serde as messages that begin with these.
-const AMBIGUOUS: &str = "vestibule:ambiguous";
-const NOT_A_MESSAGE: &str = "vestibule:not-a-message";
-
-fn classify(error: &serde_json::Error) -> BodyError {
-    if error.classify() != serde_json::error::Category::Data {
-        return BodyError::NotJson;
+fn batch<'b>(scan: &mut Scan<'b>) -> Result<Vec<Message<'b>>, BodyError> {
+    let mut messages = Vec::new();
+    scan.array(|scan| {
+        if messages.len() == BATCH_MAX {
+            return Err(BodyError::NotAMessage);
+        }
+        messages.push(message(scan)?);
+        Ok(())
+    })?;
+    if messages.is_empty() {
+        return Err(BodyError::NotAMessage);
     }
-    let text = error.to_string();
-    if text.starts_with(AMBIGUOUS) {
-        BodyError::Ambiguous
-    } else {
-        BodyError::NotAMessage
-    }
+    Ok(messages)
 }
 
-struct TopLevel;
-
-impl<'de> DeserializeSeed<'de> for TopLevel {
-    type Value = Body<'de>;
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Body<'de>, D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TopLevel {
-    type Value = Body<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NOT_A_MESSAGE)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Body<'de>, A::Error> {
-        MessageSeed.visit_map(map).map(Body::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Body<'de>, A::Error> {
-        let mut messages = Vec::new();
-        while let Some(message) = seq.next_element_seed(MessageSeed)? {
-            if messages.len() == BATCH_MAX {
-                return Err(refuse(NOT_A_MESSAGE));
+fn message<'b>(scan: &mut Scan<'b>) -> Result<Message<'b>, BodyError> {
+    of_kind(scan, &[Kind::Object])?;
+    let mut message = Message::default();
+    let mut members = Members::new(["jsonrpc", "method", "id", "params", "result", "error"]);
+    scan.object(|scan, name| {
+        match members.meet(name)? {
+            Some(0) => {
+                of_kind(scan, &[Kind::Text])?;
+                if scan.text()? != "2.0" {
+                    return Err(BodyError::NotAMessage);
+                }
             }
-            messages.push(message);
+            Some(1) => {
+                of_kind(scan, &[Kind::Text])?;
+                message.method = Some(method(scan.text()?)?);
+            }
+            Some(2) => message.id = Some(id(scan)?),
+            Some(3) => params(scan, &mut message)?,
+            Some(_) => {
+                message.is_response = true;
+                scan.skip(1)?;
+            }
+            None => scan.skip(1)?,
         }
-        if messages.is_empty() {
-            return Err(refuse(NOT_A_MESSAGE));
-        }
-        Ok(Body::Batch(messages))
+        Ok(())
+    })?;
+    let [jsonrpc, method, .., result, error] = members.seen;
+    if !jsonrpc || method == (result || error) || (result && error) {
+        return Err(BodyError::NotAMessage);
     }
+    Ok(message)
 }
 
-fn refuse<E: serde::de::Error>(why: &'static str) -> E {
-    E::custom(why)
-}
-
-struct MessageSeed;
-
-impl<'de> DeserializeSeed<'de> for MessageSeed {
-    type Value = Message<'de>;
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Message<'de>, D::Error> {
-        d.deserialize_map(self)
+/// JSON of another kind than these is no message.
+fn of_kind(scan: &mut Scan<'_>, kinds: &[Kind]) -> Result<Kind, BodyError> {
+    let kind = scan.kind()?;
+    if kinds.contains(&kind) {
+        return Ok(kind);
+    }
+    // What is no JSON at all is not told to be a wrong message.
+    match scan.skip(0) {
+        Err(JsonError::NotJson) => Err(BodyError::NotJson),
+        Ok(()) | Err(JsonError::Ambiguous) => Err(BodyError::NotAMessage),
     }
 }
 
 /// A method that is not another one in disguise: what a rule rests on must not be reached by
 /// a spelling that a lax reader takes for it.
-fn method<E: serde::de::Error>(method: Cow<'_, str>) -> Result<Cow<'_, str>, E> {
+fn method(method: Cow<'_, str>) -> Result<Cow<'_, str>, BodyError> {
     const JUDGED: [&str; 2] = ["tools/call", "tools/list"];
     let disguised = JUDGED
         .iter()
         .any(|judged| *judged != method && text::is_read_as(&method, judged));
     if disguised {
-        return Err(refuse(AMBIGUOUS));
+        return Err(BodyError::Ambiguous);
     }
     Ok(method)
 }
 
 /// An id that is text, a number or null (JSON-RPC 2.0 §4).
-fn id<E: serde::de::Error>(id: &RawValue) -> Result<&RawValue, E> {
-    match id.get().as_bytes().first() {
-        Some(b'"' | b'-' | b'0'..=b'9' | b'n') => Ok(id),
-        _ => Err(refuse(NOT_A_MESSAGE)),
+fn id<'b>(scan: &mut Scan<'b>) -> Result<&'b str, BodyError> {
+    of_kind(scan, &[Kind::Text, Kind::Number, Kind::Word])?;
+    match scan.scalar()? {
+        "true" | "false" => Err(BodyError::NotAMessage),
+        id => Ok(id),
     }
 }
 
-/// Members that one object has had, so that none comes twice.
-#[derive(Default)]
-struct Unique<'de> {
-    few: SmallVec<[Cow<'de, str>; FEW]>,
-    many: HashSet<Cow<'de, str>>,
-}
-
-/// Up to here a list is searched faster than a set, and needs no memory of its own.
-const FEW: usize = 8;
-
-impl<'de> Unique<'de> {
-    fn meet<E: serde::de::Error>(&mut self, key: Cow<'de, str>) -> Result<(), E> {
-        let fresh = if self.few.len() < FEW {
-            let fresh = !self.few.contains(&key);
-            self.few.push(key);
-            fresh
-        } else {
-            !self.few.contains(&key) && self.many.insert(key)
-        };
-        if fresh {
-            Ok(())
-        } else {
-            Err(refuse(AMBIGUOUS))
+fn params<'b>(scan: &mut Scan<'b>, message: &mut Message<'b>) -> Result<(), BodyError> {
+    match of_kind(scan, &[Kind::Object, Kind::Array, Kind::Word])? {
+        Kind::Object => {}
+        Kind::Array => return Ok(scan.skip(1)?),
+        _ => return null(scan),
+    }
+    let mut members = Members::new(["name", "uri", "taskId", "_meta", "arguments"]);
+    scan.object(|scan, name| {
+        match members.meet(name)? {
+            Some(0) => message.name = maybe_text(scan, 2)?,
+            Some(1) => message.uri = maybe_text(scan, 2)?,
+            Some(2) => message.task_id = maybe_text(scan, 2)?,
+            Some(3) => meta(scan, message)?,
+            _ => scan.skip(2)?,
         }
+        Ok(())
+    })
+}
+
+fn meta<'b>(scan: &mut Scan<'b>, message: &mut Message<'b>) -> Result<(), BodyError> {
+    if of_kind(scan, &[Kind::Object, Kind::Word])? == Kind::Word {
+        return null(scan);
     }
+    let mut members = Members::new(["io.modelcontextprotocol/protocolVersion"]);
+    scan.object(|scan, name| {
+        match members.meet(name)? {
+            Some(_) => message.version = maybe_text(scan, 3)?,
+            None => scan.skip(3)?,
+        }
+        Ok(())
+    })
+}
+
+fn null(scan: &mut Scan<'_>) -> Result<(), BodyError> {
+    match scan.scalar()? {
+        "null" => Ok(()),
+        _ => Err(BodyError::NotAMessage),
+    }
+}
+
+/// A text if it is one; anything else is skipped and left to the MCP server to refuse.
+fn maybe_text<'b>(scan: &mut Scan<'b>, depth: u8) -> Result<Option<Cow<'b, str>>, BodyError> {
+    if scan.kind()? == Kind::Text {
+        return Ok(Some(scan.text()?));
+    }
+    scan.skip(depth)?;
+    Ok(None)
 }
 
 /// Marks members as they come, and refuses repetitions and look-alikes of `reserved`.
-struct Members<'de, const N: usize> {
+struct Members<'b, const N: usize> {
     reserved: [&'static str; N],
     seen: [bool; N],
-    others: Unique<'de>,
+    others: Names<'b>,
 }
 
-impl<'de, const N: usize> Members<'de, N> {
+impl<'b, const N: usize> Members<'b, N> {
     fn new(reserved: [&'static str; N]) -> Self {
         Self {
             reserved,
             seen: [false; N],
-            others: Unique::default(),
+            others: Names::default(),
         }
     }
 
-    /// Which reserved member `key` is, if any.
-    fn meet<E: serde::de::Error>(&mut self, key: Cow<'de, str>) -> Result<Option<usize>, E> {
-        if let Some(at) = self.reserved.iter().position(|name| *name == key) {
+    /// Which reserved member this is, if any.
+    fn meet(&mut self, member: Cow<'b, str>) -> Result<Option<usize>, BodyError> {
+        if let Some(at) = self.reserved.iter().position(|name| *name == member) {
             return if std::mem::replace(&mut self.seen[at], true) {
-                Err(refuse(AMBIGUOUS))
+                Err(BodyError::Ambiguous)
             } else {
                 Ok(Some(at))
             };
@@ -246,245 +271,12 @@ impl<'de, const N: usize> Members<'de, N> {
         if self
             .reserved
             .iter()
-            .any(|name| text::is_read_as(&key, name))
+            .any(|name| text::is_read_as(&member, name))
         {
-            return Err(refuse(AMBIGUOUS));
+            return Err(BodyError::Ambiguous);
         }
-        self.others.meet(key)?;
+        self.others.meet(member)?;
         Ok(None)
-    }
-}
-
-impl<'de> Visitor<'de> for MessageSeed {
-    type Value = Message<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NOT_A_MESSAGE)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message<'de>, A::Error> {
-        let mut message = Message::default();
-        let mut members = Members::new(["jsonrpc", "method", "id", "params", "result", "error"]);
-        while let Some(Text(key)) = map.next_key()? {
-            match members.meet(key)? {
-                Some(0) => {
-                    let Text(version) = map.next_value()?;
-                    if version != "2.0" {
-                        return Err(refuse(NOT_A_MESSAGE));
-                    }
-                }
-                Some(1) => message.method = Some(method(map.next_value::<Text<'de>>()?.0)?),
-                Some(2) => message.id = Some(id(map.next_value()?)?),
-                Some(3) => map.next_value_seed(ParamsSeed(&mut message))?,
-                Some(_) => {
-                    message.is_response = true;
-                    map.next_value_seed(Skip(1))?;
-                }
-                None => map.next_value_seed(Skip(1))?,
-            }
-        }
-        let [jsonrpc, method, .., result, error] = members.seen;
-        if !jsonrpc || method == (result || error) || (result && error) {
-            return Err(refuse(NOT_A_MESSAGE));
-        }
-        Ok(message)
-    }
-}
-
-/// A string, borrowed where it has no escapes.
-struct Text<'de>(Cow<'de, str>);
-
-impl<'de> serde::Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct V;
-        impl<'de> Visitor<'de> for V {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(NOT_A_MESSAGE)
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        d.deserialize_str(V)
-    }
-}
-
-struct ParamsSeed<'m, 'de>(&'m mut Message<'de>);
-
-impl<'de> DeserializeSeed<'de> for ParamsSeed<'_, 'de> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ParamsSeed<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NOT_A_MESSAGE)
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Skip(2))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let message = self.0;
-        let mut members = Members::new(["name", "uri", "taskId", "_meta", "arguments"]);
-        while let Some(Text(key)) = map.next_key()? {
-            match members.meet(key)? {
-                Some(0) => message.name = map.next_value_seed(MaybeText(2))?,
-                Some(1) => message.uri = map.next_value_seed(MaybeText(2))?,
-                Some(2) => message.task_id = map.next_value_seed(MaybeText(2))?,
-                Some(3) => map.next_value_seed(MetaSeed(message))?,
-                _ => map.next_value_seed(Skip(2))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-struct MetaSeed<'m, 'de>(&'m mut Message<'de>);
-
-impl<'de> DeserializeSeed<'de> for MetaSeed<'_, 'de> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MetaSeed<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NOT_A_MESSAGE)
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut members = Members::new(["io.modelcontextprotocol/protocolVersion"]);
-        while let Some(Text(key)) = map.next_key()? {
-            match members.meet(key)? {
-                Some(_) => self.0.version = map.next_value_seed(MaybeText(3))?,
-                None => map.next_value_seed(Skip(3))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A string if it is one; anything else is skipped and left to the MCP server to refuse.
-struct MaybeText(u8);
-
-impl<'de> DeserializeSeed<'de> for MaybeText {
-    type Value = Option<Cow<'de, str>>;
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MaybeText {
-    type Value = Option<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Borrowed(text)))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(Cow::Owned(text.to_owned())))
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        Skip(self.0).visit_seq(seq).map(|()| None)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Skip(self.0).visit_map(map).map(|()| None)
-    }
-}
-
-/// Any value at this depth, read and forgotten.
-struct Skip(u8);
-
-impl<'de> DeserializeSeed<'de> for Skip {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Skip {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_borrowed_str<E>(self, _: &'de str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if self.0 >= DEPTH_MAX {
-            return Err(refuse(AMBIGUOUS));
-        }
-        while seq.next_element_seed(Self(self.0 + 1))?.is_some() {}
-        Ok(())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        if self.0 >= DEPTH_MAX {
-            return Err(refuse(AMBIGUOUS));
-        }
-        let mut members = Unique::default();
-        while let Some(Text(key)) = map.next_key()? {
-            members.meet(key)?;
-            map.next_value_seed(Self(self.0 + 1))?;
-        }
-        Ok(())
     }
 }
 
@@ -507,7 +299,7 @@ mod tests {
             "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","x":{}}}}"#,
         );
         assert_eq!(call.tool(), Some("get_weather"));
-        assert_eq!(call.id.map(RawValue::get), Some("7"));
+        assert_eq!(call.id, Some("7"));
         assert_eq!(call.version.as_deref(), Some("2026-07-28"));
         let escaped =
             one(r#"{"jsonrpc":"2.0","method":"tools\/call","id":"a","params":{"name":"a\u0062"}}"#);

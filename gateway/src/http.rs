@@ -238,11 +238,11 @@ async fn accept<H: Handler>(
             read: limits.read_time,
         };
         let stream = Watched::new(stream, framing, times);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        // Boxed: a task that took it in would have room for it twice.
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
         let (mut stop, asked) = (stop.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             let _permit = (permit, place);
-            let mut connection = std::pin::pin!(connection);
             {
                 let mut stopped = std::pin::pin!(stop.wait_for(|stop| *stop));
                 let mut listens = false;

@@ -27,13 +27,25 @@ pub mod relay;
 pub mod route;
 pub mod seen_tokens;
 
-use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
+use std::{
+    future::{Future, ready},
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, request::Parts};
+use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use tokio::{runtime, sync::watch};
 use tower::ServiceExt as _;
-use vestibule_core::{bearer::BearerError, era::Era, message_endpoint};
+use vestibule_core::{
+    bearer::{BearerError, Caller},
+    era::Era,
+    message_endpoint,
+};
 
 use self::{
     call::Permit,
@@ -46,7 +58,7 @@ use self::{
 };
 use crate::{
     config::{Limits, Mode},
-    http::{Doubt, Handler, peer::client_address},
+    http::{Doubt, Handler, held::Place, peer::client_address},
     office::Office,
     revocation::Revocations,
 };
@@ -63,6 +75,25 @@ pub struct Proxy {
     routes: Routes,
     pages: axum::Router,
     pages_runtime: runtime::Handle,
+}
+
+/// A request whose head was judged.
+struct Call {
+    parts: Parts,
+    body: Incoming,
+    caller: Option<Caller>,
+    place: Place,
+    client: IpAddr,
+}
+
+/// What a request comes to without waiting.
+enum Begun {
+    /// A call of a server, and the page's origin that may read its answer.
+    Call(Rc<Mount>, Option<HeaderValue>, Call),
+    /// Something of our own.
+    Page(Request<Incoming>),
+    /// An answer.
+    Over(Response<AnswerBody>),
 }
 
 impl Proxy {
@@ -93,25 +124,70 @@ impl Proxy {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
-        match self.routes.find(&request) {
-            Ok(Route::Server(mount)) => {
-                let mut origin = None;
-                let answer = self.serve(&mount, request, peer, &mut origin).await;
-                let mut response = answer.unwrap_or_else(|refusal| {
-                    let mut response = refusal.response(&self.office.issuer, &mount.resource);
-                    self.add_nonce(&refusal, response.headers_mut());
-                    response
-                });
-                if let Some(origin) = &origin {
-                    crate::http::cors::for_origin(response.headers_mut(), origin);
-                }
-                response
+    /// All that needs no waiting: whose request it is, and whether it may begin.
+    fn begin(&self, request: Request<Incoming>, peer: SocketAddr) -> Begun {
+        let mount = match self.routes.find(&request) {
+            Ok(Route::Server(mount)) => mount,
+            Ok(Route::Pages) => return Begun::Page(request),
+            Err(refusal) => return Begun::Over(refusal.plain()),
+        };
+        let origin = match mount.judge_origin(request.headers(), &self.office.issuer) {
+            Ok(origin) => origin,
+            Err(refusal) => return Begun::Over(self.refused(&refusal, &mount, None)),
+        };
+        if request.method() == Method::OPTIONS {
+            let mut response = preflight(request.headers());
+            if let Some(origin) = &origin {
+                crate::http::cors::for_origin(response.headers_mut(), origin);
             }
-            // Boxed, so that the future of a call has no room for it.
-            Ok(Route::Pages) => Box::pin(self.page(request, peer)).await,
-            Err(refusal) => refusal.plain(),
+            return Begun::Over(response);
         }
+        match self.admit(&mount, request, peer) {
+            Ok(call) => Begun::Call(mount, origin, call),
+            Err(refusal) => Begun::Over(self.refused(&refusal, &mount, origin.as_ref())),
+        }
+    }
+
+    /// Who calls, and whether one more request of theirs may be open.
+    fn admit(
+        &self,
+        mount: &Mount,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Call, Refusal> {
+        if ![Method::POST, Method::GET, Method::DELETE].contains(request.method()) {
+            return Err(Refusal::Method);
+        }
+        let caller = guard::judge(self, mount, &request)?;
+        let (parts, body) = request.into_parts();
+        let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
+        let held = &self.office.held;
+        let place = match &caller {
+            Some(caller) => held.take(&caller.token().subject),
+            None => held.take(&client),
+        };
+        Ok(Call {
+            parts,
+            body,
+            caller,
+            place: place.ok_or(Refusal::TooMany)?,
+            client,
+        })
+    }
+
+    /// What a refusal looks like on this server's path.
+    fn refused(
+        &self,
+        refusal: &Refusal,
+        mount: &Mount,
+        origin: Option<&HeaderValue>,
+    ) -> Response<AnswerBody> {
+        let mut response = refusal.response(&self.office.issuer, &mount.resource);
+        self.add_nonce(refusal, response.headers_mut());
+        if let Some(origin) = origin {
+            crate::http::cors::for_origin(response.headers_mut(), origin);
+        }
+        response
     }
 
     /// A refused proof gets the nonce for the next one (RFC 9449 §9).
@@ -125,84 +201,100 @@ impl Proxy {
         }
     }
 
-    async fn serve(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "one has room for its arguments twice, and each call in flight is one of these"
+    )]
+    fn serve(
+        self: Rc<Self>,
+        mount: Rc<Mount>,
+        call: Call,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Refusal>> {
+        async move {
+            let permit = if call.parts.method == Method::POST {
+                let permit =
+                    call::judge(&call.parts, call.body, &mount, call.caller, &self.limits).await?;
+                // The body may have taken its time.
+                if let Some(caller) = permit.caller() {
+                    guard::judge_again(&self, caller)?;
+                }
+                permit
+            } else {
+                Permit::without_body(&call.parts, call.caller)
+            };
+            let is_get = call.parts.method == Method::GET;
+            let request = self.request(&mount, &permit, call.parts, call.client)?;
+            let (answer, lease) = forward::send(&self.limits, &mount, request).await?;
+            let (answer, body) = answer.into_parts();
+            let succeeded = answer.status.is_success();
+            let mut response = header::for_client(
+                answer,
+                body.is_end_stream(),
+                &permit,
+                &mount,
+                permit.era() == Era::Legacy,
+                &self.office,
+            )?;
+            let is_stream = header::is_event_stream(response.headers());
+            let edit = Edit::of(&self.office, &mount, &permit, is_get);
+            let readable = is_stream || header::is_json(response.headers());
+            // A list of tools in any other form would show what is hidden.
+            let edit = match edit {
+                Some(edit) if readable => Some(edit),
+                // In the transport of 2024-11-05 the list comes on the stream, and words here.
+                Some(edit)
+                    if edit.lists()
+                        && mount.mode == Mode::Streamable
+                        && succeeded
+                        && !body.is_end_stream() =>
+                {
+                    return Err(Refusal::ServerAnswer);
+                }
+                _ => None,
+            };
+            let answer = relay::Answer {
+                body,
+                lease,
+                place: call.place,
+                is_stream,
+            };
+            *response.body_mut() =
+                relay::start(&self, answer, permit.caller(), edit, &mount.resource.name).await?;
+            Ok(response)
+        }
+    }
+
+    /// What the server gets for a permitted request.
+    fn request(
         &self,
-        mount: &Rc<Mount>,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-        origin: &mut Option<HeaderValue>,
-    ) -> Result<Response<AnswerBody>, Refusal> {
-        *origin = mount.judge_origin(request.headers(), &self.office.issuer)?;
-        if request.method() == Method::OPTIONS {
-            return Ok(preflight(request.headers()));
-        }
-        if ![Method::POST, Method::GET, Method::DELETE].contains(request.method()) {
-            return Err(Refusal::Method);
-        }
-        let caller = guard::judge(self, mount, &request)?;
-        let (parts, body) = request.into_parts();
-        let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
-        let held = &self.office.held;
-        let place = match &caller {
-            Some(caller) => held.take(&caller.token().subject),
-            None => held.take(&client),
-        };
-        let place = place.ok_or(Refusal::TooMany)?;
-        let permit = if parts.method == Method::POST {
-            let permit = call::judge(&parts, body, mount, caller, &self.limits).await?;
-            // The body may have taken its time.
-            if let Some(caller) = permit.caller() {
-                guard::judge_again(self, caller)?;
-            }
-            permit
-        } else {
-            Permit::without_body(&parts, caller)
-        };
-        let session = header::session_of(&parts.headers, &permit, mount, &self.office)?;
-        let target = self.target(mount, &parts, &permit)?;
-        let method = parts.method;
-        let is_get = method == Method::GET;
+        mount: &Mount,
+        permit: &Permit,
+        parts: Parts,
+        client: IpAddr,
+    ) -> Result<Request<Full<Bytes>>, Refusal> {
+        let session = header::session_of(&parts.headers, permit, mount, &self.office)?;
+        let mut request = Request::new(Full::new(permit.body()));
+        *request.uri_mut() = self.target(mount, &parts, permit)?;
+        *request.method_mut() = parts.method;
         let client = self.forwarded_for.value(client);
-        let headers = header::for_server(parts.headers, &permit, mount, session.as_deref(), client);
-        let (answer, lease) =
-            forward::send(self, mount, method, target, headers, permit.body()).await?;
-        let legacy_session = permit.era() == Era::Legacy;
-        let (answer, body) = answer.into_parts();
-        let succeeded = answer.status.is_success();
-        let mut response = header::for_client(
-            answer,
-            body.is_end_stream(),
-            &permit,
-            mount,
-            legacy_session,
-            &self.office,
-        )?;
-        let is_stream = header::is_event_stream(response.headers());
-        let edit = Edit::of(&self.office, mount, &permit, is_get);
-        let readable = is_stream || header::is_json(response.headers());
-        // A list of tools in any other form would show what is hidden.
-        let edit = match edit {
-            Some(edit) if readable => Some(edit),
-            // In the transport of 2024-11-05 the list comes on the stream, and words here.
-            Some(edit)
-                if edit.lists()
-                    && mount.mode == Mode::Streamable
-                    && succeeded
-                    && !body.is_end_stream() =>
-            {
-                return Err(Refusal::ServerAnswer);
-            }
-            _ => None,
-        };
-        let answer = relay::Answer {
-            body,
-            lease,
-            place,
-            is_stream,
-        };
-        *response.body_mut() =
-            relay::start(self, answer, permit.caller(), edit, &mount.resource.name).await?;
-        Ok(response)
+        *request.headers_mut() =
+            header::for_server(parts.headers, permit, mount, session.as_deref(), client);
+        Ok(request)
+    }
+
+    /// What every answer says, whoever gave it.
+    fn finish(&self, headers: &mut HeaderMap, chunked: bool) {
+        if !self.office.issuer.is_plain_http() {
+            // Nobody is sent from plain HTTP to here: what was sent there was seen (TLS-2).
+            // A browser that was here once does not try.
+            headers.insert(
+                http::header::STRICT_TRANSPORT_SECURITY,
+                HeaderValue::from_static("max-age=31536000"),
+            );
+        }
+        if chunked {
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// Where at the server a request goes.
@@ -257,33 +349,39 @@ impl Handler for Proxy {
         peer: SocketAddr,
         doubt: Doubt,
     ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
-        Box::pin(async move {
-            let over_tls = !self.office.issuer.is_plain_http();
-            match doubt {
-                Doubt::No => {}
-                Doubt::LengthTwice => return Refusal::LengthTwice.plain(),
-                Doubt::TooLarge => return Refusal::HeadTooLarge.plain(),
-            }
-            // A body of unknown length ends its connection (RFC 9112 §6.1): whatever follows
-            // it is never taken for a request.
-            let chunked = request
-                .headers()
-                .contains_key(http::header::TRANSFER_ENCODING);
-            let mut response = self.answer(request, peer).await;
-            if over_tls {
-                // Nobody is sent from plain HTTP to here: what was sent there was seen
-                // (TLS-2). A browser that was here once does not try.
-                response.headers_mut().insert(
-                    http::header::STRICT_TRANSPORT_SECURITY,
-                    HeaderValue::from_static("max-age=31536000"),
-                );
-            }
-            if chunked {
+        // A body of unknown length ends its connection (RFC 9112 §6.1): whatever follows
+        // it is never taken for a request.
+        let chunked = request
+            .headers()
+            .contains_key(http::header::TRANSFER_ENCODING);
+        let begun = match doubt {
+            Doubt::No => self.begin(request, peer),
+            Doubt::LengthTwice => Begun::Over(Refusal::LengthTwice.plain()),
+            Doubt::TooLarge => Begun::Over(Refusal::HeadTooLarge.plain()),
+        };
+        match begun {
+            Begun::Call(mount, origin, call) => Box::pin(async move {
+                let mut response = match Rc::clone(&self).serve(Rc::clone(&mount), call).await {
+                    Ok(mut response) => {
+                        if let Some(origin) = &origin {
+                            crate::http::cors::for_origin(response.headers_mut(), origin);
+                        }
+                        response
+                    }
+                    Err(refusal) => self.refused(&refusal, &mount, origin.as_ref()),
+                };
+                self.finish(response.headers_mut(), chunked);
                 response
-                    .headers_mut()
-                    .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+            }),
+            Begun::Page(request) => Box::pin(async move {
+                let mut response = self.page(request, peer).await;
+                self.finish(response.headers_mut(), chunked);
+                response
+            }),
+            Begun::Over(mut response) => {
+                self.finish(response.headers_mut(), chunked);
+                Box::pin(ready(response))
             }
-            response
-        })
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
 use slab::Slab;
 use tokio::time::Instant;
 
@@ -132,17 +133,33 @@ impl Drop for Sleep {
     }
 }
 
+pin_project! {
+    /// See [`timeout`].
+    #[derive(Debug)]
+    pub struct Timeout<F> {
+        // Not an `async fn`, in which it would have room twice.
+        #[pin]
+        future: F,
+        late: Sleep,
+    }
+}
+
 /// Waits for `future`, but no longer than `time` and one [`TICK`]; `None` if that is over.
-pub async fn timeout<F: Future>(time: Duration, future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    let mut late = std::pin::pin!(sleep(time));
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(done) = future.as_mut().poll(cx) {
+pub fn timeout<F: Future>(time: Duration, future: F) -> Timeout<F> {
+    let late = sleep(time);
+    Timeout { future, late }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(done) = this.future.poll(cx) {
             return Poll::Ready(Some(done));
         }
-        late.as_mut().poll(cx).map(|()| None)
-    })
-    .await
+        Pin::new(this.late).poll(cx).map(|()| None)
+    }
 }
 
 /// These for the HTTP library, which times the silence between requests.

@@ -111,7 +111,8 @@ impl Framing {
                         begun.extend_from_slice(rest);
                     }
                     let head = if before > 0 { begun.as_slice() } else { rest };
-                    let Some(end) = end_of_head(&head[from..]).map(|end| from + end) else {
+                    let ended = before == 0 || head_in(&head[from..]).is_some();
+                    let Some((end, length)) = ended.then(|| head_in(head)).flatten() else {
                         if head.len() > self.0.head_max {
                             self.0.doubt.set(Doubt::TooLarge);
                             *at = At::Unknown;
@@ -121,7 +122,7 @@ impl Framing {
                         return;
                     };
                     rest = &rest[end - before..];
-                    let next = match length_in(&head[..end]) {
+                    let next = match length {
                         Length::None => At::default(),
                         Length::Known(length) => At::Body(length),
                         Length::Coded => At::Unknown,
@@ -140,20 +141,8 @@ impl Framing {
     }
 }
 
-/// Behind the empty line that ends a head, in whatever line ends the library takes.
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    for at in memchr::memchr_iter(b'\n', bytes) {
-        match bytes[at + 1..] {
-            [b'\n', ..] => return Some(at + 2),
-            [b'\r', b'\n', ..] => return Some(at + 3),
-            _ => {}
-        }
-    }
-    None
-}
-
 /// What a head says of the length of its body.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
     None,
     Known(u64),
@@ -163,38 +152,48 @@ enum Length {
     Twice,
 }
 
-fn length_in(head: &[u8]) -> Length {
+/// Where a head ends, behind its empty line, in whatever line ends the library takes; and
+/// the length that it says.
+fn head_in(bytes: &[u8]) -> Option<(usize, Length)> {
     let mut found = Length::None;
     let mut begin = 0;
-    for end in memchr::memchr_iter(b'\n', head) {
-        let line = &head[begin..end];
-        begin = end + 1;
-        // A name's first letter tells nearly always; a blank before it is cut below.
-        let may_be =
-            |first: &u8| matches!(first, b'c' | b'C' | b't' | b'T') || first.is_ascii_whitespace();
-        if !line.first().is_some_and(may_be) {
-            continue;
-        }
-        let mut parts = line.splitn(2, |byte| *byte == b':');
-        let name = parts.next().unwrap_or_default().trim_ascii();
-        let value = parts.next().unwrap_or_default().trim_ascii();
-        let said = if name.eq_ignore_ascii_case(b"content-length") {
-            let digits = value.iter().all(u8::is_ascii_digit);
-            let number = std::str::from_utf8(value).ok().filter(|_| digits);
-            number
-                .and_then(|text| text.parse().ok())
-                .map_or(Length::Twice, Length::Known)
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            Length::Coded
-        } else {
-            continue;
-        };
-        found = match found {
-            Length::None => said,
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        found = match (found, length_of(&bytes[begin..end])) {
+            (length, Length::None) | (Length::None, length) => length,
             _ => Length::Twice,
         };
+        begin = end + 1;
+        match bytes[begin..] {
+            [b'\n', ..] => return Some((begin + 1, found)),
+            [b'\r', b'\n', ..] => return Some((begin + 2, found)),
+            _ => {}
+        }
     }
-    found
+    None
+}
+
+/// What one line says of it.
+fn length_of(line: &[u8]) -> Length {
+    // A name's first letter tells nearly always; a blank before it is cut below.
+    let first = line.first().copied().unwrap_or_default();
+    if !matches!(first, b'c' | b'C' | b't' | b'T') && !first.is_ascii_whitespace() {
+        return Length::None;
+    }
+    let colon = line.iter().position(|byte| *byte == b':');
+    let (name, value) = line.split_at(colon.unwrap_or(line.len()));
+    let name = name.trim_ascii();
+    let value = value.get(1..).unwrap_or_default().trim_ascii();
+    if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        return Length::Coded;
+    }
+    if !name.eq_ignore_ascii_case(b"content-length") {
+        return Length::None;
+    }
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(value).ok().filter(|_| digits);
+    number
+        .and_then(|text| text.parse().ok())
+        .map_or(Length::Twice, Length::Known)
 }
 
 /// A stream whose heads are looked at and timed, and whose reader is.
@@ -338,6 +337,7 @@ mod tests {
             "content-length: 4\r\ncontent-length: 4",
             "content-length: 4, 4",
             "content-length: +4",
+            "content-length",
         ];
         let once = [
             "content-length: 4",

@@ -116,7 +116,7 @@ fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<
 
 fn refused(error: EraError, body: &Body<'_>) -> Refusal {
     let id = match body {
-        Body::One(message) => message.id.map(|id| id.get().to_owned()),
+        Body::One(message) => message.id.map(ToOwned::to_owned),
         Body::Batch(_) => None,
     };
     Refusal::Era { error, id }

@@ -8,7 +8,7 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -16,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -180,9 +181,7 @@ where
     let (sender, connection) = http1::handshake(io).await.ok()?;
     Some(Link {
         sender,
-        connection: Some(Box::pin(async move {
-            let _ = connection.await;
-        })),
+        connection: Some(Box::pin(connection.map(drop))),
     })
 }
 
@@ -202,8 +201,7 @@ impl Lease {
     }
 
     /// Waits for something that comes on this connection.
-    pub async fn driving<F: Future>(&mut self, awaited: F) -> F::Output {
-        let mut awaited = pin!(awaited);
+    pub async fn driving<F: Future>(&mut self, mut awaited: Pin<&mut F>) -> F::Output {
         poll_fn(|cx| {
             if let Poll::Ready(done) = awaited.as_mut().poll(cx) {
                 return Poll::Ready(done);

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -177,9 +177,8 @@ async fn whole(
         tracing::warn!(event = "server.answer_refused", server, %error);
         Refusal::ServerAnswer
     };
-    let read = lease
-        .driving(Limited::new(body, EDITED_MAX).collect())
-        .await;
+    let read = pin!(Limited::new(body, EDITED_MAX).collect());
+    let read = lease.driving(read).await;
     let bytes = read.map_err(|error| refuse(&error))?.to_bytes();
     lease.give_back();
     Ok(
