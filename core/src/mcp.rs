@@ -175,10 +175,7 @@ fn of_kind(scan: &mut Scan<'_>, kinds: &[Kind]) -> Result<Kind, BodyError> {
 /// a spelling that a lax reader takes for it.
 fn method(method: Cow<'_, str>) -> Result<Cow<'_, str>, BodyError> {
     const JUDGED: [&str; 2] = ["tools/call", "tools/list"];
-    let disguised = JUDGED
-        .iter()
-        .any(|judged| *judged != method && text::is_read_as(&method, judged));
-    if disguised {
+    if !JUDGED.contains(&&*method) && text::is_read_as_any(&method, &JUDGED) {
         return Err(BodyError::Ambiguous);
     }
     Ok(method)
@@ -268,11 +265,7 @@ impl<'b, const N: usize> Members<'b, N> {
             };
         }
         // A lax reader folds case, and not only in ASCII: `paramſ` is `params` to it.
-        if self
-            .reserved
-            .iter()
-            .any(|name| text::is_read_as(&member, name))
-        {
+        if text::is_read_as_any(&member, &self.reserved) {
             return Err(BodyError::Ambiguous);
         }
         self.others.meet(member)?;

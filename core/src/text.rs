@@ -43,6 +43,15 @@ pub fn is_read_as(text: &str, other: &str) -> bool {
     }
 }
 
+/// Whether a lax reader takes `text` for one of `others`, which are what an eye sees of them.
+pub fn is_read_as_any(text: &str, others: &[&str]) -> bool {
+    // Most texts are plain: then only letters of the same number can be taken for others.
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return others.iter().any(|other| text.eq_ignore_ascii_case(other));
+    }
+    others.iter().any(|other| is_read_as(text, other))
+}
+
 /// What [`folded`] leaves of ASCII.
 fn seen_bytes(text: &str) -> impl Iterator<Item = u8> {
     text.bytes()
@@ -80,6 +89,8 @@ mod tests {
             "tools/ca\u{200b}ll",
         ] {
             assert!(is_read_as(text, "tools/call"), "{text:?}");
+            assert!(is_read_as_any(text, &["", "x", "tools/call"]), "{text:?}");
+            assert!(!is_read_as_any(text, &["tools/list"]), "{text:?}");
         }
         assert!(is_read_as("tas\u{212a}Id", "taskId"));
         assert!(is_read_as("other name", "otherName"));

@@ -36,6 +36,7 @@ use crate::{
     revocation::Revocations,
     routes,
     store::{Store, StoreError, sqlite::Sqlite},
+    trust::Trust,
     world::World,
 };
 
@@ -108,11 +109,13 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         &*store,
         world,
     ))?;
+    let trust = Trust::load(config.extra_ca_file.as_deref()).map_err(StartError::Outgoing)?;
     let office = Arc::new(office(
         &config,
         keys,
         Arc::clone(&store),
         Arc::clone(&revocations),
+        &trust,
         world,
     )?);
     let pages = routes::routes(Arc::clone(&office), extra(&office));
@@ -141,7 +144,6 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
             );
         }
     }
-    let tls = fetch::server_tls(config.extra_ca_file.as_deref()).map_err(StartError::Outgoing)?;
     let (stop, stopped) = watch::channel(false);
     let handle = runtime.handle().clone();
     let limits = config.limits;
@@ -157,7 +159,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         move || {
             let mounts = servers
                 .iter()
-                .filter_map(|server| mount(server, Some(Arc::clone(&tls))).ok())
+                .filter_map(|server| mount(server, Some(Arc::clone(trust.config()))).ok())
                 .collect();
             Proxy::new(
                 Arc::clone(&proxy_office),
@@ -242,18 +244,17 @@ fn office(
     keys: Keys,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
+    trust: &Trust,
     world: &World,
 ) -> Result<Office, StartError> {
-    let extra_ca = config.extra_ca_file.as_deref();
     let provider = Provider::new(
         config.idp.clone(),
         format!("{}/oauth-callback", config.public_url),
-        fetch::provider_client(extra_ca, config.limits.provider_time)
-            .map_err(StartError::Outgoing)?,
+        fetch::provider_client(trust, config.limits.provider_time).map_err(StartError::Outgoing)?,
         world.clone(),
     );
     let registration = &config.registration;
-    let documents = Documents::new(registration.unsafe_document_addresses.clone(), extra_ca)
+    let documents = Documents::new(registration.unsafe_document_addresses.clone(), trust)
         .map_err(StartError::Outgoing)?;
     let schemes = registration.private_schemes.clone();
     if config
@@ -292,7 +293,7 @@ fn office(
             .collect(),
         key_cache: KeyCache::new(
             documents.clone(),
-            fetch::provider_client(extra_ca, config.limits.provider_time)
+            fetch::provider_client(trust, config.limits.provider_time)
                 .map_err(StartError::Outgoing)?,
         ),
         documents: DocumentCache::new(documents, schemes),

@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
 }
 
 fn serve(path: &std::path::Path) -> Exit {
-    telemetry::start("info,refinery_core=warn");
+    telemetry::start("info");
     let config = match Config::load(path, &environment()) {
         Ok(config) => config,
         Err(report) => {

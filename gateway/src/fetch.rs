@@ -6,7 +6,6 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -20,9 +19,10 @@ use reqwest::{
     header::{ACCEPT, CONTENT_TYPE},
     redirect::Policy,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use rustls_platform_verifier::Verifier;
+use rustls::ClientConfig;
 use vestibule_core::{address, client_document::DOCUMENT_MAX};
+
+use crate::trust::Trust;
 
 /// Most that is read of a provider's answer.
 const PROVIDER_ANSWER_MAX: usize = 512 * 1024;
@@ -56,10 +56,11 @@ pub enum FetchError {
 /// The client for the identity provider, which may take `time` for a whole answer.
 ///
 /// # Errors
-/// A sentence, if the certificate authority's file cannot be used.
+/// A sentence, if the system gives no client.
 #[allow(clippy::disallowed_methods)] // the one place
-pub fn provider_client(extra_ca: Option<&Path>, time: Duration) -> Result<Client, String> {
-    let mut builder = Client::builder()
+pub fn provider_client(trust: &Trust, time: Duration) -> Result<Client, String> {
+    Client::builder()
+        .tls_backend_preconfigured(ClientConfig::clone(trust.config()))
         .redirect(Policy::none())
         .no_proxy()
         // A code must not be lost to a connection that the provider has just closed, and it
@@ -67,36 +68,9 @@ pub fn provider_client(extra_ca: Option<&Path>, time: Duration) -> Result<Client
         .pool_max_idle_per_host(0)
         .connect_timeout(Duration::from_secs(5))
         .timeout(time)
-        .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
-    if let Some(path) = extra_ca {
-        let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(|error| error.to_string())
-}
-
-/// How connections to MCP servers are made safe: certificates are always verified (TLS-5).
-///
-/// # Errors
-/// A sentence, if the certificate authority's file cannot be used.
-pub fn server_tls(extra_ca: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
-    let builder = rustls::ClientConfig::builder();
-    let mut roots = Vec::new();
-    if let Some(path) = extra_ca {
-        let wrong = |error| format!("{}: {error}", path.display());
-        for certificate in CertificateDer::pem_file_iter(path).map_err(wrong)? {
-            roots.push(certificate.map_err(wrong)?);
-        }
-    }
-    let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(builder.crypto_provider()))
-        .map_err(|error| error.to_string())?;
-    let config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 /// Sends a request to the provider and reads its whole answer, whatever the status.
@@ -191,25 +165,20 @@ impl Documents {
     /// A fetcher that lets `exceptions` through besides public addresses; only tests have any.
     ///
     /// # Errors
-    /// A sentence, if the certificate authority's file cannot be used.
+    /// A sentence, if the system gives no client.
     #[allow(clippy::disallowed_methods)] // the one place
-    pub fn new(exceptions: Vec<IpNet>, extra_ca: Option<&Path>) -> Result<Self, String> {
+    pub fn new(exceptions: Vec<IpNet>, trust: &Trust) -> Result<Self, String> {
         let rules = Rules(Arc::new(exceptions));
-        let mut builder = Client::builder()
+        let client = Client::builder()
+            .tls_backend_preconfigured(ClientConfig::clone(trust.config()))
             .https_only(true)
             .redirect(Policy::none())
             .no_proxy()
             .timeout(DOCUMENT_TIME)
             .dns_resolver(Arc::new(Judging(rules.clone())))
-            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = extra_ca {
-            let pem =
-                std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|error| error.to_string())?;
+            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| error.to_string())?;
         Ok(Self { client, rules })
     }
 
@@ -313,7 +282,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("nonblocking");
         let port = listener.local_addr().expect("bound").port();
-        let documents = Documents::new(Vec::new(), None).expect("a client");
+        let documents = Trust::load(None)
+            .and_then(|trust| Documents::new(Vec::new(), &trust))
+            .expect("a client");
         for host in [
             "127.0.0.1",
             "[::1]",

@@ -32,4 +32,5 @@ pub mod routes;
 pub mod signature;
 pub mod store;
 pub mod telemetry;
+pub mod trust;
 pub mod world;

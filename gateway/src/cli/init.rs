@@ -12,7 +12,7 @@ use url::Url;
 use vestibule_core::uri::Issuer;
 
 use super::{Exit, print, say};
-use crate::fetch;
+use crate::{fetch, trust::Trust};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -164,8 +164,9 @@ fn discover(issuer: &str) -> Result<Discovery, Refused> {
         let fix = format!("look at the address; this must answer:  curl {address}");
         refused("V-INI-005", what, fix, Exit::Unreachable)
     };
-    let client =
-        fetch::provider_client(None, std::time::Duration::from_secs(15)).map_err(unreachable)?;
+    let client = Trust::load(None)
+        .and_then(|trust| fetch::provider_client(&trust, std::time::Duration::from_secs(15)))
+        .map_err(unreachable)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

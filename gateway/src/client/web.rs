@@ -10,7 +10,10 @@ use serde_json::Value;
 use url::Url;
 use vestibule_core::challenge::{self, Challenge};
 
-use crate::fetch::{self, FetchError};
+use crate::{
+    fetch::{self, FetchError},
+    trust::Trust,
+};
 
 /// How long one answer may take.
 const TIME: Duration = Duration::from_secs(15);
@@ -103,7 +106,7 @@ impl Web {
     /// # Errors
     /// A sentence, if the system's certificates cannot be read.
     pub fn patient(time: Duration) -> Result<Self, String> {
-        let client = fetch::provider_client(None, time)?;
+        let client = fetch::provider_client(&Trust::load(None)?, time)?;
         Ok(Self { client })
     }
 

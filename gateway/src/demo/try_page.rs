@@ -24,6 +24,7 @@ use crate::{
     fetch,
     office::Office,
     page::{self, Frame},
+    trust::Trust,
 };
 
 /// The demo's own client.
@@ -65,7 +66,9 @@ struct Shown {
 
 /// The routes of the page; its own calls go to `local`.
 pub fn routes(office: Arc<Office>, local: &str) -> Router {
-    let Ok(http) = fetch::provider_client(None, std::time::Duration::from_secs(15)) else {
+    let http = Trust::load(None)
+        .and_then(|trust| fetch::provider_client(&trust, std::time::Duration::from_secs(15)));
+    let Ok(http) = http else {
         return Router::new();
     };
     let state = Try {

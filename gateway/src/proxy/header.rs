@@ -318,10 +318,14 @@ pub fn for_client(
             Some(HeaderValue::from_static("text/plain; charset=utf-8"))
         }
     };
-    let passed = [RETRY_AFTER, ALLOW, PROTOCOL_VERSION].map(|name| {
-        let values: Vec<HeaderValue> = answer.headers.get_all(&name).iter().cloned().collect();
-        (name, values)
-    });
+    // One look at the few that there are, and nearly never one of these.
+    let names = [RETRY_AFTER, ALLOW, PROTOCOL_VERSION];
+    let passed: Vec<(HeaderName, HeaderValue)> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| names.contains(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     // Its room is used again; nothing else of the server's is let through.
     let mut headers = answer.headers;
     headers.clear();
@@ -330,10 +334,8 @@ pub fn for_client(
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    for (name, values) in passed {
-        for value in values {
-            headers.append(name.clone(), value);
-        }
+    for (name, value) in passed {
+        headers.append(name, value);
     }
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

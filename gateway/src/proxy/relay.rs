@@ -55,8 +55,8 @@ struct Relayed {
     stream: Option<Stream>,
     /// Set if the length that the server said is not the length that is sent.
     any_length: bool,
-    /// Whether this was polled before.
-    begun: bool,
+    /// How often this was asked for more, up to [`WATCHED`].
+    asked: u8,
     /// How it ended, if it did; what came before that is still sent.
     end: Option<End>,
 }
@@ -71,6 +71,9 @@ enum End {
 const GATHER: usize = 64 * 1024;
 /// Chunks that are looked at before others get their turn.
 const TURNS: usize = 64;
+/// From this turn on a stream is watched. The guard has judged just before the first, and
+/// most streams are over by the second.
+const WATCHED: u8 = 3;
 
 struct Stream {
     over: Over,
@@ -161,7 +164,7 @@ pub async fn start(
         place: Some(place),
         stream,
         any_length,
-        begun: false,
+        asked: 0,
         end: None,
     };
     Ok(AnswerBody(Inner::Relayed(Box::new(relayed)), None))
@@ -226,9 +229,9 @@ impl Body for AnswerBody {
 
 impl Relayed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // Before anything else is sent: a stream that is never silent must end too. Not at the
-        // first turn, since the guard has just judged, and most streams have no second one.
-        if std::mem::replace(&mut self.begun, true) && self.poll_over(cx).is_ready() {
+        // Before anything else is sent: a stream that is never silent must end too.
+        self.asked = self.asked.saturating_add(1).min(WATCHED);
+        if self.asked == WATCHED && self.poll_over(cx).is_ready() {
             self.cut(End::Quiet);
         }
         let mut gathered = Gathered::default();
@@ -318,6 +321,11 @@ impl Relayed {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
+        if self.asked < WATCHED && self.stream.is_some() {
+            // What came is on its way to the client before timers are set for what may come.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.poll_over(cx).is_ready() {
             return Poll::Ready(Silence::End);
         }
@@ -369,7 +377,7 @@ impl Stream {
 }
 
 /// Ends when the stream must: on expiry, revocation, its limit, or our own end. Nothing is
-/// watched before its second turn: most streams are over by then.
+/// watched before it is asked for, at the turn [`WATCHED`].
 enum Over {
     Later(Option<Watch>),
     Watched(Pin<Box<dyn Future<Output = ()>>>),

@@ -4,6 +4,7 @@
 //! code would come back. One conditional statement or one transaction for each verb.
 
 mod device;
+mod migrate;
 mod reader;
 mod row;
 mod standing;
@@ -41,10 +42,6 @@ use super::{
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
-mod migrations {
-    refinery::embed_migrations!("src/store/migrations/sqlite");
-}
-
 /// How long a decided ticket and a spent code are remembered.
 const REMEMBER_SPENT: u64 = 24 * 3600;
 
@@ -79,9 +76,7 @@ impl Sqlite {
                  PRAGMA wal_autocheckpoint = 1000;",
             )
             .map_err(|error| failed(&error))?;
-        migrations::migrations::runner()
-            .run(&mut connection)
-            .map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
+        migrate::migrate(&mut connection)?;
         for companion in ["-wal", "-shm"] {
             let mut name = path.as_os_str().to_owned();
             name.push(companion);
