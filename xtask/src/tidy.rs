@@ -26,7 +26,7 @@ const ROWS: [(&[&str], &str); 10] = [
         "tools: know nothing of who calls",
     ),
     (
-        &["config", "revocation", "world", "telemetry"],
+        &["config", "revocation", "world", "telemetry", "trust"],
         "know nothing at all",
     ),
 ];
