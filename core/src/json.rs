@@ -67,7 +67,8 @@ impl<'j> Scan<'j> {
     }
 
     fn peek_behind_blanks(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
+        // A text that broke off leaves this behind its end.
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let blanks = rest
             .iter()
             .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
@@ -436,6 +437,9 @@ mod tests {
         }
         let mut scan = Scan::new(b"[1]").expect("UTF-8");
         assert_eq!(scan.scalar(), Err(NotJson));
+        let mut scan = Scan::new(b"\"\\").expect("UTF-8");
+        assert_eq!(scan.text(), Err(NotJson));
+        assert_eq!(scan.kind(), Err(NotJson), "also when asked once more");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

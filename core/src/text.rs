@@ -49,7 +49,10 @@ pub fn is_read_as_any(text: &str, others: &[&str]) -> bool {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return others.iter().any(|other| text.eq_ignore_ascii_case(other));
     }
-    others.iter().any(|other| is_read_as(text, other))
+    let folded = folded(text);
+    others
+        .iter()
+        .any(|other| folded.eq_ignore_ascii_case(other))
 }
 
 /// What [`folded`] leaves of ASCII.
@@ -91,6 +94,7 @@ mod tests {
             assert!(is_read_as(text, "tools/call"), "{text:?}");
             assert!(is_read_as_any(text, &["", "x", "tools/call"]), "{text:?}");
             assert!(!is_read_as_any(text, &["tools/list"]), "{text:?}");
+            assert!(is_read_as_any(text, &["TOOLS/call"]), "{text:?}");
         }
         assert!(is_read_as("tas\u{212a}Id", "taskId"));
         assert!(is_read_as("other name", "otherName"));

@@ -170,7 +170,7 @@ impl Documents {
     pub fn new(exceptions: Vec<IpNet>, trust: &Trust) -> Result<Self, String> {
         let rules = Rules(Arc::new(exceptions));
         let client = Client::builder()
-            .tls_backend_preconfigured(ClientConfig::clone(trust.config()))
+            .tls_backend_preconfigured(trust.for_strangers())
             .https_only(true)
             .redirect(Policy::none())
             .no_proxy()

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig,
+    client::Resumption,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use rustls_platform_verifier::Verifier;
@@ -29,11 +30,20 @@ impl Trust {
         }
         let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(builder.crypto_provider()))
             .map_err(|error| error.to_string())?;
-        let config = builder
+        let mut config = builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
+    }
+
+    /// The same with a memory of its own for sessions: hosts that strangers name must not
+    /// push the provider's out.
+    pub fn for_strangers(&self) -> ClientConfig {
+        let mut config = ClientConfig::clone(&self.0);
+        config.resumption = Resumption::in_memory_sessions(32);
+        config
     }
 
     /// What connections are opened with.

@@ -97,6 +97,44 @@ fn px_9_t_mcp_11_events_go_on_at_once_and_those_that_are_there_together() {
     gate.honest_login();
 }
 
+/// A server that takes its time before it answers with one event.
+fn slow_to_begin() -> (u16, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let (asked, was_asked) = mpsc::channel();
+    let (go, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let _ = stream.read(&mut [0; 8192]).expect("a request");
+        asked.send(()).expect("somebody waits");
+        wait.recv().expect("told");
+        let all = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+                   transfer-encoding: chunked\r\n\r\n9\r\ndata: 0\n\n\r\n";
+        let _ = stream.write_all(all.as_bytes());
+        // Open until the test is over.
+        let _ = wait.recv();
+    });
+    (port, was_asked, go)
+}
+
+#[test]
+fn t_grd_06_rs_12_what_begins_after_the_grant_has_ended_shows_nothing() {
+    let (port, was_asked, go) = slow_to_begin();
+    let gate = Gate::start_with(&format!(
+        "[servers.hand]\npath = \"/hand/mcp\"\nupstream = \"http://127.0.0.1:{port}\"\n"
+    ));
+    let tokens = gate.login(&mut Browser::new("ada"), "hand", "");
+    let mut wire = gate.open_stream("hand", &tokens.access, "");
+    was_asked.recv().expect("it was");
+    let form = [("token", tokens.refresh.as_str()), ("client_id", CLIENT)];
+    let revoked = gate.wire().post_form(&gate.host(), "/revoke", &form, &[]);
+    assert_eq!(revoked.status, 200);
+    go.send(()).expect("it waits");
+    assert_eq!(wire.head().map(|(status, _)| status), Some(200));
+    assert_eq!(wire.chunk(), None);
+    gate.honest_login();
+}
+
 /// A server whose stream is never silent.
 fn flood() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -71,8 +71,8 @@ enum End {
 const GATHER: usize = 64 * 1024;
 /// Chunks that are looked at before others get their turn.
 const TURNS: usize = 64;
-/// From this turn on a stream is watched. The guard has judged just before the first, and
-/// most streams are over by the second.
+/// From this turn on a stream is watched; before, it is only looked at, which needs no timer.
+/// Most streams are over by then.
 const WATCHED: u8 = 3;
 
 struct Stream {
@@ -231,7 +231,14 @@ impl Relayed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // Before anything else is sent: a stream that is never silent must end too.
         self.asked = self.asked.saturating_add(1).min(WATCHED);
-        if self.asked == WATCHED && self.poll_over(cx).is_ready() {
+        let over = if self.asked == WATCHED {
+            self.poll_over(cx).is_ready()
+        } else {
+            // The server may have taken its time since the guard judged.
+            let stream = self.stream.as_ref();
+            stream.is_some_and(|stream| stream.over.is_over_now())
+        };
+        if over {
             self.cut(End::Quiet);
         }
         let mut gathered = Gathered::default();
@@ -384,6 +391,14 @@ enum Over {
 }
 
 impl Over {
+    /// Whether it must end at this moment; nobody is woken later.
+    fn is_over_now(&self) -> bool {
+        match self {
+            Self::Later(Some(watch)) => watch.is_over_now(),
+            Self::Later(None) | Self::Watched(_) => false,
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Self::Later(watch) = self
             && let Some(watch) = watch.take()
@@ -409,6 +424,14 @@ struct Watch {
 }
 
 impl Watch {
+    fn is_over_now(&self) -> bool {
+        let revoked = self
+            .token
+            .as_ref()
+            .is_some_and(|token| self.is_revoked(token));
+        revoked || *self.stopped.borrow() || Instant::now() >= self.last
+    }
+
     async fn until_over(self) {
         let mut stopped = self.stopped.clone();
         let ended = async {

@@ -21,6 +21,7 @@ const NEWEST: u32 = STEPS.len() as u32;
 /// what this one would misread.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::Failed(format!("migration: {error}"));
+    adopt(connection).map_err(failed)?;
     let found = version(connection).map_err(failed)?;
     if found > NEWEST {
         return Err(StoreError::Failed(format!(
@@ -48,28 +49,30 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// The version of the tables that are there.
 fn version(connection: &Connection) -> Result<u32, rusqlite::Error> {
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > 0 {
-        return Ok(version);
-    }
-    // Stores of before this file counted in a table.
-    let earlier = connection
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Stores of before this file counted in a table. It goes: left behind, it would tell an older
+/// program that nothing has changed since.
+fn adopt(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let there = transaction
         .query_row(
             "SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history'",
             [],
             |_| Ok(()),
         )
         .optional()?;
-    if earlier.is_none() {
-        return Ok(0);
+    if there.is_some() {
+        let version: u32 = transaction.query_row(
+            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+            [],
+            |row| row.get(0),
+        )?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.execute_batch("DROP TABLE refinery_schema_history")?;
     }
-    let version: u32 = connection.query_row(
-        "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
-        [],
-        |row| row.get(0),
-    )?;
-    connection.pragma_update(None, "user_version", version)?;
-    Ok(version)
+    transaction.commit()
 }
 
 #[cfg(test)]
@@ -115,6 +118,8 @@ mod tests {
             .expect("its table");
         migrate(&mut connection).expect("the rest");
         assert_eq!(version(&connection), Ok(NEWEST));
+        let table = connection.execute("DELETE FROM refinery_schema_history", []);
+        assert!(table.is_err(), "nobody counts there any more");
     }
 
     #[test]
