@@ -13,6 +13,7 @@ pub mod wire;
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -561,15 +562,27 @@ fn free_ports() -> [u16; 3] {
 }
 
 /// A port below those that the system gives to connections, with two more behind it: these
-/// are not taken away between now and their use by a test beside.
+/// are not taken away between now and their use by a test beside, which runs in another
+/// process.
 pub fn free_port() -> u16 {
+    /// Locks on what this process has claimed, until it ends.
+    static CLAIMED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("vestibule-test-ports");
+    std::fs::create_dir_all(&folder).expect("a folder");
     loop {
         let port = 10_000 + u16::from_be_bytes(World::real().random()) % 20_000;
         let all = [port, port + 1, port + 2];
-        if all
+        let locks: Option<Vec<File>> = all
             .iter()
-            .all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        {
+            .map(|port| {
+                let file = File::create(folder.join(port.to_string())).ok()?;
+                file.try_lock().ok()?;
+                TcpListener::bind(("127.0.0.1", *port)).ok()?;
+                Some(file)
+            })
+            .collect();
+        if let Some(locks) = locks {
+            CLAIMED.lock().expect("no panic before").extend(locks);
             return port;
         }
     }
