@@ -191,6 +191,20 @@ pub enum IdTokenError {
     TooOld,
 }
 
+impl IdTokenError {
+    /// The error of the catalogue.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Expired | Self::NotYet => "V-IDP-015",
+            Self::Audience | Self::AuthorizedParty => "V-IDP-017",
+            Self::TooOld => "V-IDP-020",
+            Self::Kind | Self::Claim | Self::Issuer | Self::Nonce | Self::AccessTokenHash => {
+                "V-IDP-011"
+            }
+        }
+    }
+}
+
 impl From<WrongType> for IdTokenError {
     fn from(_: WrongType) -> Self {
         Self::Claim

@@ -3,6 +3,8 @@
 //! What can be recorded is what these types can hold. There is no field for a code, a
 //! token, a verifier, a cookie or an address with a query, so none can slip in.
 
+pub mod diagram;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -175,6 +177,177 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The error of the catalogue, if this step is one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::ProviderRefused { error, .. } => Some(match error.as_str() {
+                "server_error" | "temporarily_unavailable" => "V-IDP-009",
+                "access_denied"
+                | "login_required"
+                | "consent_required"
+                | "interaction_required"
+                | "account_selection_required" => "V-IDP-007",
+                _ => "V-IDP-008",
+            }),
+            Self::ProviderTokenFailed { status: 0, .. } => Some("V-IDP-010"),
+            Self::ProviderTokenFailed { status, error, .. } => Some(match error.as_str() {
+                "invalid_client" | "unauthorized_client" => "V-IDP-014",
+                "invalid_grant" => "V-IDP-012",
+                "not_json" => "V-IDP-019",
+                _ if *status >= 500 => "V-IDP-010",
+                _ => "V-IDP-013",
+            }),
+            Self::IdentityRefused { .. } => Some("V-IDP-011"),
+            _ => None,
+        }
+    }
+
+    /// The same step without the provider's words, which stand beside it.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        let mut step = self.clone();
+        if let Self::ProviderRefused { said, .. } | Self::ProviderTokenFailed { said, .. } =
+            &mut step
+        {
+            said.clear();
+        }
+        step
+    }
+
+    /// The provider's own words, if this step has any.
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::ProviderRefused { said, .. } | Self::ProviderTokenFailed { said, .. } => {
+                Some(said.as_str()).filter(|said| !said.is_empty())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where on its way a login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The app asks.
+    Request,
+    /// The person decides.
+    Consent,
+    /// The person is at the provider.
+    SignIn,
+    /// The browser comes back.
+    WayBack,
+    /// The provider tells who it is.
+    Identity,
+    /// The app exchanges its code.
+    CodeForTokens,
+    /// The app renews its access.
+    Renewal,
+}
+
+impl Stage {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Consent => "consent",
+            Self::SignIn => "sign-in",
+            Self::WayBack => "way back",
+            Self::Identity => "identity",
+            Self::CodeForTokens => "code for tokens",
+            Self::Renewal => "renewal",
+        }
+    }
+
+    /// Where the last of these steps is.
+    pub fn of(steps: &[Step]) -> Self {
+        let Some((last, before)) = steps.split_last() else {
+            return Self::Request;
+        };
+        if let Step::Refused { code, .. } = last {
+            match code.as_str() {
+                "V-IDP-002" | "V-IDP-003" | "V-IDP-004" | "V-STO-002" => return Self::WayBack,
+                "V-TOK-001" | "V-TOK-002" | "V-TOK-003" | "V-TOK-004" | "V-TOK-005" => {
+                    return Self::CodeForTokens;
+                }
+                code if code.starts_with("V-TOK-") => return Self::Renewal,
+                // What else is refused is refused where the login was.
+                _ => {
+                    let back = before.contains(&Step::CameBack);
+                    let asked = before.contains(&Step::ConsentShown);
+                    return match (back, asked) {
+                        (true, _) => Self::Identity,
+                        (false, true) => Self::Consent,
+                        (false, false) => Self::Request,
+                    };
+                }
+            }
+        }
+        match last {
+            Step::Asked { .. } => Self::Request,
+            Step::ConsentShown | Step::Allowed | Step::Denied => Self::Consent,
+            Step::SentToProvider { .. } | Step::ProviderRefused { .. } => Self::SignIn,
+            Step::CameBack => Self::WayBack,
+            Step::ProviderTokenFailed { .. }
+            | Step::IdentityRefused { .. }
+            | Step::SignedIn { .. }
+            | Step::Refused { .. } => Self::Identity,
+            Step::CodeSent | Step::TokensIssued => Self::CodeForTokens,
+            Step::Refreshed | Step::Revoked => Self::Renewal,
+        }
+    }
+}
+
+/// What cannot be the cause of a failure that came after these steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuledOut {
+    /// The app's id and its redirect URI were in order.
+    App,
+    /// The person allowed it, in the browser that began it.
+    Consent,
+    /// The provider knows our redirect URI: it sent the browser back to it.
+    OurRedirect,
+    /// The person could sign in: the provider sent a code.
+    SignIn,
+}
+
+/// Errors of what the provider gave for a code.
+const OF_ID_TOKENS: [&str; 6] = [
+    "V-IDP-011",
+    "V-IDP-015",
+    "V-IDP-016",
+    "V-IDP-017",
+    "V-IDP-018",
+    "V-IDP-020",
+];
+
+/// What the steps of a login rule out as the cause of its failure.
+pub fn ruled_out(steps: &[Step]) -> Vec<RuledOut> {
+    let any = |is: fn(&Step) -> bool| steps.iter().any(is);
+    let failed_at_provider = any(|step| matches!(step, Step::ProviderRefused { .. }));
+    let with_code = any(|step| match step {
+        Step::ProviderTokenFailed { .. } | Step::IdentityRefused { .. } | Step::SignedIn { .. } => {
+            true
+        }
+        // What is said of the provider's answer to our code.
+        Step::Refused { code, .. } => OF_ID_TOKENS.contains(&code.as_str()),
+        _ => false,
+    });
+    [
+        (
+            any(|step| matches!(step, Step::Asked { .. })),
+            RuledOut::App,
+        ),
+        (any(|step| *step == Step::Allowed), RuledOut::Consent),
+        (any(|step| *step == Step::CameBack), RuledOut::OurRedirect),
+        (with_code && !failed_at_provider, RuledOut::SignIn),
+    ]
+    .into_iter()
+    .filter_map(|(holds, what)| holds.then_some(what))
+    .collect()
+}
+
 /// Text of a stranger, fit to be recorded: no control characters, at most `max` characters.
 pub fn cleaned(text: &str, max: usize) -> String {
     text.chars()
@@ -197,6 +370,67 @@ mod tests {
         for bad in ["", "78Z0-Z0A", "78Z0-Z0ABC", "78Z0-Z0A!", "../../etc"] {
             assert_eq!(FlowCode::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_failed_step_has_its_code_and_no_other_has() {
+        let refused = |error: &str| Step::ProviderRefused {
+            error: error.to_owned(),
+            said: String::new(),
+        };
+        let token = |status, error: &str| Step::ProviderTokenFailed {
+            status,
+            error: error.to_owned(),
+            said: "AADSTS7000222".to_owned(),
+        };
+        let table = [
+            (refused("access_denied"), Some("V-IDP-007")),
+            (refused("invalid_scope"), Some("V-IDP-008")),
+            (refused("anything else"), Some("V-IDP-008")),
+            (refused("server_error"), Some("V-IDP-009")),
+            (token(0, ""), Some("V-IDP-010")),
+            (token(503, ""), Some("V-IDP-010")),
+            (token(401, "invalid_client"), Some("V-IDP-014")),
+            (token(400, "invalid_grant"), Some("V-IDP-012")),
+            (token(400, "invalid_request"), Some("V-IDP-013")),
+            (token(200, "not_json"), Some("V-IDP-019")),
+            (Step::Denied, None),
+            (Step::CameBack, None),
+        ];
+        for (step, code) in table {
+            assert_eq!(step.code(), code, "{step:?}");
+        }
+        assert_eq!(token(401, "invalid_client").said(), Some("AADSTS7000222"));
+        assert_eq!(refused("access_denied").said(), None);
+    }
+
+    #[test]
+    fn what_went_well_is_ruled_out_and_nothing_else() {
+        let asked = Step::Asked {
+            client: "a".to_owned(),
+            known_by: "b".to_owned(),
+            redirect_host: "c".to_owned(),
+            server: "d".to_owned(),
+            scopes: "e".to_owned(),
+        };
+        let token = Step::ProviderTokenFailed {
+            status: 401,
+            error: "invalid_client".to_owned(),
+            said: String::new(),
+        };
+        let refused = Step::ProviderRefused {
+            error: "access_denied".to_owned(),
+            said: String::new(),
+        };
+        use RuledOut as R;
+        assert_eq!(ruled_out(&[]), []);
+        let all = [asked.clone(), Step::Allowed, Step::CameBack, token];
+        assert_eq!(
+            ruled_out(&all),
+            [R::App, R::Consent, R::OurRedirect, R::SignIn]
+        );
+        let early = [asked, Step::Allowed, Step::CameBack, refused];
+        assert_eq!(ruled_out(&early), [R::App, R::Consent, R::OurRedirect]);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+pub mod aadsts;
 pub mod access_token;
 pub mod address;
 pub mod assertion;

@@ -78,6 +78,13 @@ impl Ticket {
         }
     }
 
+    /// The record that a handle belongs to, however old it is: to tell that record why a
+    /// decision was not taken, and for nothing else.
+    pub fn flow_of(text: &str, sealer: &Sealer) -> Option<FlowCode> {
+        let ticket: Self = open(sealer, Kind::Ticket, &[], text).ok()?;
+        Some(ticket.flow)
+    }
+
     /// The token that the form carries beside the handle: it binds this ticket to the
     /// browser that holds `form_cookie` (CONS-4).
     pub fn form_token(&self, key: &MacKey, form_cookie: &str) -> String {
@@ -173,6 +180,8 @@ mod tests {
         assert_eq!(at(1000), Ok(ticket()));
         assert_eq!(at(1600), Ok(ticket()));
         assert_eq!(at(1601), Err(TicketError::Expired));
+        assert_eq!(Ticket::flow_of(&text, &sealer), Some(ticket().flow));
+        assert_eq!(Ticket::flow_of("AAAA", &sealer), None);
         assert_eq!(
             Ticket::open("AAAA", &sealer, Timestamp::from_unix(0)),
             Err(TicketError::NotOurs)

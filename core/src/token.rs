@@ -152,6 +152,21 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// The error of the catalogue, for what a login's record tells of its code and tokens.
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::CodeReplayed { .. } => "V-TOK-001",
+            Self::VerifierWrong => "V-TOK-002",
+            Self::CodeExpired => "V-TOK-003",
+            Self::RedirectUriDiffers => "V-TOK-004",
+            Self::ResourceNotGranted => "V-TOK-005",
+            Self::RefreshReplayed { .. } => "V-TOK-006",
+            Self::GrantEnded => "V-TOK-007",
+            Self::ScopeWider => "V-TOK-008",
+            _ => return None,
+        })
+    }
+
     /// The error response of RFC 6749 §5.2.
     pub fn wire(&self) -> WireError {
         use TokenError as E;

@@ -3,6 +3,7 @@
 mod call;
 mod client;
 mod demo;
+mod explain;
 mod init;
 mod keys;
 mod login;
@@ -67,6 +68,8 @@ enum Command {
     Login(login::Arguments),
     /// Call a tool of any MCP server
     Call(call::Arguments),
+    /// Say what an error code means, and what to do
+    Explain(explain::Arguments),
 }
 
 /// The one argument that most commands share.
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     };
     exit.into()
 }

@@ -6,6 +6,7 @@ pub mod authorize;
 pub mod callback;
 pub mod consent;
 pub mod device;
+pub mod errors;
 pub mod flows;
 pub mod introspect;
 pub mod par;

@@ -130,6 +130,14 @@ impl Flows {
         });
     }
 
+    /// A step that a client may cause again and again: it is kept once.
+    pub async fn record_once(&self, flow: FlowCode, step: Step) {
+        let known = self.find(flow).await.unwrap_or_default();
+        if !known.steps.iter().any(|entry| entry.step == step) {
+            self.record(flow, step);
+        }
+    }
+
     /// Moves what waits to the store, in one write.
     pub async fn keep(&self) {
         let _moving = self.moving.lock().await;
@@ -184,6 +192,15 @@ fn log(code: FlowCode, step: &Step) {
     }
 }
 
+/// The provider's words behind our sentence, if there are any.
+fn quoted(said: &str) -> String {
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(". It said: “{said}”")
+    }
+}
+
 /// A step in plain words.
 pub fn sentence(step: &Step) -> String {
     match step {
@@ -202,17 +219,18 @@ pub fn sentence(step: &Step) -> String {
         Step::SentToProvider { host } => format!("The browser was sent to {host} to sign in"),
         Step::CameBack => "The browser came back from the identity provider".to_owned(),
         Step::ProviderRefused { error, said } => {
-            format!("The identity provider refused: {error}. It said: “{said}”")
+            format!("The identity provider refused: {error}{}", quoted(said))
         }
         Step::ProviderTokenFailed { status: 0, .. } => {
-            "The identity provider did not answer at its token endpoint".to_owned()
+            "The identity provider did not answer".to_owned()
         }
         Step::ProviderTokenFailed {
             status,
             error,
             said,
         } => format!(
-            "The identity provider's token endpoint answered {status} {error}. It said: “{said}”"
+            "The identity provider's token endpoint answered {status} {error}{}",
+            quoted(said)
         ),
         Step::IdentityRefused { why } => {
             format!("The identity provider's answer was refused: {why}")

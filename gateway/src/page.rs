@@ -1,10 +1,17 @@
 //! What people see. Templates escape by default; every page has the same strict headers and
 //! works without script.
 
+pub mod diagram;
+
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use vestibule_core::{flow::FlowCode, preset::Likeness};
+
+use self::diagram::Diagram;
+use crate::catalogue::Entry;
 
 /// The one style sheet, at [`STYLE_PATH`].
 pub const STYLE: &str = include_str!("page/vestibule.css");
@@ -166,8 +173,65 @@ pub struct Flow<'p> {
     pub code: &'p str,
     /// How it stands.
     pub state: &'p str,
+    /// Drawn.
+    pub diagram: Option<Diagram>,
+    /// Whether more may come.
+    pub open: bool,
     /// Steps: seconds since the first, sentence, mark.
     pub steps: Vec<(u64, String, &'static str)>,
+    /// What went wrong, if it did.
+    pub failure: Option<Failure<'p>>,
+}
+
+/// What a failed step was, and what to do: every question that somebody in trouble has.
+#[derive(Debug)]
+pub struct Failure<'p> {
+    /// Which step, from 1.
+    pub number: usize,
+    /// Where on the way that is, in words.
+    pub stage: &'static str,
+    /// The error's code.
+    pub code: &'p str,
+    /// Its name.
+    pub title: &'p str,
+    /// The step in plain words.
+    pub happened: &'p str,
+    /// The provider's own words.
+    pub said: Option<&'p str>,
+    /// The number in them, what it usually means, and what usually helps.
+    pub hint: Option<(u32, &'p str, String)>,
+    /// Why it is refused.
+    pub cause: &'p str,
+    /// How to see that this is the case.
+    pub check: &'p str,
+    /// What to do.
+    pub fix: &'p str,
+    /// Who can.
+    pub who: &'p str,
+    /// What it is not.
+    pub ruled_out: Vec<&'static str>,
+}
+
+/// One error of the catalogue.
+#[derive(Template)]
+#[template(path = "error_code.html")]
+pub struct ErrorCode<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Its code.
+    pub code: &'p str,
+    /// What it is.
+    pub entry: &'p Entry,
+}
+
+/// All errors of the catalogue.
+#[derive(Template)]
+#[template(path = "error_codes.html")]
+pub struct ErrorCodes<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// By code.
+    pub entries: &'p BTreeMap<String, Entry>,
 }
 
 /// The servers of this gateway.

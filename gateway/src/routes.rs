@@ -15,8 +15,8 @@ use vestibule_core::token::device_code;
 
 use crate::{
     endpoint::{
-        answer, authorize, callback, consent, device, flows, introspect, par, register, revoke,
-        token, well_known,
+        answer, authorize, callback, consent, device, errors, flows, introspect, par, register,
+        revoke, token, well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
@@ -70,6 +70,10 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/device", get(device::page).post(device::typed))
         .route(device_code::DONE_PATH, get(device::done))
         .route("/flows/{code}", get(flows::show))
+        .route("/flows/{code}/json", get(flows::json))
+        .route("/flows/{code}/mermaid", get(flows::mermaid))
+        .route("/errors", get(errors::list))
+        .route("/errors/{code}", get(errors::show))
         .route(page::STYLE_PATH, get(well_known::style))
         .route("/", get(well_known::landing));
     Router::new()

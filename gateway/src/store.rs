@@ -412,6 +412,8 @@ pub trait Store: Send + Sync {
     fn begin_login(&self, login: NewLogin) -> Answer<'_, Decided>;
     /// Records Deny: spends the ticket.
     fn decline(&self, ticket: TicketId, forget: Timestamp) -> Answer<'_, Decided>;
+    /// The record of the login of `state`, whoever asks; the login stays.
+    fn login_flow(&self, state: Digest) -> Answer<'_, Option<FlowCode>>;
     /// Takes the login of `state` if `binding` is its browser's. Anybody else changes nothing.
     fn take_login(&self, state: Digest, binding: Digest) -> Answer<'_, Option<TakenLogin>>;
     /// Stores person, consent and code.

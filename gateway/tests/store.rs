@@ -293,6 +293,15 @@ async fn t_idp_02_t_con_02_a_login_is_taken_once_and_by_its_own_browser() {
         .take_login(state, Digest::of(b"another browser"))
         .await;
     assert!(other.expect("answers").is_none());
+    let flow = bench.store.login_flow(state).await.expect("answers");
+    assert_eq!(
+        flow,
+        Some(new_login(1, "state").flow),
+        "and it is still there"
+    );
+    let unknown = Digest::of(b"unknown");
+    let nothing = bench.store.login_flow(unknown).await.expect("answers");
+    assert_eq!(nothing, None);
     let mut all = JoinSet::new();
     for _ in 0..20 {
         let store = Arc::clone(&bench.store);

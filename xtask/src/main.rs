@@ -3,7 +3,9 @@
 //! - `cargo run -p xtask -- tidy` fails with a sentence for each rule that is broken.
 //! - `cargo run -p xtask -- ids [--missing]` says which rules of the protocol have a test.
 //! - `cargo run -p xtask -- standards` writes `docs/reference/standards.md`.
+//! - `cargo run -p xtask -- errors` writes `docs/reference/errors.md`.
 
+mod errors;
 mod rules;
 mod tidy;
 
@@ -23,8 +25,9 @@ fn main() -> ExitCode {
         ["ids"] => rules::ids(root, false).map(|text| print(&text)),
         ["ids", "--missing"] => rules::ids(root, true).map(|text| print(&text)),
         ["standards"] => rules::write_page(root).map(|()| true),
+        ["errors"] => errors::write_page(root).map(|()| true),
         _ => {
-            say("usage: cargo run -p xtask -- tidy | ids [--missing] | standards");
+            say("usage: cargo run -p xtask -- tidy | ids [--missing] | standards | errors");
             return ExitCode::from(2);
         }
     };

@@ -26,7 +26,14 @@ const ROWS: [(&[&str], &str); 10] = [
         "tools: know nothing of who calls",
     ),
     (
-        &["config", "revocation", "world", "telemetry", "trust"],
+        &[
+            "catalogue",
+            "config",
+            "revocation",
+            "world",
+            "telemetry",
+            "trust",
+        ],
         "know nothing at all",
     ),
 ];
@@ -50,6 +57,7 @@ pub(crate) fn broken(root: &Path) -> Result<Vec<String>> {
     core_manifest(root, &mut out)?;
     links(root, &mut out)?;
     crate::rules::broken(root, &mut out)?;
+    crate::errors::broken(root, &mut out)?;
     Ok(out)
 }
 
@@ -177,7 +185,7 @@ fn links(root: &Path, out: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut out = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();

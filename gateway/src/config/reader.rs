@@ -363,6 +363,25 @@ impl Reader<'_> {
         })
     }
 
+    fn refresh(&mut self, table: &mut Table) -> bool {
+        let Some(value) = table.take("refresh") else {
+            return true;
+        };
+        match self.text(&value).as_deref() {
+            Some("off") => false,
+            Some("on") | None => true,
+            Some(other) => {
+                self.wrong(
+                    &value,
+                    "V-CFG-009",
+                    format!("refresh cannot be \"{other}\""),
+                )
+                .fix("it is \"on\" or \"off\"");
+                true
+            }
+        }
+    }
+
     fn dpop(&mut self, table: &mut Table) -> Dpop {
         let Some(value) = table.take("dpop") else {
             return Dpop::Off;
@@ -540,10 +559,7 @@ impl Reader<'_> {
             refresh_ttl: self.span(&mut table, "refresh_ttl", 30 * DAY, MINUTE, 365 * DAY),
             refresh_idle: self.span(&mut table, "refresh_idle", 14 * DAY, MINUTE, 365 * DAY),
             refresh_window: self.span(&mut table, "refresh_window", MINUTE, 0, 5 * MINUTE),
-            refresh: match table.take("refresh") {
-                Some(value) => self.text(&value).as_deref() != Some("off"),
-                None => true,
-            },
+            refresh: self.refresh(&mut table),
         };
         self.leftovers(table);
         tokens
@@ -920,10 +936,11 @@ impl Reader<'_> {
 }
 
 /// Our own public paths, of which no server's path may be a part.
-const OWN_PATHS: [&str; 19] = [
+const OWN_PATHS: [&str; 20] = [
     "/.well-known",
     "/authorize",
     "/consent",
+    "/errors",
     "/oauth-callback",
     "/token",
     "/register",

@@ -15,6 +15,7 @@ use vestibule_core::{
     callback::{Answer, Says},
     flow::Step,
     id::{GrantId, PersonId},
+    jwt::JwtError,
     params::Params,
     pkce::CodeVerifier,
     secret::Digest,
@@ -23,7 +24,7 @@ use vestibule_core::{
 
 use super::{
     answer::{self, Refused},
-    consent::{LoginSecrets, store_failed},
+    consent::{LoginSecrets, not_stored, store_failed},
 };
 use crate::{
     http::peer::client_address,
@@ -49,7 +50,7 @@ pub async fn callback(
     let state = Digest::of(answer.state.as_bytes());
     // Only the browser that pressed Allow holds this; an address alone opens nothing.
     let Some(binding) = office.jar.login(&headers, &state) else {
-        return another_browser(&office);
+        return another_browser(&office, state).await;
     };
     let login = match office
         .store
@@ -85,7 +86,10 @@ async fn answered(
     }
     let discovered = match office.provider.discovered().await {
         Ok(discovered) => discovered,
-        Err(error) => return failed(office, login, &error).await,
+        Err(error) => {
+            let why = AuthorizeError::ProviderUnreachable;
+            return refused(office, login, "V-IDP-001", &error.to_string(), why);
+        }
     };
     if login.issuer != office.provider.issuer()
         || !answer.is_from(&login.issuer, discovered.announces_iss())
@@ -126,7 +130,8 @@ async fn answered(
         .map(|(verifier, secrets)| (secrets, verifier))
     else {
         tracing::error!(event = "store.damaged", what = "a login does not open");
-        return tell_client(office, login, AuthorizeError::Internal);
+        let why = "what was kept of this sign-in cannot be opened";
+        return refused(office, login, "V-STO-002", why, AuthorizeError::Internal);
     };
     let tokens = match office.provider.redeem(&discovered, code, &verifier).await {
         Ok(tokens) => tokens,
@@ -151,12 +156,8 @@ async fn answered(
             somebody.is_some_and(|somebody| policy.access.admits(&policy.names_of(&somebody)))
         });
     if !allowed {
-        let step = Step::Refused {
-            code: "V-POL-001".into(),
-            why: "a rule denies this person the server".into(),
-        };
-        office.flows.record(login.flow, step);
-        return tell_client(office, login, AuthorizeError::NotAllowed);
+        let why = "a rule denies this person the server";
+        return refused(office, login, "V-POL-001", why, AuthorizeError::NotAllowed);
     }
     finish(office, login, identity, &tokens, asker).await
 }
@@ -170,7 +171,8 @@ async fn finish(
 ) -> Response {
     let found = office.client(&login.ask.client_id, Purpose::Login, asker);
     let Ok(client) = found.await else {
-        return tell_client(office, login, AuthorizeError::Internal);
+        let why = "the app is not known any more";
+        return refused(office, login, "V-CLI-001", why, AuthorizeError::Internal);
     };
     let keys = office.keys.load_full();
     let now = office.world.now();
@@ -198,7 +200,7 @@ async fn finish(
         Ok(person_id) => {
             tracing::info!(event = "login.succeeded", flow = %login.flow, user_ref = %person_id);
         }
-        Err(error) => return store_failed(office, &error),
+        Err(error) => return not_stored(office, login.flow, &error),
     }
     office.flows.record(login.flow, Step::SignedIn { person });
     office.flows.record(login.flow, Step::CodeSent);
@@ -232,7 +234,15 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
         | ProviderError::NoIdToken
         | ProviderError::Signature(_)
         | ProviderError::Claims(_) => (
-            Step::IdentityRefused {
+            Step::Refused {
+                code: match error {
+                    ProviderError::NoIdToken => "V-IDP-018",
+                    ProviderError::Signature(JwtError::NoSuchKey) => "V-IDP-016",
+                    ProviderError::Claims(claims) => claims.code(),
+                    ProviderError::Discovery(_) => "V-IDP-001",
+                    _ => "V-IDP-011",
+                }
+                .to_owned(),
                 why: error.to_string(),
             },
             AuthorizeError::ProviderFailed,
@@ -241,6 +251,22 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
     tracing::warn!(event = "login.failed", flow = %login.flow, %error);
     office.flows.record(login.flow, step);
     tell_client(office, login, why)
+}
+
+/// A step that we refuse: the record gets its code, the client a fixed sentence.
+fn refused(
+    office: &Office,
+    login: &TakenLogin,
+    code: &str,
+    why: &str,
+    answer: AuthorizeError,
+) -> Response {
+    let step = Step::Refused {
+        code: code.to_owned(),
+        why: why.to_owned(),
+    };
+    office.flows.record(login.flow, step);
+    tell_client(office, login, answer)
 }
 
 fn tell_client(office: &Office, login: &TakenLogin, why: AuthorizeError) -> Response {
@@ -265,8 +291,16 @@ fn incomplete(office: &Office) -> Response {
     .page(office, None)
 }
 
-fn another_browser(office: &Office) -> Response {
+/// The login is still there for the browser that began it; its record hears of this.
+async fn another_browser(office: &Office, state: Digest) -> Response {
     tracing::warn!(event = "callback.another_browser");
+    if let Ok(Some(flow)) = office.store.login_flow(state).await {
+        let step = Step::Refused {
+            code: "V-IDP-002".into(),
+            why: "the way back came in another browser, or without its cookie".into(),
+        };
+        office.flows.record_once(flow, step).await;
+    }
     Refused {
         status: StatusCode::FORBIDDEN,
         code: "V-IDP-002",

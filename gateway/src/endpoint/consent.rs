@@ -1,6 +1,9 @@
 //! `/consent/…`: the person's decision, and our own page that goes on from it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -11,7 +14,7 @@ use http::{HeaderMap, StatusCode, header};
 use vestibule_core::{
     authorize::AuthorizeError,
     consent::{Decision, DecisionForm},
-    flow::Step,
+    flow::{FlowCode, Step},
     params::Params,
     pkce::CodeVerifier,
     secret::Digest,
@@ -34,6 +37,21 @@ pub(super) struct LoginSecrets {
     pub(super) verifier: String,
 }
 
+/// Why a decision is not taken.
+#[derive(Debug, Clone, Copy)]
+enum NotTaken {
+    /// Sent by a page of another site, or by none.
+    AnotherSite,
+    /// Without the cookie of the browser that was shown the page, or with another's.
+    AnotherBrowser,
+    /// Not the form that was shown.
+    Malformed,
+    /// The page is too old, or its app is no longer admitted.
+    Expired,
+    /// Decided before.
+    Used,
+}
+
 /// `POST /consent/decision`.
 pub async fn decide(
     State(office): State<Arc<Office>>,
@@ -42,51 +60,69 @@ pub async fn decide(
     body: Body,
 ) -> Response {
     let asker = client_address(peer.ip(), &headers, &office.trusted_proxies);
-    if !comes_from_our_page(&office, &headers) {
-        return not_our_form(&office);
-    }
-    let Some(cookie) = office.jar.form(&headers) else {
-        return not_our_form(&office);
-    };
-    let Ok(text) = answer::form(&headers, body, office.body_max).await else {
-        return malformed(&office);
-    };
-    let Some(form) = Params::parse(&text)
-        .ok()
-        .and_then(|params| DecisionForm::read(&params).ok())
-    else {
-        return malformed(&office);
-    };
+    let text = answer::form(&headers, body, office.body_max).await;
+    let form = text.ok().and_then(|text| {
+        let params = Params::parse(&text).ok()?;
+        DecisionForm::read(&params).ok()
+    });
     let keys = office.keys.load_full();
-    let ticket = match Ticket::open(&form.ticket, &keys.browser, office.world.now()) {
-        Ok(ticket) => ticket,
-        Err(TicketError::NotOurs) => return not_our_form(&office),
-        Err(TicketError::Expired) => return expired(&office),
+    let flow = form
+        .as_ref()
+        .and_then(|form| Ticket::flow_of(&form.ticket, &keys.browser));
+    let (ticket, cookie) = match judge(&office, &headers, form.as_ref(), asker).await {
+        Ok(judged) => judged,
+        Err(why) => return not_taken(&office, flow, why).await,
     };
+    let decision = form.map(|form| form.decision);
+    match decision {
+        Some(Decision::Allow) => allow(&office, &ticket, &cookie).await,
+        Some(Decision::Deny) => {
+            let why = AuthorizeError::Denied;
+            refuse(&office, &ticket, &cookie, why, Step::Denied).await
+        }
+        None => not_taken(&office, flow, NotTaken::Malformed).await,
+    }
+}
+
+/// The ticket that is decided on, and the cookie that its browser holds.
+async fn judge(
+    office: &Office,
+    headers: &HeaderMap,
+    form: Option<&DecisionForm>,
+    asker: IpAddr,
+) -> Result<(Ticket, String), NotTaken> {
+    if !comes_from_our_page(office, headers) {
+        return Err(NotTaken::AnotherSite);
+    }
+    let cookie = office.jar.form(headers).ok_or(NotTaken::AnotherBrowser)?;
+    let form = form.ok_or(NotTaken::Malformed)?;
+    let keys = office.keys.load_full();
+    let ticket = Ticket::open(&form.ticket, &keys.browser, office.world.now());
+    let ticket = ticket.map_err(|error| match error {
+        TicketError::NotOurs => NotTaken::AnotherBrowser,
+        TicketError::Expired => NotTaken::Expired,
+    })?;
     if !ticket.form_token_matches(&keys.form, &cookie, &form.token) {
-        return not_our_form(&office);
+        return Err(NotTaken::AnotherBrowser);
     }
     // Today's rules: a client that was blocked since the page was drawn is no longer one.
-    if office
-        .client(&ticket.ask.client_id, Purpose::Login, asker)
-        .await
-        .is_err()
-    {
-        return expired(&office);
+    let client = office.client(&ticket.ask.client_id, Purpose::Login, asker);
+    client.await.map_err(|_| NotTaken::Expired)?;
+    Ok((ticket, cookie))
+}
+
+/// The page, and the record of the login that it belongs to.
+async fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response {
+    let refused = why.page();
+    // A page that was decided before has its record already.
+    if let Some(flow) = flow.filter(|_| !matches!(why, NotTaken::Used)) {
+        let step = Step::Refused {
+            code: refused.code.to_owned(),
+            why: refused.title.to_owned(),
+        };
+        office.flows.record_once(flow, step).await;
     }
-    match form.decision {
-        Decision::Deny => {
-            refuse(
-                &office,
-                &ticket,
-                &cookie,
-                AuthorizeError::Denied,
-                Step::Denied,
-            )
-            .await
-        }
-        Decision::Allow => allow(&office, &ticket, &cookie).await,
-    }
+    refused.page(office, flow)
 }
 
 async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response {
@@ -113,7 +149,7 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         verifier: verifier.expose().to_owned(),
     };
     let Ok(plain) = serde_json::to_vec(&secrets) else {
-        return malformed(office);
+        return not_taken(office, Some(ticket.flow), NotTaken::Malformed).await;
     };
     let begun = office
         .store
@@ -130,8 +166,8 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         .await;
     match begun {
         Ok(Decided::Now) => {}
-        Ok(Decided::Before) => return used(office),
-        Err(error) => return store_failed(office, &error),
+        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used).await,
+        Err(error) => return not_stored(office, ticket.flow, &error),
     }
     office.flows.record(ticket.flow, Step::Allowed);
     let location = office.provider.authorization_url(
@@ -169,8 +205,8 @@ async fn refuse(
         .await
     {
         Ok(Decided::Now) => {}
-        Ok(Decided::Before) => return used(office),
-        Err(error) => return store_failed(office, &error),
+        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used).await,
+        Err(error) => return not_stored(office, ticket.flow, &error),
     }
     office.flows.record(ticket.flow, step);
     let error_uri = office.flow_url(ticket.flow);
@@ -208,7 +244,7 @@ pub async fn onward(
     headers: HeaderMap,
 ) -> Response {
     let Some(cookie) = office.jar.form(&headers) else {
-        return not_our_form(&office);
+        return NotTaken::AnotherBrowser.page().page(&office, None);
     };
     let keys = office.keys.load();
     match Onward::open(&handle, &keys.browser, &cookie, office.world.now()) {
@@ -224,8 +260,8 @@ pub async fn onward(
                 },
             )
         }
-        Err(TicketError::Expired) => expired(&office),
-        Err(TicketError::NotOurs) => not_our_form(&office),
+        Err(TicketError::Expired) => NotTaken::Expired.page().page(&office, None),
+        Err(TicketError::NotOurs) => NotTaken::AnotherBrowser.page().page(&office, None),
     }
 }
 
@@ -242,54 +278,64 @@ pub(super) fn comes_from_our_page(office: &Office, headers: &HeaderMap) -> bool 
     ours && origins.next().is_none() && site
 }
 
-fn not_our_form(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::FORBIDDEN,
-        code: "V-CON-001",
-        title: "This page does not belong to this browser",
-        what: "The decision did not come from the page that this browser was shown, or cookies \
-               are switched off.",
-        fix: "Start again from the app, allow cookies for this address, and decide in the same \
-              window.",
-        back: None,
+impl NotTaken {
+    fn page(self) -> Refused<'static> {
+        match self {
+            Self::AnotherSite => Refused {
+                status: StatusCode::FORBIDDEN,
+                code: "V-CON-005",
+                title: "The decision did not come from this gateway's page",
+                what: "Another site sent it, or something between this browser and the gateway \
+                       takes away where it came from. Nothing was allowed.",
+                fix: "Start again from the app. If you did not press anything, close the page.",
+                back: None,
+            },
+            Self::AnotherBrowser => Refused {
+                status: StatusCode::FORBIDDEN,
+                code: "V-CON-001",
+                title: "This page does not belong to this browser",
+                what: "The decision did not come from the page that this browser was shown, or \
+                       cookies are switched off.",
+                fix: "Start again from the app, allow cookies for this address, and decide in \
+                      the same window.",
+                back: None,
+            },
+            Self::Malformed => Refused {
+                status: StatusCode::BAD_REQUEST,
+                code: "V-CON-002",
+                title: "This form cannot be read",
+                what: "The form is not the one that was shown.",
+                fix: "Start again from the app.",
+                back: None,
+            },
+            Self::Expired => Refused {
+                status: StatusCode::GONE,
+                code: "V-CON-003",
+                title: "This page is no longer valid",
+                what: "It was open for more than ten minutes, or the app is no longer admitted.",
+                fix: "Start again from the app.",
+                back: None,
+            },
+            Self::Used => Refused {
+                status: StatusCode::GONE,
+                code: "V-CON-004",
+                title: "This page was used already",
+                what: "A decision was made on it before, perhaps in another tab.",
+                fix: "If the app is not connected yet, start again from the app.",
+                back: None,
+            },
+        }
     }
-    .page(office, None)
 }
 
-fn malformed(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-CON-002",
-        title: "This form cannot be read",
-        what: "The form is not the one that was shown.",
-        fix: "Start again from the app.",
-        back: None,
-    }
-    .page(office, None)
-}
-
-fn expired(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::GONE,
-        code: "V-CON-003",
-        title: "This page is no longer valid",
-        what: "It was open for more than ten minutes, or the app is no longer admitted.",
-        fix: "Start again from the app.",
-        back: None,
-    }
-    .page(office, None)
-}
-
-fn used(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::GONE,
-        code: "V-CON-004",
-        title: "This page was used already",
-        what: "A decision was made on it before, perhaps in another tab.",
-        fix: "If the app is not connected yet, start again from the app.",
-        back: None,
-    }
-    .page(office, None)
+/// The store did not take a step of a login; its record hears of it, once the store is back.
+pub(super) fn not_stored(office: &Office, flow: FlowCode, error: &StoreError) -> Response {
+    let step = Step::Refused {
+        code: "V-STO-001".to_owned(),
+        why: "the store did not answer".to_owned(),
+    };
+    office.flows.record(flow, step);
+    store_failed(office, error)
 }
 
 pub(super) fn store_failed(office: &Office, error: &StoreError) -> Response {

@@ -6,40 +6,89 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use vestibule_core::{
-    flow::{FlowCode, Outcome},
+    aadsts,
+    flow::{self, FlowCode, Outcome, RuledOut, Stage, Step, diagram},
     secret::Digest,
 };
 
 use super::answer::Refused;
 use crate::{
+    catalogue,
     flows::{self, Flow},
     office::Office,
     page,
 };
 
-/// Shown to the browser that began it; in the demo, which is on loopback, to everybody.
+/// In which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Page,
+    Json,
+    Mermaid,
+}
+
+/// The page.
 pub async fn show(
     State(office): State<Arc<Office>>,
     Path(code): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(code) = FlowCode::parse(&code) else {
-        return not_for_you(&office, None);
+    answer(&office, &code, &headers, Form::Page).await
+}
+
+/// The steps as they are kept.
+pub async fn json(
+    State(office): State<Arc<Office>>,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    answer(&office, &code, &headers, Form::Json).await
+}
+
+/// A sequence diagram to paste.
+pub async fn mermaid(
+    State(office): State<Arc<Office>>,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    answer(&office, &code, &headers, Form::Mermaid).await
+}
+
+/// Shown to the browser that began it; in the demo, which is on loopback, to everybody.
+async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) -> Response {
+    let Some(code) = FlowCode::parse(code) else {
+        return not_for_you(office, None);
     };
     let Some(flow) = office.flows.find(code).await else {
-        return not_for_you(&office, Some(code));
+        return not_for_you(office, Some(code));
     };
     let browser = office
         .jar
-        .form(&headers)
+        .form(headers)
         .map(|cookie| Digest::of(cookie.as_bytes()));
     let begun_here = browser.is_some() && browser == flow.browser;
     if !begun_here && !office.flows_open {
-        return not_for_you(&office, Some(code));
+        return not_for_you(office, Some(code));
     }
-    draw(&office, code, &flow)
+    match form {
+        Form::Page => draw(office, code, &flow),
+        Form::Json => {
+            let body = serde_json::json!({ "flow": code, "steps": flow.steps });
+            as_file("application/json", format!("{body:#}\n"))
+        }
+        Form::Mermaid => as_file("text/plain; charset=utf-8", diagram::mermaid(&flow.steps)),
+    }
+}
+
+fn as_file(kind: &'static str, body: String) -> Response {
+    let mut response = Response::new(body.into());
+    page::harden(&mut response);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
@@ -57,20 +106,81 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
         })
         .collect();
     let state = match flow.outcome() {
-        Outcome::Open => "Not finished: waiting for the person or the identity provider.",
-        Outcome::Succeeded => "Succeeded.",
-        Outcome::Failed => "Failed.",
+        Outcome::Open => waiting(office, flow),
+        Outcome::Succeeded => "Succeeded.".to_owned(),
+        Outcome::Failed => format!("Failed at step {}.", flow.steps.len()),
     };
     let code = code.to_string();
+    let last = flow.steps.last();
+    let happened = last.map(|entry| flows::sentence(&entry.step.without_words()));
     page::answer(
         StatusCode::OK,
         &page::Flow {
             frame: office.frame(None),
             code: &code,
-            state,
+            state: &state,
+            diagram: page::diagram::draw(diagram::arrows(&flow.steps)),
+            open: flow.outcome() == Outcome::Open,
             steps,
+            failure: failure(office, flow, happened.as_deref().unwrap_or_default()),
         },
     )
+}
+
+/// For whom a login waits, and since when.
+fn waiting(office: &Office, flow: &Flow) -> String {
+    let Some(last) = flow.steps.last() else {
+        return String::new();
+    };
+    let seconds = office.world.now().since(last.at).as_secs();
+    let (whom, aside) = match &last.step {
+        Step::ConsentShown | Step::Asked { .. } => {
+            ("the person to decide on the consent page".to_owned(), "")
+        }
+        Step::SentToProvider { host } => (
+            format!("the person to come back from {host}"),
+            " If an error is shown there: either our redirect URI is not registered, or the \
+             person may not use the application, or a policy blocks the sign-in. Their page has \
+             an id of the request; ask for it.",
+        ),
+        _ => ("the identity provider".to_owned(), ""),
+    };
+    let aside = if seconds >= 20 { aside } else { "" };
+    format!("Waiting for {whom}, since {seconds} s.{aside}")
+}
+
+/// What went wrong, if the login ended with an error; a person who declined made none.
+fn failure<'f>(office: &Office, flow: &'f Flow, happened: &'f str) -> Option<page::Failure<'f>> {
+    let step = &flow.steps.last()?.step;
+    let (code, entry) = catalogue::find(step.code()?)?;
+    let steps: Vec<Step> = flow.steps.iter().map(|entry| entry.step.clone()).collect();
+    Some(page::Failure {
+        number: flow.steps.len(),
+        stage: Stage::of(&steps).words(),
+        code,
+        title: &entry.title,
+        happened,
+        said: step.said(),
+        hint: step.said().and_then(aadsts::hint).map(|hint| {
+            let helps = hint.helps.replace("{public_url}", office.issuer.text());
+            (hint.number, hint.means, helps)
+        }),
+        cause: &entry.cause,
+        check: &entry.check,
+        fix: &entry.fix,
+        who: entry.who.words(),
+        ruled_out: flow::ruled_out(&steps)
+            .into_iter()
+            .map(|what| match what {
+                RuledOut::App => "the app's id and redirect URI: they were in order",
+                RuledOut::Consent => "the consent: it was given, in the same browser",
+                RuledOut::OurRedirect => {
+                    "our redirect URI at the identity provider: the browser came back to it"
+                }
+                RuledOut::SignIn => "the person's sign-in: the identity provider sent a code",
+            })
+            .collect(),
+    })
 }
 
 /// The same whether there is such a login or not.

@@ -23,6 +23,7 @@ use vestibule_core::{
     client::{Client, Credential, KnownBy},
     client_auth::{AuthenticatedClient, ClientAuthError, Presented},
     dpop::{DpopError, Expected, Proof, Thumbprint},
+    flow::{FlowCode, Step},
     id::GrantId,
     jwt,
     params::Params,
@@ -380,6 +381,17 @@ fn add_nonce(office: &Office, response: &mut Response) {
     let nonce = office.keys.load().server_nonces.now(office.world.now());
     if let Ok(nonce) = HeaderValue::from_str(&nonce) {
         response.headers_mut().insert("dpop-nonce", nonce);
+    }
+}
+
+/// Tells a login's record why its code or refresh token was not taken.
+async fn noted(office: &Office, flow: FlowCode, refused: &TokenError) {
+    if let Some(code) = refused.code() {
+        let step = Step::Refused {
+            code: code.to_owned(),
+            why: refused.to_string(),
+        };
+        office.flows.record_once(flow, step).await;
     }
 }
 

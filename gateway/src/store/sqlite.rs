@@ -215,6 +215,14 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| decide(db, ticket, forget)))
     }
 
+    fn login_flow(&self, state: Digest) -> Answer<'_, Option<FlowCode>> {
+        Box::pin(self.read(move |db| {
+            db.prepare_cached("SELECT flow FROM logins WHERE state = ?1")?
+                .query_row([state.text()], |row| flow_code(row, 0))
+                .optional()
+        }))
+    }
+
     fn take_login(&self, state: Digest, binding: Digest) -> Answer<'_, Option<TakenLogin>> {
         Box::pin(self.write(move |db| {
             db.prepare_cached(

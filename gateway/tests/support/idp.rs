@@ -43,6 +43,12 @@ pub struct Told {
     pub id_token: String,
     /// How often its keys were asked for.
     pub looks: usize,
+    /// What its token endpoint answers in place of tokens.
+    pub refusal: Option<(u16, String)>,
+    /// Whether its token endpoint takes a request and says nothing.
+    pub hangs: bool,
+    /// Whether its answer lacks the ID token.
+    pub no_id_token: bool,
     /// Bodies that came to its token endpoint.
     pub redemptions: Vec<String>,
     nonce: String,
@@ -72,6 +78,9 @@ impl Idp {
             access_token: ACCESS_TOKEN.to_owned(),
             id_token: String::new(),
             looks: 0,
+            refusal: None,
+            hangs: false,
+            no_id_token: false,
             redemptions: Vec::new(),
             nonce: String::new(),
         }));
@@ -94,6 +103,18 @@ impl Idp {
     /// Looks at it, or changes it.
     pub fn with<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
         change(&mut self.state.lock().expect("no panic before"))
+    }
+
+    /// Sends the browser back without a code: the callback's address with an error.
+    pub fn refuses(url: &str, error: &str, said: &str) -> String {
+        let ask = |name: &str| query_of(url, name).unwrap_or_else(|| panic!("{name} in {url}"));
+        let (back, state) = (ask("redirect_uri"), ask("state"));
+        let params = [
+            ("error", error),
+            ("error_description", said),
+            ("state", state.as_str()),
+        ];
+        vestibule_core::uri::with_query(&back, &params)
     }
 
     /// Signs in without a word: the callback's address for where the gateway sent the
@@ -133,6 +154,17 @@ async fn keys(State((_, state)): Shared) -> Response {
 }
 
 async fn redeem(State((issuer, state)): Shared, body: Bytes) -> Response {
+    let (hangs, refusal) = {
+        let told = state.lock().expect("no panic before");
+        (told.hangs, told.refusal.clone())
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    if let Some((status, body)) = refusal {
+        let status = StatusCode::from_u16(status).expect("a status");
+        return (status, body).into_response();
+    }
     let mut told = state.lock().expect("no panic before");
     told.redemptions
         .push(String::from_utf8_lossy(&body).into_owned());
@@ -147,10 +179,13 @@ async fn redeem(State((issuer, state)): Shared, body: Bytes) -> Response {
     let kid = told.forged.as_ref().unwrap_or(&told.kid);
     let header = json!({ "alg": "ES256", "kid": kid });
     told.id_token = told.signer.sign(&header, &claims);
-    json_answer(&json!({
+    let mut answer = json!({
         "token_type": "Bearer",
-        "id_token": told.id_token,
         "access_token": told.access_token,
         "refresh_token": REFRESH_TOKEN,
-    }))
+    });
+    if !told.no_id_token {
+        answer["id_token"] = told.id_token.clone().into();
+    }
+    json_answer(&answer)
 }

@@ -63,7 +63,7 @@ impl Reader<'_> {
                         self.wrong(
                             value,
                             "V-CFG-022",
-                            format!("the redirect URI {text} {error}"),
+                            format!("the redirect URI \"{text}\" cannot be used: {error}"),
                         );
                     }
                 }

@@ -17,7 +17,7 @@ use vestibule_core::{
 use super::{
     Failure,
     issue::{self, Issued},
-    replayed,
+    noted, replayed,
 };
 use crate::{
     office::Office,
@@ -44,14 +44,19 @@ pub(super) async fn redeem(
     let issue =
         match authorization_code::judge(ask, client, key.as_ref(), &found.code, found.state, now) {
             Ok(issue) => issue,
-            Err(TokenError::CodeReplayed { grant }) => {
-                return Err(replayed(office, grant, now).await?.into());
+            Err(refused) => {
+                match refused {
+                    TokenError::CodeReplayed { grant } => {
+                        replayed(office, grant, now).await?;
+                    }
+                    TokenError::VerifierWrong => {
+                        office.store.count_wrong_verifier(digest).await?;
+                    }
+                    _ => {}
+                }
+                noted(office, found.flow, &refused).await;
+                return Err(refused.into());
             }
-            Err(TokenError::VerifierWrong) => {
-                office.store.count_wrong_verifier(digest).await?;
-                return Err(TokenError::VerifierWrong.into());
-            }
-            Err(refused) => return Err(refused.into()),
         };
     let key = issue::key_of(office, client.client().dpop_bound, key, &issue.resource)?;
     let keys = office.keys.load_full();

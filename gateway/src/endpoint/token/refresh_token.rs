@@ -14,7 +14,7 @@ use vestibule_core::{
 use super::{
     Failure,
     issue::{self, Issued},
-    replayed,
+    noted, replayed,
 };
 use crate::{
     office::Office,
@@ -63,11 +63,13 @@ pub(super) async fn renew(
             now,
         ) {
             Ok(renewed) => renewed,
-            Err(TokenError::RefreshReplayed { grant }) => {
-                replayed(office, grant, now).await?;
-                return Err(TokenError::RefreshReplayed { grant }.into());
+            Err(refused) => {
+                if let TokenError::RefreshReplayed { grant } = refused {
+                    replayed(office, grant, now).await?;
+                }
+                noted(office, found.flow, &refused).await;
+                return Err(refused.into());
             }
-            Err(refused) => return Err(refused.into()),
         };
         let bound_only = client.client().dpop_bound;
         let bound = issue::key_of(office, bound_only, key, &found.facts.resource)?;

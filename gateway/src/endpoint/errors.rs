@@ -1,0 +1,46 @@
+//! `/errors` and `/errors/{code}`: the catalogue, for whoever was shown a code.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use http::StatusCode;
+
+use super::answer::Refused;
+use crate::{catalogue, office::Office, page};
+
+/// All of them.
+pub async fn list(State(office): State<Arc<Office>>) -> Response {
+    page::answer(
+        StatusCode::OK,
+        &page::ErrorCodes {
+            frame: office.frame(None),
+            entries: catalogue::all(),
+        },
+    )
+}
+
+/// One.
+pub async fn show(State(office): State<Arc<Office>>, Path(code): Path<String>) -> Response {
+    let Some((code, entry)) = catalogue::find(&code) else {
+        return Refused {
+            status: StatusCode::NOT_FOUND,
+            code: "V-WEB-001",
+            title: "There is no such error",
+            what: "This code is not one of this program's.",
+            fix: "Look at the code again, or read the list at /errors.",
+            back: None,
+        }
+        .page(&office, None);
+    };
+    page::answer(
+        StatusCode::OK,
+        &page::ErrorCode {
+            frame: office.frame(None),
+            code,
+            entry,
+        },
+    )
+}
