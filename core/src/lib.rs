@@ -22,6 +22,7 @@ pub mod challenge;
 pub mod client;
 pub mod client_auth;
 pub mod client_document;
+pub mod connect;
 pub mod consent;
 pub mod discovery;
 pub mod dpop;

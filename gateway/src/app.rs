@@ -135,7 +135,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
 
     // Whether every server can be mounted is found out here, not on a thread.
     for server in &config.servers {
-        mount(server, None)?;
+        mount(server, trust.config())?;
         if server.mode == Mode::LegacySse {
             tracing::warn!(
                 event = "server.deprecated_transport",
@@ -159,7 +159,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         move || {
             let mounts = servers
                 .iter()
-                .filter_map(|server| mount(server, Some(Arc::clone(trust.config()))).ok())
+                .filter_map(|server| mount(server, trust.config()).ok())
                 .collect();
             Proxy::new(
                 Arc::clone(&proxy_office),
@@ -271,6 +271,7 @@ fn office(
     Ok(Office {
         issuer: config.public_url.clone(),
         instance: config.instance_name.clone(),
+        landing: config.landing,
         jar: match config.tls {
             Tls::PlainLoopback => Jar::PlainLoopback,
             Tls::BehindProxy => Jar::Secure,
@@ -354,7 +355,7 @@ fn offered(config: &Config) -> Offered {
     }
 }
 
-fn mount(server: &Server, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Mount, StartError> {
+fn mount(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Mount, StartError> {
     let wrong = || StartError::Upstream(server.resource.name.clone());
     let url = &server.upstream;
     let host = url.host_str().ok_or_else(wrong)?;
@@ -368,7 +369,8 @@ fn mount(server: &Server, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Moun
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     };
-    let pool = Pool::new(host, port, tls.filter(|_| secure)).map_err(|_| wrong())?;
+    let tls = secure.then(|| Arc::clone(tls));
+    let pool = Pool::new(host, port, tls).map_err(|_| wrong())?;
     Ok(Mount {
         resource: server.resource.clone(),
         public: server.public,

@@ -63,6 +63,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The name on pages. `instance.name`.
     pub instance_name: String,
+    /// Whether `/` and `/connect/NAME` tell strangers which servers there are. `landing`.
+    pub landing: bool,
     /// A certificate authority besides those of the operating system.
     pub extra_ca_file: Option<PathBuf>,
     /// Whether `/try` is served; only the demo does.

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod authorize;
 pub mod callback;
+pub mod connect;
 pub mod consent;
 pub mod device;
 pub mod errors;

@@ -38,6 +38,8 @@ pub struct Office {
     pub issuer: Issuer,
     /// The name on pages.
     pub instance: String,
+    /// Whether strangers are told which servers there are.
+    pub landing: bool,
     /// How cookies are named.
     pub jar: Jar,
     /// The MCP servers.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use vestibule_core::{flow::FlowCode, preset::Likeness};
+use vestibule_core::{connect::Way, flow::FlowCode, preset::Likeness};
 
 use self::diagram::Diagram;
 use crate::catalogue::Entry;
@@ -240,8 +240,24 @@ pub struct ErrorCodes<'p> {
 pub struct Landing<'p> {
     /// Common parts.
     pub frame: Frame,
-    /// Title and address.
-    pub servers: Vec<(&'p str, &'p str)>,
+    /// Title, name and address.
+    pub servers: Vec<(&'p str, &'p str, &'p str)>,
+}
+
+/// How a server is given to the apps that people use.
+#[derive(Template)]
+#[template(path = "connect.html")]
+pub struct Connect<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// The server's title.
+    pub server: &'p str,
+    /// Its address.
+    pub uri: &'p str,
+    /// What may be asked for: sentence and name.
+    pub may: Vec<(&'p str, &'p str)>,
+    /// For each app.
+    pub ways: Vec<Way>,
 }
 
 /// Renders a page with the headers of every page.

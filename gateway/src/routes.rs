@@ -15,8 +15,8 @@ use vestibule_core::token::device_code;
 
 use crate::{
     endpoint::{
-        answer, authorize, callback, consent, device, errors, flows, introspect, par, register,
-        revoke, token, well_known,
+        answer, authorize, callback, connect, consent, device, errors, flows, introspect, par,
+        register, revoke, token, well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
@@ -75,7 +75,8 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/errors", get(errors::list))
         .route("/errors/{code}", get(errors::show))
         .route(page::STYLE_PATH, get(well_known::style))
-        .route("/", get(well_known::landing));
+        .route("/connect/{server}", get(connect::server))
+        .route("/", get(connect::landing));
     Router::new()
         .merge(open)
         .merge(pages)

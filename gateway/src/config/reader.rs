@@ -55,6 +55,7 @@ impl Reader<'_> {
         let trusted_proxies = self.networks(&mut top, "trusted_proxies");
         let tls = self.tls(&mut top, public_url.as_ref(), listen, &trusted_proxies);
         let default_server_value = top.take("default_server");
+        let landing = self.flag(&mut top, "landing", true);
         let instance = self.table(&mut top, "instance");
         let idp = self.table(&mut top, "idp");
         let servers = self.table(&mut top, "servers");
@@ -120,6 +121,7 @@ impl Reader<'_> {
             idp: idp?,
             servers: servers?,
             default_server,
+            landing,
             clients,
             issuers,
             registration,
@@ -333,19 +335,14 @@ impl Reader<'_> {
         resource.policy = self.policy(&mut table, &resource);
         resource.dpop = self.dpop(&mut table);
         let mode = self.mode(&mut table);
-        let public = match table.take("public") {
-            Some(value @ Value::Flag { flag: true, .. }) if !resource.policy.is_empty() => {
-                self.wrong(&value, "V-CFG-042", "rules mean nothing on a public server")
-                    .fix("leave out public, or allow, deny and tools");
-                true
-            }
-            Some(Value::Flag { flag, .. }) => flag,
-            Some(value) => {
-                self.wrong(&value, "V-CFG-008", "public must be true or false");
-                false
-            }
-            None => false,
-        };
+        let public_value = table.take("public");
+        let public = public_value
+            .as_ref()
+            .is_some_and(|value| self.truth(value).unwrap_or_default());
+        if let Some(value) = public_value.filter(|_| public && !resource.policy.is_empty()) {
+            self.wrong(&value, "V-CFG-042", "rules mean nothing on a public server")
+                .fix("leave out public, or allow, deny and tools");
+        }
         let origins = table
             .take("origins")
             .map(|value| self.texts(&value))
@@ -789,21 +786,25 @@ impl Reader<'_> {
     }
 
     fn flag(&mut self, table: &mut Table, key: &str, default: bool) -> bool {
-        match table.take(key) {
-            None => default,
-            Some(Value::Flag { flag, .. }) => flag,
-            Some(Value::Text {
+        let value = table.take(key);
+        value
+            .and_then(|value| self.truth(&value))
+            .unwrap_or(default)
+    }
+
+    fn truth(&mut self, value: &Value) -> Option<bool> {
+        match value {
+            Value::Flag { flag, .. } => Some(*flag),
+            // A variable has no other type.
+            Value::Text {
                 text,
                 from_env: true,
                 ..
-            }) if text == "true" || text == "false" => text == "true",
-            Some(other) => {
-                self.wrong(
-                    &other,
-                    "V-CFG-008",
-                    format!("expected true or false, found {}", other.kind()),
-                );
-                default
+            } if text == "true" || text == "false" => Some(text == "true"),
+            other => {
+                let what = format!("expected true or false, found {}", other.kind());
+                self.wrong(other, "V-CFG-008", what);
+                None
             }
         }
     }
@@ -936,9 +937,10 @@ impl Reader<'_> {
 }
 
 /// Our own public paths, of which no server's path may be a part.
-const OWN_PATHS: [&str; 20] = [
+const OWN_PATHS: [&str; 21] = [
     "/.well-known",
     "/authorize",
+    "/connect",
     "/consent",
     "/errors",
     "/oauth-callback",

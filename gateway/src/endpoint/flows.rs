@@ -146,7 +146,7 @@ fn waiting(office: &Office, flow: &Flow) -> String {
         _ => ("the identity provider".to_owned(), ""),
     };
     let aside = if seconds >= 20 { aside } else { "" };
-    format!("Waiting for {whom}, since {seconds} s.{aside}")
+    format!("Waiting for {whom}, since {seconds}\u{a0}s.{aside}")
 }
 
 /// What went wrong, if the login ended with an error; a person who declined made none.

@@ -1,4 +1,4 @@
-//! `/.well-known/…`, `/jwks.json`, the style sheet and the landing page.
+//! `/.well-known/…`, `/jwks.json` and the style sheet.
 
 use std::sync::Arc;
 
@@ -86,20 +86,4 @@ pub async fn style() -> Response {
         HeaderValue::from_static("nosniff"),
     );
     response
-}
-
-/// `/`.
-pub async fn landing(State(office): State<Arc<Office>>) -> Response {
-    let servers = office
-        .catalogue
-        .iter()
-        .map(|resource| (resource.title.as_str(), resource.uri.as_str()))
-        .collect();
-    page::answer(
-        StatusCode::OK,
-        &page::Landing {
-            frame: office.frame(None),
-            servers,
-        },
-    )
 }

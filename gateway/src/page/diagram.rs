@@ -4,13 +4,13 @@
 use vestibule_core::flow::diagram::{Arrow, Lane};
 
 /// Width of the drawing, in its own units.
-const WIDTH: usize = 542;
+const WIDTH: usize = 500;
 /// Height of the names above.
 const HEAD: usize = 40;
 /// Height of one message.
 const ROW: usize = 36;
 /// Room for numbers on the left.
-const LEFT: usize = 56;
+const LEFT: usize = 52;
 
 /// A drawing.
 #[derive(Debug)]
@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn lanes_stand_apart_and_inside_the_drawing() {
         let places = Lane::ALL.map(middle);
-        assert!(places.windows(2).all(|pair| pair[0] + 100 < pair[1]));
-        assert!(places[3] + 50 < WIDTH);
+        assert!(places.windows(2).all(|pair| pair[0] + 90 < pair[1]));
+        assert!(places[3] + 40 < WIDTH);
         assert!(draw(Vec::new()).is_none());
     }
 }

@@ -1,0 +1,180 @@
+// What people see: each page in each state, judged by axe-core, without a mouse, at both widths and in both
+// colours. What is asked of the network and what a page weighs is counted in the browser itself.
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { decide, follow } from '../support/browser.mjs';
+import { BareClient } from '../support/oauth.mjs';
+import { e2e } from '../support/python.mjs';
+import { startStack } from '../support/stack.mjs';
+import { until } from '../support/wait.mjs';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PICTURES = join(e2e, 'artifacts', 'pages');
+
+let stack;
+let client;
+before(async () => {
+  stack = await startStack({
+    clients: (callback) => ({
+      desktop: { name: 'Desktop app', redirect_uris: [callback.url], auth_method: 'none' },
+    }),
+  });
+  client = new BareClient(stack.url, { redirectUri: stack.callback.url });
+  await client.discover();
+  assert.equal((await client.register({ client_name: 'A quite long name of an app' })).status, 201);
+  await mkdir(PICTURES, { recursive: true });
+});
+after(() => stack?.stop());
+
+const of = (path) => `${stack.gateway.url}${path}`;
+
+/** The flow that a page's foot names. */
+const flowOn = (page) => page.locator('a[href^="/flows/"]').first().getAttribute('href');
+
+/** Opens a page, and returns what it weighed and whom it asked. */
+async function open(page, url) {
+  const asked = [];
+  const watch = (request) => asked.push(request);
+  page.on('request', watch);
+  const shown = await page.goto(url, { waitUntil: 'load' });
+  page.off('request', watch);
+  assert.doesNotMatch(await shown.text(), /<script|<style|\sstyle=|\son[a-z]+=/i, 'nothing inline');
+  let weight = 0;
+  for (const request of asked) {
+    assert.equal(new URL(request.url()).origin, new URL(stack.gateway.url).origin, 'no other host is asked');
+    const response = await request.response();
+    weight += response ? (await response.body()).length : 0;
+  }
+  return weight;
+}
+
+/** Judges what is shown, in both widths and colours, and keeps a picture of each. */
+async function judge(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of [360, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      const told = await page.evaluate(() => ({
+        over: document.documentElement.scrollWidth - innerWidth,
+        headings: document.querySelectorAll('h1').length,
+        title: document.title,
+        lang: document.documentElement.lang,
+        dir: document.documentElement.dir,
+      }));
+      assert.ok(told.over <= 0, `${name} at ${width}: ${told.over} px too wide`);
+      assert.equal(told.headings, 1, `${name}: one heading`);
+      assert.ok(told.title.length > 5 && told.lang === 'en' && told.dir === 'ltr', `${name}: ${JSON.stringify(told)}`);
+      // Through the debugger, which the page's own policy does not bind.
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() =>
+        globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
+      const words = violations.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((node) => node.html).join('\n  ')}`);
+      assert.deepEqual(words, [], `${name} at ${width}, ${colorScheme}`);
+      await page.screenshot({ path: join(PICTURES, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+    }
+  }
+}
+
+async function consent(page) {
+  const request = client.authorization();
+  const weight = await open(page, String(request.url));
+  return { request, weight, flow: await flowOn(page) };
+}
+
+test('pages that need no login', async () => {
+  const page = await stack.browser.person();
+  for (const [name, path, most] of [
+    ['landing', '/', 20_000],
+    ['connect', '/connect/weather', 20_000],
+    ['errors', '/errors', 30_000],
+    ['error', '/errors/V-IDP-014', 20_000],
+    ['nothing', '/nothing/here', 20_000],
+    ['refusal', '/authorize?client_id=vcl_unknown', 20_000],
+    ['not-for-you', '/flows/0000-0000', 20_000],
+  ]) {
+    const weight = await open(page, of(path));
+    assert.ok(weight <= most, `${name} weighs ${weight}`);
+    await judge(page, name);
+  }
+  await page.context().close();
+});
+
+test('consent, of an app that registered itself and of one that an operator added', async () => {
+  const page = await stack.browser.person();
+  const { weight } = await consent(page);
+  assert.ok(weight <= 20_000, `consent weighs ${weight}`);
+  await judge(page, 'consent');
+  const operator = new BareClient(stack.url, { redirectUri: stack.callback.url, clientId: 'desktop' });
+  await operator.discover();
+  await open(page, String(operator.authorization().url));
+  await judge(page, 'consent-operator');
+  await page.context().close();
+});
+
+test('the record of a login while it waits, when it failed, and when it succeeded', async () => {
+  const page = await stack.browser.person();
+  const { flow } = await consent(page);
+  await open(page, of(flow));
+  assert.match(await page.locator('main').innerText(), /Waiting for the person to decide/);
+  await judge(page, 'flow-waiting');
+
+  stack.provider.faults.token = {
+    status: 401,
+    body: { error: 'invalid_client', error_description: 'AADSTS7000222: The secret is expired.' },
+  };
+  const failing = await consent(page);
+  await decide(page);
+  await follow(page, { arrived: (address) => address.startsWith(stack.callback.url) });
+  delete stack.provider.faults.token;
+  assert.equal((await stack.callback.next()).error, 'server_error');
+  const weight = await open(page, of(failing.flow));
+  assert.ok(weight <= 60_000, `the record weighs ${weight}`);
+  const text = await page.locator('main').innerText();
+  for (const part of ['V-IDP-014', 'Cause', 'Fix', 'Who can', 'Not the cause', 'idp.client_secret']) {
+    assert.ok(text.includes(part), `${part} in\n${text}`);
+  }
+  await judge(page, 'flow-failed');
+
+  const good = await consent(page);
+  await decide(page);
+  await follow(page, { arrived: (address) => address.startsWith(stack.callback.url) });
+  const { code } = await stack.callback.next();
+  assert.equal((await client.redeem(code, good.request.verifier)).status, 200);
+  await open(page, of(good.flow));
+  assert.match(await page.locator('main').innerText(), /Succeeded\.[\s\S]*exchanged its code for access/);
+  await judge(page, 'flow-succeeded');
+  await page.context().close();
+});
+
+test('a person decides without a mouse, in the order of reading, and Enter alone decides nothing', async () => {
+  const page = await stack.browser.person();
+  await consent(page);
+  await page.keyboard.press('Enter');
+  const reached = [];
+  for (let tabs = 0; tabs < 30; tabs += 1) {
+    await page.keyboard.press('Tab');
+    const now = await page.evaluate(() => {
+      const focused = document.activeElement;
+      if (!focused || focused === document.body) return undefined;
+      const { top, left, width, height } = focused.getBoundingClientRect();
+      const outline = getComputedStyle(focused).outlineStyle;
+      return { value: focused.value ?? '', name: focused.name ?? '', tag: focused.tagName, top: Math.round(top + scrollY), left, width, height, outline };
+    });
+    if (!now) break;
+    assert.notEqual(now.outline, 'none', `it is seen where one is: ${JSON.stringify(now)}`);
+    if (now.tag === 'BUTTON') assert.ok(now.height >= 24 && now.width >= 24, 'large enough to hit');
+    reached.push(now);
+    if (now.value === 'deny') break;
+  }
+  const tops = reached.map(({ top }) => top);
+  assert.deepEqual(tops, [...tops].sort((a, b) => a - b), 'from top to bottom');
+  assert.equal(reached.at(-1)?.value, 'deny', JSON.stringify(reached));
+  await page.keyboard.press('Enter');
+  const answer = await stack.callback.next();
+  assert.equal(answer.error, 'access_denied');
+  await until(() => page.url().startsWith(stack.callback.url), 'the way back');
+  await page.context().close();
+});

@@ -1,0 +1,70 @@
+//! `/` and `/connect/{server}`: which servers there are, and how each is given to an app.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use http::StatusCode;
+use vestibule_core::connect;
+
+use super::answer::Refused;
+use crate::{office::Office, page};
+
+/// `/`.
+pub async fn landing(State(office): State<Arc<Office>>) -> Response {
+    if !office.landing {
+        return nothing(&office);
+    }
+    let servers = office
+        .catalogue
+        .iter()
+        .map(|resource| {
+            let (title, name, uri) = (&resource.title, &resource.name, &resource.uri);
+            (title.as_str(), name.as_str(), uri.as_str())
+        })
+        .collect();
+    page::answer(
+        StatusCode::OK,
+        &page::Landing {
+            frame: office.frame(None),
+            servers,
+        },
+    )
+}
+
+/// `/connect/{server}`.
+pub async fn server(State(office): State<Arc<Office>>, Path(name): Path<String>) -> Response {
+    let found = office.catalogue.iter().find(|known| known.name == name);
+    let Some(resource) = found.filter(|_| office.landing) else {
+        return nothing(&office);
+    };
+    page::answer(
+        StatusCode::OK,
+        &page::Connect {
+            frame: office.frame(None),
+            server: &resource.title,
+            uri: &resource.uri,
+            may: resource
+                .scopes
+                .iter()
+                .map(|(scope, sentence)| (sentence.as_str(), scope.as_str()))
+                .collect(),
+            ways: connect::ways(&resource.name, &resource.uri),
+        },
+    )
+}
+
+/// The same whether there is such a server or nobody is to know.
+fn nothing(office: &Office) -> Response {
+    Refused {
+        status: StatusCode::NOT_FOUND,
+        code: "V-WEB-001",
+        title: "There is nothing here",
+        what: "This address is not one of this gateway's.",
+        fix: "Ask whoever runs this gateway for the address of the MCP server.",
+        back: None,
+    }
+    .page(office, None)
+}

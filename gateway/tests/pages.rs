@@ -1,0 +1,100 @@
+//! Pages that need no login: which servers there are, how to connect, what an error means.
+
+mod support;
+
+use support::{Gate, wire::Answer};
+
+/// What every page must be, whatever is on it.
+fn is_a_page(answer: &Answer) -> String {
+    assert_eq!(answer.one("content-type"), "text/html; charset=utf-8");
+    let policy = answer.one("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let text = answer.text();
+    for inline in [
+        "<script",
+        " style=",
+        " onclick=",
+        "http://fonts",
+        "https://fonts",
+    ] {
+        assert!(!text.contains(inline), "{inline}");
+    }
+    assert!(text.len() < 60_000, "{} bytes", text.len());
+    text
+}
+
+#[test]
+fn each_server_has_a_page_that_says_how_to_connect() {
+    let gate = Gate::start();
+    let landing = is_a_page(&gate.get("/"));
+    for name in ["a", "b", "open"] {
+        assert!(
+            landing.contains(&format!("href=\"/connect/{name}\"")),
+            "{name}"
+        );
+        assert!(landing.contains(&gate.resource(name)), "{name}");
+    }
+    let answer = gate.get("/connect/a");
+    assert_eq!(answer.status, 200);
+    let page = is_a_page(&answer);
+    for part in [
+        "Connect Server A",
+        "Read a",
+        "a:write",
+        "href=\"vscode:mcp/install?",
+        "href=\"cursor://anysphere.cursor-deeplink/mcp/install?",
+        "claude mcp add --transport http a ",
+        "vestibule login ",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(page.matches(&gate.resource("a")).count() >= 7);
+    let unknown = gate.get("/connect/nothing");
+    assert_eq!(unknown.status, 404);
+    assert!(is_a_page(&unknown).contains("V-WEB-001"));
+}
+
+#[test]
+fn strangers_are_told_of_no_server_where_that_is_not_wished() {
+    let gate = Gate::start_in("", &[("VESTIBULE_LANDING", "false")]);
+    for path in ["/", "/connect/a"] {
+        let answer = gate.get(path);
+        assert_eq!(answer.status, 404, "{path}");
+        let text = is_a_page(&answer);
+        assert!(
+            !text.contains("Server A") && !text.contains("/a/mcp"),
+            "{path}"
+        );
+    }
+    gate.honest_login();
+}
+
+#[test]
+fn each_error_has_a_page_and_only_errors_have() {
+    let gate = Gate::start();
+    let list = is_a_page(&gate.get("/errors"));
+    for (code, entry) in vestibule::catalogue::all() {
+        assert!(list.contains(&format!("href=\"/errors/{code}\"")), "{code}");
+        let answer = gate.get(&format!("/errors/{code}"));
+        assert_eq!(answer.status, 200, "{code}");
+        let page = is_a_page(&answer);
+        for field in ["Cause", "How to see it", "Fix", "Who can"] {
+            assert!(
+                page.contains(&format!("<dt>{field}</dt><dd>")),
+                "{code}: {field}"
+            );
+        }
+        assert!(page.contains(entry.who.words()), "{code}");
+    }
+    assert_eq!(
+        gate.get("/errors/v-cfg-7").status,
+        200,
+        "as people write it"
+    );
+    for nothing in ["/errors/V-CFG-999", "/errors/%3Cscript%3E", "/errors/.."] {
+        let answer = gate.get(nothing);
+        assert_eq!(answer.status, 404, "{nothing}");
+        assert!(!is_a_page(&answer).contains("<script>"), "{nothing}");
+    }
+}
