@@ -176,12 +176,12 @@ fn start_failed(error: &StartError) -> Exit {
         ),
         StartError::Store(_) => (
             "V-RUN-002",
-            "look at the path, its rights and the space on its disk",
+            "the store is in store.url: stop whoever uses it, or look at its rights and its disk",
             Exit::Unexpected,
         ),
         StartError::Keys(_) => (
             "V-RUN-003",
-            "put the root key that belongs to this store back into keys.dir",
+            "the root key is in keys.dir: it must be the one of this store, and only this user's",
             Exit::Usage,
         ),
         StartError::Outgoing(_) => ("V-RUN-004", "look at outbound.extra_ca_file", Exit::Usage),

@@ -116,11 +116,15 @@ fn init(arguments: &Arguments) -> Result<String, Refused> {
     let discovery = discover(&arguments.issuer)?;
     let folder = arguments.config.parent().unwrap_or(Path::new(""));
     let secret = match &arguments.client_secret_file {
-        Some(file) => file.clone(),
+        Some(file) => named_secret(folder, file)?,
         None => keep_secret(folder)?,
     };
     let text = configuration(arguments, &public_url, &servers, &discovery, &secret);
     std::fs::write(&arguments.config, text).map_err(|error| {
+        if arguments.client_secret_file.is_none() {
+            // Nothing half-done stays.
+            let _ = std::fs::remove_file(folder.join(&secret));
+        }
         let what = format!("{}: {error}", arguments.config.display());
         refused(
             "V-INI-003",
@@ -190,6 +194,36 @@ fn discover(issuer: &str) -> Result<Discovery, Refused> {
     Ok(discovery)
 }
 
+/// A file of the person's own, as the configuration must name it: there, paths begin at its
+/// own folder and not at ours.
+fn named_secret(folder: &Path, file: &Path) -> Result<PathBuf, Refused> {
+    let failed = |error: std::io::Error| {
+        let what = format!("{}: {error}", file.display());
+        let fix = "name a file that is there and can be read";
+        refused("V-INI-007", what, fix, Exit::Usage)
+    };
+    std::fs::File::open(file).map_err(failed)?;
+    if folder.as_os_str().is_empty() {
+        return Ok(file.to_owned());
+    }
+    std::path::absolute(file).map_err(failed)
+}
+
+/// Where to listen for a public address in plain HTTP, which is on this computer.
+fn listen_address(authority: &str) -> String {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, "80"),
+    };
+    // A name is no address to listen on.
+    let host = if host == "localhost" {
+        "127.0.0.1"
+    } else {
+        host
+    };
+    format!("{host}:{port}")
+}
+
 /// Reads the secret and puts it beside the configuration, for this user only.
 fn keep_secret(folder: &Path) -> Result<PathBuf, Refused> {
     let name = PathBuf::from("idp-secret");
@@ -249,7 +283,8 @@ fn configuration(
     use std::fmt::Write as _;
     let mut out = format!("public_url = {}\n", quoted(public_url.text()));
     if public_url.is_plain_http() {
-        let _ = writeln!(out, "listen     = {}", quoted(public_url.authority()));
+        let listen = listen_address(public_url.authority());
+        let _ = writeln!(out, "listen     = {}", quoted(&listen));
     } else {
         out.push_str(
             "listen     = \"127.0.0.1:8080\"\n\
@@ -313,4 +348,38 @@ Your MCP clients connect to:
         let _ = writeln!(out, "  {public_url}/{name}/mcp");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listened_on_is_an_address() {
+        for (authority, listen) in [
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("localhost", "127.0.0.1:80"),
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("127.0.0.1", "127.0.0.1:80"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("[::1]", "[::1]:80"),
+        ] {
+            assert_eq!(listen_address(authority), listen);
+            let parsed: Result<std::net::SocketAddr, _> = listen.parse();
+            assert!(parsed.is_ok(), "{listen}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_named_is_found_from_the_configuration_s_folder() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let file = temp.path().join("secret");
+        std::fs::write(&file, "x").expect("written");
+        let named = named_secret(Path::new("etc"), &file);
+        assert!(named.is_ok_and(|path| path.is_absolute()));
+        let here = named_secret(Path::new(""), &file);
+        assert!(here.is_ok_and(|path| path == file));
+        let missing = named_secret(Path::new(""), Path::new("/nowhere/secret"));
+        assert_eq!(missing.err().map(|refused| refused.code), Some("V-INI-007"));
+    }
 }

@@ -53,7 +53,7 @@ pub(super) fn run(command: &Command) -> Exit {
         }
         Err(error @ KeysError::Store(StoreError::Failed(_))) => {
             say(&format!(
-                "error[V-KEY-002]: {error}\n  fix: stop the gateway first, then run this again\nNothing was changed."
+                "error[V-KEY-002]: {error}\n  fix: if the gateway runs, stop it first; otherwise look at the file of store.url\nNothing was changed."
             ));
             Exit::Refused
         }
