@@ -103,7 +103,18 @@ fn t_idp_12_tkn_11_what_the_provider_gave_is_shown_to_nobody() {
     let browser = Browser::new("ada");
     let (path, verifier) = gate.authorize_path("a", "a:read");
     let page = browser.open(&format!("{}{path}", gate.origin));
-    let url = browser.decide(&gate, &path, "allow");
+    let (ticket, token) = (page.field("ticket"), page.field("token"));
+    let flow = page.text();
+    let flow = flow.split("/flows/").nth(1).expect("a flow")[..9].to_owned();
+    let form = [
+        ("ticket", ticket.as_str()),
+        ("token", &token),
+        ("decision", "allow"),
+    ];
+    let address = format!("{}/consent/decision", gate.origin);
+    let decided = browser.submit(&address, &form, Some(&gate.origin));
+    let onward = browser.open(&decided.one("location"));
+    let url = onward.refresh_target();
     let provider_code = "canary-code-of-the-provider";
     let back = browser.open(&idp.sign_in(&url, provider_code));
     let code = query_of(&back.one("location"), "code").expect("a code");
@@ -119,8 +130,38 @@ fn t_idp_12_tkn_11_what_the_provider_gave_is_shown_to_nobody() {
     assert_eq!((renewed.status, called.status), (200, 200));
     let again = browser.open(&idp.sign_in(&url, provider_code));
     let seen = format!("{:?}", gate.echo.take());
+    // The record of the login in each of its forms, which has none of our own secrets either.
+    let record = ["", "/json", "/mermaid"].map(|form| {
+        let answer = browser.open(&format!("{}/flows/{flow}{form}", gate.origin));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer
+    });
+    for form in &record {
+        let state = query_of(&url, "state").expect("a state");
+        let nonce = query_of(&url, "nonce").expect("a nonce");
+        for secret in [
+            &code,
+            &tokens.access,
+            &tokens.refresh,
+            &state,
+            &nonce,
+            &verifier.expose().to_owned(),
+            &ticket,
+            &token,
+            &"canary-idp-secret".to_owned(),
+        ]
+        .into_iter()
+        .chain(browser.cookies().values())
+        {
+            assert!(secret.len() > 10, "{secret}");
+            assert!(!form.text().contains(secret.as_str()), "{secret}");
+        }
+    }
     let answers = [page, back, redeemed, renewed, called, again];
-    let said = answers.map(|answer| format!("{:?} {}", answer.headers, answer.text()));
+    let said = answers.into_iter().chain(record);
+    let said: Vec<String> = said
+        .map(|answer| format!("{:?} {}", answer.headers, answer.text()))
+        .collect();
     let disk = gate.disk();
     for canary in [
         provider_code.to_owned(),
