@@ -288,6 +288,39 @@ fn t_con_05_cons_4_a_decision_comes_from_our_page_in_this_browser() {
 }
 
 #[test]
+fn cons_7_two_pages_of_a_first_visit_are_both_decided_on() {
+    let gate = Gate::start();
+    let browser = Browser::new("ada");
+    let (path, _) = gate.authorize_path("a", "a:read");
+    // Asked for together, so that neither brings the other's cookie along.
+    let pages = [gate.get(&path), gate.get(&path)];
+    for page in &pages {
+        let cookie = page.one("set-cookie");
+        let (name, rest) = cookie.split_once('=').expect("a pair");
+        browser.set_cookie(name, rest.split(';').next().expect("a value"));
+    }
+    for page in &pages {
+        let decided = browser.submit(
+            &format!("{}/consent/decision", gate.origin),
+            &[
+                ("ticket", &page.field("ticket")),
+                ("token", &page.field("token")),
+                ("decision", "allow"),
+            ],
+            Some(&gate.origin),
+        );
+        assert_eq!(decided.status, 303, "{}", decided.text());
+        let onward = browser.open(&decided.one("location"));
+        assert_eq!(onward.status, 200, "{}", onward.text());
+        let back = browser.open(&browser.sign_in(&onward.refresh_target()));
+        assert!(query_of(&back.one("location"), "code").is_some());
+    }
+    // A later page has one of these, and sets no third.
+    let later = browser.open(&format!("{}{path}", gate.origin));
+    assert!(!later.has("set-cookie"));
+}
+
+#[test]
 fn t_con_06_the_form_cannot_be_edited_or_sent_otherwise() {
     let gate = Gate::start();
     let (path, _) = gate.authorize_path("a", "a:read");

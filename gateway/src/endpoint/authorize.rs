@@ -64,15 +64,14 @@ pub async fn authorize(
 /// One request in one browser, and the record that begins with it.
 pub(super) struct Visit {
     pub(super) flow: FlowCode,
-    /// The form cookie: one per browser, kept if there, so that two tabs do not take it from
-    /// each other.
+    /// The form cookie: kept if there is one.
     pub(super) cookie: String,
     pub(super) fresh: bool,
 }
 
 impl Visit {
     pub(super) fn begin(office: &Office, headers: &HeaderMap) -> Self {
-        let (cookie, fresh) = match office.jar.form(headers) {
+        let (cookie, fresh) = match office.jar.forms(headers).into_iter().next() {
             Some(cookie) => (cookie, false),
             None => (office.random_text(), true),
         };

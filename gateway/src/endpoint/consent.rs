@@ -94,7 +94,10 @@ async fn judge(
     if !comes_from_our_page(office, headers) {
         return Err(NotTaken::AnotherSite);
     }
-    let cookie = office.jar.form(headers).ok_or(NotTaken::AnotherBrowser)?;
+    let cookies = office.jar.forms(headers);
+    if cookies.is_empty() {
+        return Err(NotTaken::AnotherBrowser);
+    }
     let form = form.ok_or(NotTaken::Malformed)?;
     let keys = office.keys.load_full();
     let ticket = Ticket::open(&form.ticket, &keys.browser, office.world.now());
@@ -102,9 +105,10 @@ async fn judge(
         TicketError::NotOurs => NotTaken::AnotherBrowser,
         TicketError::Expired => NotTaken::Expired,
     })?;
-    if !ticket.form_token_matches(&keys.form, &cookie, &form.token) {
-        return Err(NotTaken::AnotherBrowser);
-    }
+    let cookie = cookies
+        .into_iter()
+        .find(|cookie| ticket.form_token_matches(&keys.form, cookie, &form.token))
+        .ok_or(NotTaken::AnotherBrowser)?;
     // Today's rules: a client that was blocked since the page was drawn is no longer one.
     let client = office.client(&ticket.ask.client_id, Purpose::Login, asker);
     client.await.map_err(|_| NotTaken::Expired)?;
@@ -243,11 +247,15 @@ pub async fn onward(
     Path(handle): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(cookie) = office.jar.form(&headers) else {
-        return NotTaken::AnotherBrowser.page().page(&office, None);
-    };
     let keys = office.keys.load();
-    match Onward::open(&handle, &keys.browser, &cookie, office.world.now()) {
+    let now = office.world.now();
+    let opened = office
+        .jar
+        .forms(&headers)
+        .iter()
+        .map(|cookie| Onward::open(&handle, &keys.browser, cookie, now))
+        .find(|opened| !matches!(opened, Err(TicketError::NotOurs)));
+    match opened.unwrap_or(Err(TicketError::NotOurs)) {
         Ok(onward) => {
             let host = host_for_people(&onward.location);
             page::answer(

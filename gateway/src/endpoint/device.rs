@@ -138,8 +138,7 @@ pub async fn typed(
     if !office.tokens.device {
         return not_offered(&office);
     }
-    let (cookie, fresh) = form_cookie(&office, &headers);
-    if fresh || !comes_from_our_page(&office, &headers) {
+    if !comes_from_our_page(&office, &headers) {
         return another_page(&office);
     }
     let Ok(text) = answer::form(&headers, body, office.body_max).await else {
@@ -150,9 +149,13 @@ pub async fn typed(
     };
     let keys = office.keys.load_full();
     let token = params.one("token").ok().flatten().unwrap_or_default();
-    if !form_token_matches(&keys.form, &cookie, token) {
+    let cookies = office.jar.forms(&headers);
+    let matching = cookies
+        .into_iter()
+        .find(|cookie| form_token_matches(&keys.form, cookie, token));
+    let Some(cookie) = matching else {
         return another_page(&office);
-    }
+    };
     // Eight letters are few: whoever guesses must be slow (RFC 8628 §5.1).
     let address = client_address(peer.ip(), &headers, &office.trusted_proxies);
     let now = office.world.now();
@@ -237,7 +240,7 @@ pub async fn done(State(office): State<Arc<Office>>, uri: Uri) -> Response {
 }
 
 fn form_cookie(office: &Office, headers: &HeaderMap) -> (String, bool) {
-    match office.jar.form(headers) {
+    match office.jar.forms(headers).into_iter().next() {
         Some(cookie) => (cookie, false),
         None => (office.random_text(), true),
     }

@@ -64,11 +64,12 @@ async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) ->
     let Some(flow) = office.flows.find(code).await else {
         return not_for_you(office, Some(code));
     };
-    let browser = office
-        .jar
-        .form(headers)
-        .map(|cookie| Digest::of(cookie.as_bytes()));
-    let begun_here = browser.is_some() && browser == flow.browser;
+    let begun_here = flow.browser.is_some_and(|browser| {
+        let cookies = office.jar.forms(headers);
+        cookies
+            .iter()
+            .any(|cookie| Digest::of(cookie.as_bytes()) == browser)
+    });
     if !begun_here && !office.flows_open {
         return not_for_you(office, Some(code));
     }

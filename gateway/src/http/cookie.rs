@@ -1,7 +1,8 @@
 //! Our two cookies, and how strictly they are read.
 //!
-//! The form cookie says "the same browser as the one that was shown the page", and is worth
-//! nothing else. The binding cookie is set by an Allow only, one for each login, and says
+//! A form cookie says "the same browser as the one that was shown the page", and is worth
+//! nothing else. A browser that opens several pages at its first visit gets one for each,
+//! under a name of its own, so that none takes another's place. The binding cookie is set by an Allow only, one for each login, and says
 //! "this browser allowed that login".
 
 use http::{HeaderMap, HeaderValue, header};
@@ -16,8 +17,11 @@ pub enum Jar {
     PlainLoopback,
 }
 
-const FORM: &str = "vestibule_form";
+const FORM: &str = "vestibule_form_";
 const LOGIN: &str = "vestibule_login_";
+
+/// Form cookies of one browser that are looked at.
+const FORMS_MAX: usize = 8;
 
 /// How long the browser keeps a binding cookie: as long as a login may take.
 const LOGIN_SECONDS: u64 = 600;
@@ -30,14 +34,29 @@ impl Jar {
         }
     }
 
-    /// The form cookie of a request.
-    pub fn form(self, headers: &HeaderMap) -> Option<String> {
-        one(headers, &self.name(FORM)).filter(|value| value.len() == 43)
+    /// The form cookies of a request; the first is for pages that are drawn now.
+    pub fn forms(self, headers: &HeaderMap) -> Vec<String> {
+        let prefix = self.name(FORM);
+        let mut found: Vec<String> = pairs(headers)
+            .filter_map(|(name, value)| {
+                let named = std::str::from_utf8(name).ok()?.strip_prefix(&prefix)?;
+                let value = std::str::from_utf8(value).ok()?;
+                (value.len() == 43 && value.get(..FORM_NAME) == Some(named))
+                    .then(|| value.to_owned())
+            })
+            .collect();
+        // A name that comes twice is none (T-CON-12).
+        let all = found.clone();
+        let times = |value: &str| all.iter().filter(|other| named_alike(other, value)).count();
+        found.retain(|value| times(value) == 1);
+        found.truncate(FORMS_MAX);
+        found
     }
 
-    /// Sets the form cookie.
+    /// Sets a form cookie.
     pub fn set_form(self, value: &str) -> HeaderValue {
-        self.set(FORM, value, "/", None)
+        let name = format!("{FORM}{}", value.get(..FORM_NAME).unwrap_or_default());
+        self.set(&name, value, "/", None)
     }
 
     /// The binding cookie of the login with this `state` digest.
@@ -77,6 +96,13 @@ impl Jar {
     }
 }
 
+/// How much of a form cookie's value its name has.
+const FORM_NAME: usize = 6;
+
+fn named_alike(one: &str, other: &str) -> bool {
+    one.get(..FORM_NAME) == other.get(..FORM_NAME)
+}
+
 fn login_name(state: &Digest) -> String {
     format!("{LOGIN}{}", &state.text()[..12])
 }
@@ -84,24 +110,26 @@ fn login_name(state: &Digest) -> String {
 /// The value of the cookie of exactly this name; none if it comes twice, since a sibling
 /// domain could have planted the other (T-CON-12).
 fn one(headers: &HeaderMap, name: &str) -> Option<String> {
-    let mut found = None;
-    for value in headers.get_all(header::COOKIE) {
-        for pair in value.as_bytes().split(|b| *b == b';') {
-            let pair = pair.strip_prefix(b" ").unwrap_or(pair);
-            let Some(at) = pair.iter().position(|b| *b == b'=') else {
-                continue;
-            };
-            let (key, value) = pair.split_at(at);
-            if key != name.as_bytes() {
-                continue;
-            }
-            let value = std::str::from_utf8(&value[1..]).ok()?;
-            if found.replace(value.to_owned()).is_some() {
-                return None;
-            }
-        }
+    let mut values = pairs(headers).filter(|(key, _)| *key == name.as_bytes());
+    let (_, value) = values.next()?;
+    if values.next().is_some() {
+        return None;
     }
-    found.filter(|value| !value.is_empty())
+    let value = std::str::from_utf8(value).ok()?;
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Names and values as they were sent, with nothing trimmed but the one blank between pairs.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b';'))
+        .filter_map(|pair| {
+            let pair = pair.strip_prefix(b" ").unwrap_or(pair);
+            let at = pair.iter().position(|b| *b == b'=')?;
+            Some((&pair[..at], &pair[at + 1..]))
+        })
 }
 
 /// When a binding cookie that is set now runs out.
@@ -127,21 +155,38 @@ mod tests {
     #[test]
     fn t_con_12_names_are_exact_and_a_name_twice_is_none() {
         let value = "x".repeat(43);
-        let form = |cookies: &[&str]| Jar::Secure.form(&headers(cookies)).is_some();
-        let ours = format!("__Host-vestibule_form={value}");
+        let form = |cookies: &[&str]| Jar::Secure.forms(&headers(cookies)) == [value.clone()];
+        let ours = format!("__Host-vestibule_form_xxxxxx={value}");
         assert!(form(&[&format!("a=b; {ours}; c=d")]));
         assert!(!form(&[&format!("{ours}; {ours}")]));
         assert!(!form(&[&ours, &ours]));
-        assert!(
-            !form(&[&format!("vestibule_form={value}")]),
-            "without its prefix"
-        );
+        let plain = ours.trim_start_matches("__Host-");
+        assert!(!form(&[plain]), "without its prefix");
         assert!(
             !form(&[&format!(" \u{a0}{ours}").replace('\u{a0}', "\t")]),
             "no trimming"
         );
         assert!(!form(&[&ours.to_lowercase()]), "case counts");
-        assert!(!form(&["__Host-vestibule_form=short"]));
+        assert!(!form(&["__Host-vestibule_form_short=short"]));
+        assert!(!form(&[&ours.replace("form_xxxxxx", "form_yyyyyy")]));
+        assert!(!form(&[&ours.replace("form_xxxxxx", "form_")]));
+    }
+
+    #[test]
+    fn cons_7_pages_that_a_browser_opened_together_keep_a_cookie_each() {
+        let value = |n: usize| format!("{n:06}{}", "y".repeat(37));
+        let cookie = |n: usize| format!("vestibule_form_{n:06}={}", value(n));
+        let two = format!("{}; {}", cookie(1), cookie(2));
+        assert_eq!(
+            Jar::PlainLoopback.forms(&headers(&[&two])),
+            [value(1), value(2)]
+        );
+        let many: Vec<String> = (0..20).map(cookie).collect();
+        let found = Jar::PlainLoopback.forms(&headers(&[&many.join("; ")]));
+        assert_eq!(found.len(), FORMS_MAX, "and no more is looked at");
+        let set = Jar::Secure.set_form(&value(7));
+        let text = set.to_str().expect("ascii");
+        assert!(text.starts_with(&format!("__Host-vestibule_form_000007={}", value(7))));
     }
 
     #[test]
