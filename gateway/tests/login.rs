@@ -288,7 +288,7 @@ fn t_con_05_cons_4_a_decision_comes_from_our_page_in_this_browser() {
 }
 
 #[test]
-fn cons_7_two_pages_of_a_first_visit_are_both_decided_on() {
+fn two_pages_of_a_first_visit_are_both_decided_on() {
     let gate = Gate::start();
     let browser = Browser::new("ada");
     let (path, _) = gate.authorize_path("a", "a:read");

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn cons_7_pages_that_a_browser_opened_together_keep_a_cookie_each() {
+    fn pages_that_a_browser_opened_together_keep_a_cookie_each() {
         let value = |n: usize| format!("{n:06}{}", "y".repeat(37));
         let cookie = |n: usize| format!("vestibule_form_{n:06}={}", value(n));
         let two = format!("{}; {}", cookie(1), cookie(2));
