@@ -171,8 +171,10 @@ impl Step {
             Self::Denied
             | Self::ProviderRefused { .. }
             | Self::ProviderTokenFailed { .. }
-            | Self::IdentityRefused { .. }
-            | Self::Refused { .. } => Outcome::Failed,
+            | Self::IdentityRefused { .. } => Outcome::Failed,
+            // The access goes on as it was.
+            Self::Refused { code, .. } if code == "V-TOK-008" => Outcome::Succeeded,
+            Self::Refused { .. } => Outcome::Failed,
         }
     }
 }
@@ -312,36 +314,40 @@ pub enum RuledOut {
     SignIn,
 }
 
-/// Errors of what the provider gave for a code.
-const OF_ID_TOKENS: [&str; 6] = [
+/// Errors that come after the provider has sent a code, and that do not depend on whose it
+/// is. Its token endpoint may still refuse a person, for a policy or a second factor.
+const WITH_CODE: [&str; 8] = [
     "V-IDP-011",
+    "V-IDP-014",
     "V-IDP-015",
     "V-IDP-016",
     "V-IDP-017",
     "V-IDP-018",
+    "V-IDP-019",
     "V-IDP-020",
 ];
 
-/// What the steps of a login rule out as the cause of its failure.
+/// What the steps of a login rule out as the cause of its failure. What failed says what is
+/// still in question: a provider that does not know us may not know our redirect URI either.
 pub fn ruled_out(steps: &[Step]) -> Vec<RuledOut> {
+    let Some(code) = steps.last().and_then(Step::code) else {
+        return Vec::new();
+    };
     let any = |is: fn(&Step) -> bool| steps.iter().any(is);
-    let failed_at_provider = any(|step| matches!(step, Step::ProviderRefused { .. }));
-    let with_code = any(|step| match step {
-        Step::ProviderTokenFailed { .. } | Step::IdentityRefused { .. } | Step::SignedIn { .. } => {
-            true
-        }
-        // What is said of the provider's answer to our code.
-        Step::Refused { code, .. } => OF_ID_TOKENS.contains(&code.as_str()),
-        _ => false,
-    });
+    let app = any(|step| matches!(step, Step::Asked { .. }))
+        && !code.starts_with("V-CLI-")
+        && !["V-CON-003", "V-TOK-004"].contains(&code);
+    let redirect = any(|step| *step == Step::CameBack)
+        && !["V-IDP-003", "V-IDP-012", "V-IDP-013", "V-IDP-014"].contains(&code);
+    let sign_in = any(|step| matches!(step, Step::SignedIn { .. })) || WITH_CODE.contains(&code);
     [
+        (app, RuledOut::App),
         (
-            any(|step| matches!(step, Step::Asked { .. })),
-            RuledOut::App,
+            any(|step| *step == Step::Allowed) && code != "V-IDP-002",
+            RuledOut::Consent,
         ),
-        (any(|step| *step == Step::Allowed), RuledOut::Consent),
-        (any(|step| *step == Step::CameBack), RuledOut::OurRedirect),
-        (with_code && !failed_at_provider, RuledOut::SignIn),
+        (redirect, RuledOut::OurRedirect),
+        (sign_in, RuledOut::SignIn),
     ]
     .into_iter()
     .filter_map(|(holds, what)| holds.then_some(what))
@@ -406,6 +412,7 @@ mod tests {
 
     #[test]
     fn what_went_well_is_ruled_out_and_nothing_else() {
+        use RuledOut as R;
         let asked = Step::Asked {
             client: "a".to_owned(),
             known_by: "b".to_owned(),
@@ -413,24 +420,42 @@ mod tests {
             server: "d".to_owned(),
             scopes: "e".to_owned(),
         };
-        let token = Step::ProviderTokenFailed {
-            status: 401,
-            error: "invalid_client".to_owned(),
+        let after = |last: Step| {
+            let steps = [asked.clone(), Step::Allowed, Step::CameBack, last];
+            ruled_out(&steps)
+        };
+        let refused = |code: &str| Step::Refused {
+            code: code.to_owned(),
+            why: String::new(),
+        };
+        let token = |error: &str| Step::ProviderTokenFailed {
+            status: 400,
+            error: error.to_owned(),
             said: String::new(),
         };
-        let refused = Step::ProviderRefused {
+        let denied = Step::ProviderRefused {
             error: "access_denied".to_owned(),
             said: String::new(),
         };
-        use RuledOut as R;
         assert_eq!(ruled_out(&[]), []);
-        let all = [asked.clone(), Step::Allowed, Step::CameBack, token];
         assert_eq!(
-            ruled_out(&all),
-            [R::App, R::Consent, R::OurRedirect, R::SignIn]
+            ruled_out(std::slice::from_ref(&asked)),
+            [],
+            "nothing failed"
         );
-        let early = [asked, Step::Allowed, Step::CameBack, refused];
-        assert_eq!(ruled_out(&early), [R::App, R::Consent, R::OurRedirect]);
+        let all = [R::App, R::Consent, R::OurRedirect, R::SignIn];
+        assert_eq!(after(refused("V-IDP-016")), all);
+        assert_eq!(after(denied), [R::App, R::Consent, R::OurRedirect]);
+        // One that does not know us may know nothing of our redirect URI.
+        assert_eq!(
+            after(token("invalid_client")),
+            [R::App, R::Consent, R::SignIn]
+        );
+        // A policy may speak at the token endpoint.
+        assert_eq!(after(token("invalid_grant")), [R::App, R::Consent]);
+        assert_eq!(after(refused("V-IDP-002")), [R::App, R::OurRedirect]);
+        assert_eq!(after(refused("V-CLI-001")), [R::Consent, R::OurRedirect]);
+        assert_eq!(after(refused("V-TOK-004")), [R::Consent, R::OurRedirect]);
     }
 
     #[test]

@@ -132,9 +132,31 @@ impl Flows {
 
     /// A step that a client may cause again and again: it is kept once.
     pub async fn record_once(&self, flow: FlowCode, step: Step) {
+        let has = |steps: &[Entry]| steps.iter().any(|entry| entry.step == step);
         let known = self.find(flow).await.unwrap_or_default();
-        if !known.steps.iter().any(|entry| entry.step == step) {
+        // Others may have come meanwhile.
+        let waits = self
+            .memory()
+            .waiting
+            .iter()
+            .any(|recorded| recorded.flow == flow && has(&recorded.steps));
+        if !waits && !has(&known.steps) {
             self.record(flow, step);
+        }
+    }
+
+    /// A step of a login that nobody has decided on, once; of any other it tells nothing,
+    /// and it goes to no disk.
+    pub fn early_once(&self, flow: FlowCode, step: Step) {
+        let mut memory = self.memory();
+        let Some(undecided) = memory.undecided.get_mut(&flow) else {
+            return;
+        };
+        let known = undecided.steps.iter().any(|entry| entry.step == step);
+        if !known && undecided.steps.len() < STEPS_MAX {
+            log(flow, &step);
+            let at = self.world.now();
+            undecided.steps.push(Entry { at, step });
         }
     }
 

@@ -71,7 +71,7 @@ pub async fn decide(
         .and_then(|form| Ticket::flow_of(&form.ticket, &keys.browser));
     let (ticket, cookie) = match judge(&office, &headers, form.as_ref(), asker).await {
         Ok(judged) => judged,
-        Err(why) => return not_taken(&office, flow, why).await,
+        Err(why) => return not_taken(&office, flow, why),
     };
     let decision = form.map(|form| form.decision);
     match decision {
@@ -80,7 +80,7 @@ pub async fn decide(
             let why = AuthorizeError::Denied;
             refuse(&office, &ticket, &cookie, why, Step::Denied).await
         }
-        None => not_taken(&office, flow, NotTaken::Malformed).await,
+        None => not_taken(&office, flow, NotTaken::Malformed),
     }
 }
 
@@ -115,16 +115,16 @@ async fn judge(
     Ok((ticket, cookie))
 }
 
-/// The page, and the record of the login that it belongs to.
-async fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response {
+/// The page; and the record of the login that it belongs to, while nobody has decided on it:
+/// what is pressed later on an old page changes nothing.
+fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response {
     let refused = why.page();
-    // A page that was decided before has its record already.
-    if let Some(flow) = flow.filter(|_| !matches!(why, NotTaken::Used)) {
+    if let Some(flow) = flow {
         let step = Step::Refused {
             code: refused.code.to_owned(),
             why: refused.title.to_owned(),
         };
-        office.flows.record_once(flow, step).await;
+        office.flows.early_once(flow, step);
     }
     refused.page(office, flow)
 }
@@ -153,7 +153,7 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         verifier: verifier.expose().to_owned(),
     };
     let Ok(plain) = serde_json::to_vec(&secrets) else {
-        return not_taken(office, Some(ticket.flow), NotTaken::Malformed).await;
+        return not_taken(office, Some(ticket.flow), NotTaken::Malformed);
     };
     let begun = office
         .store
@@ -170,7 +170,7 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         .await;
     match begun {
         Ok(Decided::Now) => {}
-        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used).await,
+        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used),
         Err(error) => return not_stored(office, ticket.flow, &error),
     }
     office.flows.record(ticket.flow, Step::Allowed);
@@ -209,7 +209,7 @@ async fn refuse(
         .await
     {
         Ok(Decided::Now) => {}
-        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used).await,
+        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used),
         Err(error) => return not_stored(office, ticket.flow, &error),
     }
     office.flows.record(ticket.flow, step);

@@ -108,6 +108,14 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
         .collect();
     let state = match flow.outcome() {
         Outcome::Open => waiting(office, flow),
+        Outcome::Succeeded
+            if flow
+                .steps
+                .last()
+                .is_some_and(|last| last.step.code().is_some()) =>
+        {
+            "Succeeded, and the access goes on; what the app asked for last was refused.".to_owned()
+        }
         Outcome::Succeeded => "Succeeded.".to_owned(),
         Outcome::Failed => format!("Failed at step {}.", flow.steps.len()),
     };

@@ -2,7 +2,7 @@
 //!
 //! A form cookie says "the same browser as the one that was shown the page", and is worth
 //! nothing else. A browser that opens several pages at its first visit gets one for each,
-//! under a name of its own, so that none takes another's place. The binding cookie is set by an Allow only, one for each login, and says
+//! under one of a few names, so that hardly one takes another's place and none piles up. The binding cookie is set by an Allow only, one for each login, and says
 //! "this browser allowed that login".
 
 use http::{HeaderMap, HeaderValue, header};
@@ -20,8 +20,8 @@ pub enum Jar {
 const FORM: &str = "vestibule_form_";
 const LOGIN: &str = "vestibule_login_";
 
-/// Form cookies of one browser that are looked at.
-const FORMS_MAX: usize = 8;
+/// Names of form cookies.
+const FORM_NAMES: u8 = 16;
 
 /// How long the browser keeps a binding cookie: as long as a login may take.
 const LOGIN_SECONDS: u64 = 600;
@@ -36,27 +36,17 @@ impl Jar {
 
     /// The form cookies of a request; the first is for pages that are drawn now.
     pub fn forms(self, headers: &HeaderMap) -> Vec<String> {
-        let prefix = self.name(FORM);
-        let mut found: Vec<String> = pairs(headers)
-            .filter_map(|(name, value)| {
-                let named = std::str::from_utf8(name).ok()?.strip_prefix(&prefix)?;
-                let value = std::str::from_utf8(value).ok()?;
-                (value.len() == 43 && value.get(..FORM_NAME) == Some(named))
-                    .then(|| value.to_owned())
+        (0..FORM_NAMES)
+            .filter_map(|slot| {
+                let value = one(headers, &self.name(&form_name(slot)))?;
+                (value.len() == 43 && slot_of(&value) == slot).then_some(value)
             })
-            .collect();
-        // A name that comes twice is none (T-CON-12).
-        let all = found.clone();
-        let times = |value: &str| all.iter().filter(|other| named_alike(other, value)).count();
-        found.retain(|value| times(value) == 1);
-        found.truncate(FORMS_MAX);
-        found
+            .collect()
     }
 
     /// Sets a form cookie.
     pub fn set_form(self, value: &str) -> HeaderValue {
-        let name = format!("{FORM}{}", value.get(..FORM_NAME).unwrap_or_default());
-        self.set(&name, value, "/", None)
+        self.set(&form_name(slot_of(value)), value, "/", None)
     }
 
     /// The binding cookie of the login with this `state` digest.
@@ -96,11 +86,13 @@ impl Jar {
     }
 }
 
-/// How much of a form cookie's value its name has.
-const FORM_NAME: usize = 6;
+fn form_name(slot: u8) -> String {
+    format!("{FORM}{slot:x}")
+}
 
-fn named_alike(one: &str, other: &str) -> bool {
-    one.get(..FORM_NAME) == other.get(..FORM_NAME)
+/// Which of the names a value has. Values are random, so two seldom share one.
+fn slot_of(value: &str) -> u8 {
+    value.bytes().next().unwrap_or_default() % FORM_NAMES
 }
 
 fn login_name(state: &Digest) -> String {
@@ -154,9 +146,9 @@ mod tests {
 
     #[test]
     fn t_con_12_names_are_exact_and_a_name_twice_is_none() {
-        let value = "x".repeat(43);
+        let value = "p".repeat(43); // the byte 0x70, so the name 0
         let form = |cookies: &[&str]| Jar::Secure.forms(&headers(cookies)) == [value.clone()];
-        let ours = format!("__Host-vestibule_form_xxxxxx={value}");
+        let ours = format!("__Host-vestibule_form_0={value}");
         assert!(form(&[&format!("a=b; {ours}; c=d")]));
         assert!(!form(&[&format!("{ours}; {ours}")]));
         assert!(!form(&[&ours, &ours]));
@@ -167,26 +159,35 @@ mod tests {
             "no trimming"
         );
         assert!(!form(&[&ours.to_lowercase()]), "case counts");
-        assert!(!form(&["__Host-vestibule_form_short=short"]));
-        assert!(!form(&[&ours.replace("form_xxxxxx", "form_yyyyyy")]));
-        assert!(!form(&[&ours.replace("form_xxxxxx", "form_")]));
+        assert!(!form(&["__Host-vestibule_form_0=short"]));
+        assert!(
+            !form(&[&ours.replace("form_0", "form_1")]),
+            "another's name"
+        );
+        assert!(!form(&[&ours.replace("form_0", "form_00")]));
     }
 
     #[test]
-    fn pages_that_a_browser_opened_together_keep_a_cookie_each() {
-        let value = |n: usize| format!("{n:06}{}", "y".repeat(37));
-        let cookie = |n: usize| format!("vestibule_form_{n:06}={}", value(n));
+    fn t_con_12_pages_opened_together_keep_a_cookie_each_and_none_pile_up() {
+        let value = |n: u8| format!("{}{}", char::from(0x40 + n), "y".repeat(42));
+        let cookie = |n: u8| format!("vestibule_form_{:x}={}", n % 16, value(n));
         let two = format!("{}; {}", cookie(1), cookie(2));
         assert_eq!(
             Jar::PlainLoopback.forms(&headers(&[&two])),
             [value(1), value(2)]
         );
-        let many: Vec<String> = (0..20).map(cookie).collect();
-        let found = Jar::PlainLoopback.forms(&headers(&[&many.join("; ")]));
-        assert_eq!(found.len(), FORMS_MAX, "and no more is looked at");
-        let set = Jar::Secure.set_form(&value(7));
-        let text = set.to_str().expect("ascii");
-        assert!(text.starts_with(&format!("__Host-vestibule_form_000007={}", value(7))));
+        let names: std::collections::BTreeSet<String> = (0..60)
+            .map(|n| {
+                let set = Jar::Secure.set_form(&value(n));
+                let text = set.to_str().expect("ascii").to_owned();
+                text.split('=').next().expect("a name").to_owned()
+            })
+            .collect();
+        assert_eq!(
+            names.len(),
+            16,
+            "whoever makes a browser come again and again"
+        );
     }
 
     #[test]

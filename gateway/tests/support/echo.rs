@@ -151,10 +151,7 @@ async fn answer(
     set("content-type", "application/json");
     match want.as_str() {
         "hostile" => {
-            set(
-                "set-cookie",
-                "__Host-vestibule_form_evil=evil; Path=/; Secure",
-            );
+            set("set-cookie", "__Host-vestibule_form_0=evil; Path=/; Secure");
             set(
                 "www-authenticate",
                 "Bearer resource_metadata=\"https://evil.example/\"",

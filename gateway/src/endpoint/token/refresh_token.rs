@@ -67,7 +67,10 @@ pub(super) async fn renew(
                 if let TokenError::RefreshReplayed { grant } = refused {
                     replayed(office, grant, now).await?;
                 }
-                noted(office, found.flow, &refused).await;
+                // A renewal for another server says nothing of this login.
+                if !matches!(refused, TokenError::ResourceNotGranted) {
+                    noted(office, found.flow, &refused).await;
+                }
                 return Err(refused.into());
             }
         };
