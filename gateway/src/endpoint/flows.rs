@@ -38,22 +38,18 @@ pub async fn show(
     answer(&office, &code, &headers, Form::Page).await
 }
 
-/// The steps as they are kept.
-pub async fn json(
+/// To take along: the steps as they are kept, or a sequence diagram to paste.
+pub async fn export(
     State(office): State<Arc<Office>>,
-    Path(code): Path<String>,
+    Path((code, form)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    answer(&office, &code, &headers, Form::Json).await
-}
-
-/// A sequence diagram to paste.
-pub async fn mermaid(
-    State(office): State<Arc<Office>>,
-    Path(code): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    answer(&office, &code, &headers, Form::Mermaid).await
+    let form = match form.as_str() {
+        "json" => Form::Json,
+        "mermaid" => Form::Mermaid,
+        _ => return not_for_you(&office, None),
+    };
+    answer(&office, &code, &headers, form).await
 }
 
 /// Shown to the browser that began it; in the demo, which is on loopback, to everybody.
@@ -198,8 +194,8 @@ fn not_for_you(office: &Office, code: Option<FlowCode>) -> Response {
         status: StatusCode::NOT_FOUND,
         code: "V-FLW-001",
         title: "This record is not for this browser",
-        what: "The record of a sign-in is shown to the browser that began it, and to operators.",
-        fix: "Give your operator the flow code.",
+        what: "The record of a sign-in is shown to the browser that began it.",
+        fix: "Open it there, or give your operator the flow code: the log has the same steps.",
         back: None,
     }
     .page(office, code)
