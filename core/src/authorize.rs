@@ -41,13 +41,17 @@ pub struct AskConsent {
     pub dpop_key: Option<Digest>,
 }
 
-/// Wishes that are passed on to the identity provider, and no others (AUTHZ-17, amended).
+/// How the login is to go. Only `fresh` and `max_age` are passed on to the identity provider
+/// (AUTHZ-17, amended).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginWishes {
     /// `prompt=login`: the person must sign in anew.
     pub fresh: bool,
     /// `max_age` in seconds.
     pub max_age: Option<u32>,
+    /// Any `prompt`: the person is asked even if the answer is remembered.
+    #[serde(default)]
+    pub ask: bool,
 }
 
 /// Refused before client and redirect URI were known to match: a page, never a redirect.
@@ -109,7 +113,7 @@ pub enum AuthorizeError {
     /// `scope` is no list of scope tokens, or none of them is known.
     #[error("none of the scopes is known here")]
     Scope,
-    /// `prompt=none`: our consent page cannot be skipped.
+    /// `prompt=none`: a client cannot wish the page away.
     #[error("a person must be asked")]
     PromptNone,
     /// A client without this grant.
@@ -364,10 +368,10 @@ fn login_wishes(params: &Params<'_>) -> Result<LoginWishes, AuthorizeError> {
         .split(' ')
         .filter(|p| !p.is_empty())
     {
+        wishes.ask = true;
         match prompt {
             "none" => return Err(E::PromptNone),
             "login" | "select_account" => wishes.fresh = true,
-            // Consent is always asked here.
             "consent" => {}
             _ => return Err(E::Prompt),
         }
@@ -658,7 +662,11 @@ pub(crate) mod tests {
     #[test]
     fn authz_17_only_login_and_max_age_concern_the_provider() {
         let wishes = |more: &str| judged(&(base() + more)).expect("good").login;
-        assert_eq!(wishes("&prompt=consent"), LoginWishes::default());
+        let ask_only = LoginWishes {
+            ask: true,
+            ..LoginWishes::default()
+        };
+        assert_eq!(wishes("&prompt=consent"), ask_only);
         assert!(wishes("&prompt=login").fresh);
         assert_eq!(wishes("&max_age=60").max_age, Some(60));
         assert_eq!(

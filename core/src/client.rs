@@ -8,7 +8,7 @@ use crate::{
     secret::Digest,
     text::is_deceptive,
     time::Timestamp,
-    uri::{RedirectKind, RedirectUri},
+    uri::{self, RedirectKind, RedirectUri},
 };
 
 /// A client and what it may do. Built by [`crate::register`], [`crate::client_document`] or
@@ -224,6 +224,12 @@ impl MatchedRedirect {
         self.kind
     }
 
+    /// The text without the port of a loopback address, which a program chooses anew at each
+    /// start: under this a consent is remembered.
+    pub fn without_loopback_port(&self) -> String {
+        uri::without_loopback_port(&self.text)
+    }
+
     /// The match as it was sealed into a ticket or stored with a login; only those two, whose
     /// authenticity is checked elsewhere, may bring one back.
     pub(crate) fn restored(text: String, kind: RedirectKind) -> Self {
@@ -235,6 +241,22 @@ impl Client {
     /// The short reference in tokens and session ids.
     pub fn reference(&self) -> ClientRef {
         ClientRef::of(&self.id)
+    }
+
+    /// What a person was told of it, as a digest: name, addresses and keys. A consent is
+    /// remembered for this only (CIMD-9).
+    pub fn described(&self) -> Digest {
+        let mut redirects: Vec<&str> = self.redirect_uris.iter().map(RedirectUri::text).collect();
+        redirects.sort_unstable();
+        let keys = match &self.credential {
+            Credential::Public | Credential::Secret { .. } => String::new(),
+            Credential::Key(ClientKeys::Inline(keys)) => keys.to_string(),
+            Credential::Key(ClientKeys::At(uri)) => uri.clone(),
+            Credential::Workload { issuer, subject } => format!("{issuer}\n{subject}"),
+        };
+        // A JSON text says where each part ends.
+        let told = serde_json::json!([self.name, redirects, keys]);
+        Digest::of(told.to_string().as_bytes())
     }
 
     /// Whether it may ask for this MCP server.
@@ -315,6 +337,29 @@ pub(crate) mod tests {
             introspects: false,
             known_by: KnownBy::Dynamic,
         }
+    }
+
+    #[test]
+    fn cimd_9_what_a_person_was_told_of_a_client_is_one_text() {
+        let told = client(&["https://a.example/cb", "http://127.0.0.1/cb"]).described();
+        let turned = client(&["http://127.0.0.1/cb", "https://a.example/cb"]);
+        assert_eq!(told, turned.described(), "the order says nothing");
+        let more = client(&[
+            "https://a.example/cb",
+            "http://127.0.0.1/cb",
+            "https://b.example",
+        ]);
+        assert_ne!(told, more.described());
+        let renamed = Client {
+            name: Some("Another".to_owned()),
+            ..client(&["https://a.example/cb", "http://127.0.0.1/cb"])
+        };
+        assert_ne!(told, renamed.described());
+        let keyed = Client {
+            credential: Credential::Key(ClientKeys::At("https://a.example/keys".to_owned())),
+            ..client(&["https://a.example/cb", "http://127.0.0.1/cb"])
+        };
+        assert_ne!(told, keyed.described());
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub enum Step {
     },
     /// The consent page was drawn.
     ConsentShown,
+    /// The consent page was left out: the person had allowed the same before.
+    Remembered,
     /// The person allowed it.
     Allowed,
     /// The person declined.
@@ -161,6 +163,7 @@ impl Step {
         match self {
             Self::Asked { .. }
             | Self::ConsentShown
+            | Self::Remembered
             | Self::Allowed
             | Self::SentToProvider { .. }
             | Self::CameBack
@@ -288,7 +291,7 @@ impl Stage {
         }
         match last {
             Step::Asked { .. } => Self::Request,
-            Step::ConsentShown | Step::Allowed | Step::Denied => Self::Consent,
+            Step::ConsentShown | Step::Remembered | Step::Allowed | Step::Denied => Self::Consent,
             Step::SentToProvider { .. } | Step::ProviderRefused { .. } => Self::SignIn,
             Step::CameBack => Self::WayBack,
             Step::ProviderTokenFailed { .. }
@@ -343,7 +346,7 @@ pub fn ruled_out(steps: &[Step]) -> Vec<RuledOut> {
     [
         (app, RuledOut::App),
         (
-            any(|step| *step == Step::Allowed) && code != "V-IDP-002",
+            any(|step| matches!(step, Step::Allowed | Step::Remembered)) && code != "V-IDP-002",
             RuledOut::Consent,
         ),
         (redirect, RuledOut::OurRedirect),

@@ -14,6 +14,7 @@
 pub mod aadsts;
 pub mod access_token;
 pub mod address;
+pub mod apps;
 pub mod assertion;
 pub mod authorize;
 pub mod bearer;
@@ -49,6 +50,7 @@ pub mod scope;
 pub mod seal;
 pub mod secret;
 pub mod session;
+pub mod sign_in;
 pub mod text;
 pub mod ticket;
 pub mod time;

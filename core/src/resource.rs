@@ -56,6 +56,14 @@ impl Resource {
         }
     }
 
+    /// What people are told of a scope.
+    pub fn sentence(&self, scope: &str) -> Option<&str> {
+        self.scopes
+            .iter()
+            .find(|(name, _)| name.as_str() == scope)
+            .map(|(_, sentence)| sentence.as_str())
+    }
+
     /// Everything a token for this resource may say.
     pub fn all_scopes(&self) -> ScopeSet {
         ScopeSet::of(self.scopes.keys().cloned())

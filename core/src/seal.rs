@@ -27,6 +27,8 @@ pub enum Kind {
     Endpoint,
     /// Where our own page sends a browser on to.
     Onward,
+    /// A person's sign-in to our own pages, on its way to the provider.
+    SignIn,
     /// An `Mcp-Session-Id`.
     SessionId,
     /// A value at rest in the store.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Pushed => b"pushed request",
             Self::Endpoint => b"message endpoint",
             Self::Onward => b"onward",
+            Self::SignIn => b"sign-in",
             Self::SessionId => b"session id",
             Self::AtRest => b"at rest",
             Self::Ring => b"ring",

@@ -134,6 +134,18 @@ impl MacKey {
             && tag.len() <= whole.len()
             && constant_time::verify_slices_are_equal(&whole[..tag.len()], tag).is_ok()
     }
+
+    /// [`Self::tag`] as 43 characters of base64url, for forms.
+    pub fn tag_text(&self, parts: &[&[u8]]) -> String {
+        URL_SAFE_NO_PAD.encode(self.tag(parts))
+    }
+
+    /// Whether `text` is [`Self::tag_text`] of these parts. Constant time.
+    pub fn matches_text(&self, parts: &[&[u8]], text: &str) -> bool {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .is_ok_and(|tag| tag.len() == 32 && self.matches(parts, &tag))
+    }
 }
 
 impl fmt::Debug for MacKey {

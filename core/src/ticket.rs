@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     authorize::AskConsent,
     flow::FlowCode,
-    id::TicketId,
+    id::{PersonId, TicketId},
     seal::{Kind, Sealer},
     secret::{Digest, MacKey},
     time::Timestamp,
@@ -32,6 +32,9 @@ pub struct Ticket {
     pub flow: FlowCode,
     /// What is asked.
     pub ask: AskConsent,
+    /// Whom the page named, because they were signed in at our own pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<PersonId>,
 }
 
 /// Where our own page sends a browser on to after a decision.
@@ -88,15 +91,12 @@ impl Ticket {
     /// The token that the form carries beside the handle: it binds this ticket to the
     /// browser that holds `form_cookie` (CONS-4).
     pub fn form_token(&self, key: &MacKey, form_cookie: &str) -> String {
-        URL_SAFE_NO_PAD.encode(key.tag(&[b"form", form_cookie.as_bytes(), self.id.bytes()]))
+        key.tag_text(&[b"form", form_cookie.as_bytes(), self.id.bytes()])
     }
 
     /// Whether `token` is [`Self::form_token`] for this ticket and cookie. Constant time.
     pub fn form_token_matches(&self, key: &MacKey, form_cookie: &str, token: &str) -> bool {
-        URL_SAFE_NO_PAD.decode(token).is_ok_and(|tag| {
-            tag.len() == 32
-                && key.matches(&[b"form", form_cookie.as_bytes(), self.id.bytes()], &tag)
-        })
+        key.matches_text(&[b"form", form_cookie.as_bytes(), self.id.bytes()], token)
     }
 }
 
@@ -169,6 +169,7 @@ mod tests {
             drawn: Timestamp::from_unix(1000),
             flow: FlowCode::from_random(&[1; 8]),
             ask: ask(),
+            named: None,
         }
     }
 

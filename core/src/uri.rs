@@ -158,10 +158,15 @@ impl RedirectUri {
     /// The text without the port of a loopback address: what distinguishes one client's
     /// registrations from another's when the port changes at each start.
     pub fn without_loopback_port(&self) -> String {
-        match loopback_parts(&self.text) {
-            Some((host, rest)) => format!("http://{host}{rest}"),
-            None => self.text.clone(),
-        }
+        without_loopback_port(&self.text)
+    }
+}
+
+/// See [`RedirectUri::without_loopback_port`].
+pub(crate) fn without_loopback_port(text: &str) -> String {
+    match loopback_parts(text) {
+        Some((host, rest)) => format!("http://{host}{rest}"),
+        None => text.to_owned(),
     }
 }
 

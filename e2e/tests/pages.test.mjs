@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { decide, follow } from '../support/browser.mjs';
-import { BareClient } from '../support/oauth.mjs';
+import { BareClient, post } from '../support/oauth.mjs';
 import { e2e } from '../support/python.mjs';
 import { startStack } from '../support/stack.mjs';
 import { until } from '../support/wait.mjs';
@@ -148,6 +148,64 @@ test('the record of a login while it waits, when it failed, and when it succeede
   await judge(page, 'flow-succeeded');
   await page.context().close();
 });
+
+/** Signs in to the gateway's own pages, as a person does: by the button. */
+async function signInHere(page, person) {
+  await open(page, of('/apps'));
+  await page.getByRole('link', { name: /^Sign in at / }).click();
+  await follow(page, { person, arrived: (address) => address === of('/apps') });
+  await page.waitForLoadState('load');
+}
+
+test('a person sees what may act for them, and ends it', async () => {
+  const page = await stack.browser.person();
+  await open(page, of('/apps'));
+  await judge(page, 'apps-sign-in');
+  await signInHere(page, 'bob');
+  await open(page, of('/apps'));
+  assert.match(await page.locator('main').innerText(), /Signed in as bob[\s\S]*No app can act for you/);
+  await judge(page, 'apps-empty');
+
+  const tokens = [];
+  for (const scope of ['weather:read', 'weather:read weather:write']) {
+    const request = client.authorization({ scope });
+    await open(page, String(request.url));
+    const words = await page.locator('main').innerText();
+    assert.match(words, /bob[^,]*, let this app use/);
+    assert.equal(/It now asks for more/.test(words), scope.includes('write'), words);
+    if (scope.includes('write')) await judge(page, 'consent-more');
+    await decide(page);
+    await follow(page, { person: 'bob', arrived: (address) => address.startsWith(stack.callback.url) });
+    const { code } = await stack.callback.next();
+    const redeemed = await client.redeem(code, request.verifier);
+    assert.equal(redeemed.status, 200);
+    tokens.push(redeemed.json.access_token);
+  }
+  await open(page, String(client.authorization({ scope: 'weather:read' }).url));
+  assert.match(await page.locator('main').innerText(), /You allowed this on/);
+  await judge(page, 'consent-known');
+
+  const weight = await open(page, of('/apps'));
+  assert.ok(weight <= 20_000, `apps weighs ${weight}`);
+  await judge(page, 'apps');
+  assert.notEqual((await callWith(tokens[0])).status, 401);
+  // By keyboard alone, to the first button.
+  await page.locator('button', { hasText: 'Stop access' }).first().focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('status').waitFor();
+  assert.match(await page.getByRole('status').innerText(), /Stopped: A quite long name of an app/);
+  await judge(page, 'apps-stopped');
+  for (const token of tokens) assert.equal((await callWith(token)).status, 401);
+
+  await open(page, of('/logout'));
+  await judge(page, 'sign-out');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'You are not signed in here' }).waitFor();
+  await judge(page, 'signed-out');
+  await page.context().close();
+});
+
+const callWith = (token) => post(stack.url, 'ping', {}, { token });
 
 test('a person decides without a mouse, in the order of reading, and Enter alone decides nothing', async () => {
   const page = await stack.browser.person();

@@ -208,6 +208,8 @@ pub struct Tokens {
     pub refresh_window: Duration,
     /// Whether refresh tokens are issued at all.
     pub refresh: bool,
+    /// Of a person's session at our own pages.
+    pub session_ttl: Duration,
     /// What access tokens look like.
     pub format: TokenFormat,
     /// Whether programs without a browser may ask for approval on another screen.

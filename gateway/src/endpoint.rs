@@ -2,6 +2,8 @@
 //! and answers. What is right is the core's to say.
 
 pub mod answer;
+pub mod apps;
+mod ask;
 pub mod authorize;
 pub mod callback;
 pub mod connect;
@@ -10,8 +12,11 @@ pub mod device;
 pub mod errors;
 pub mod flows;
 pub mod introspect;
+pub mod login;
 pub mod par;
 pub mod register;
 pub mod revoke;
+mod session;
 pub mod token;
+mod visit;
 pub mod well_known;

@@ -236,6 +236,9 @@ pub fn sentence(step: &Step) -> String {
             "“{client}” ({known_by}) asked for {server} ({scopes}); the answer would go to {redirect_host}"
         ),
         Step::ConsentShown => "The consent page was shown".to_owned(),
+        Step::Remembered => {
+            "The consent page was left out: the person had allowed the same before".to_owned()
+        }
         Step::Allowed => "The person allowed it".to_owned(),
         Step::Denied => "The person declined, and the app was told".to_owned(),
         Step::SentToProvider { host } => format!("The browser was sent to {host} to sign in"),

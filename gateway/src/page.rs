@@ -2,6 +2,7 @@
 //! works without script.
 
 pub mod diagram;
+pub mod time;
 
 use std::collections::BTreeMap;
 
@@ -49,14 +50,20 @@ pub struct Consent<'p> {
     pub redirect: &'p str,
     /// The server's title.
     pub server: &'p str,
-    /// What it will be able to do: sentence and name.
-    pub may: Vec<(&'p str, &'p str)>,
+    /// What it will be able to do: sentence, name, and whether it is new beside [`Self::before`].
+    pub may: Vec<(&'p str, &'p str, bool)>,
     /// What it will not be able to do.
     pub may_not: Vec<(&'p str, &'p str)>,
     /// Whether it stays connected.
     pub stays: bool,
     /// Host of the identity provider.
     pub provider: &'p str,
+    /// Who is signed in here.
+    pub person: Option<&'p str>,
+    /// What that person allowed before.
+    pub before: Before<'p>,
+    /// Whether somebody else came back than the page had named.
+    pub somebody_else: bool,
     /// Where the answer goes, if that needs a warning.
     pub this_computer: bool,
     /// The same for a scheme of an app's own.
@@ -67,6 +74,21 @@ pub struct Consent<'p> {
     pub ticket: &'p str,
     /// Binds the form to the browser.
     pub token: &'p str,
+}
+
+/// What a person allowed the app before, with the day.
+#[derive(Debug, Clone, Copy)]
+pub enum Before<'p> {
+    /// Nothing.
+    Nothing,
+    /// The same.
+    All(&'p str),
+    /// A part of it.
+    Part(&'p str),
+    /// Something, and the app has changed since.
+    Changed(&'p str),
+    /// Something, and the answer went to this host then.
+    Elsewhere(&'p str, &'p str),
 }
 
 /// How the app is known, in one line.
@@ -258,6 +280,89 @@ pub struct Connect<'p> {
     pub may: Vec<(&'p str, &'p str)>,
     /// For each app.
     pub ways: Vec<Way>,
+}
+
+/// What may act for a person.
+#[derive(Template)]
+#[template(path = "apps.html")]
+pub struct Apps<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Who.
+    pub person: &'p str,
+    /// What was just done.
+    pub told: Option<&'p Told>,
+    /// Each app.
+    pub apps: Vec<AppRow>,
+    /// Binds the forms to the session.
+    pub token: &'p str,
+}
+
+/// What was just done.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// These were stopped.
+    Stopped(String),
+    /// This one may go on.
+    AllowedAgain(String),
+}
+
+/// One app of a person.
+#[derive(Debug)]
+pub struct AppRow {
+    /// Its short reference.
+    pub reference: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it was stopped, and can be allowed again.
+    pub stopped: bool,
+    /// When it was last used, as people say it.
+    pub used: Option<String>,
+    /// What it may do where.
+    pub servers: Vec<ServerRow>,
+}
+
+/// What an app may do at one server.
+#[derive(Debug)]
+pub struct ServerRow {
+    /// The server's title.
+    pub title: String,
+    /// Sentence and name.
+    pub may: Vec<(String, String)>,
+    /// Since which day.
+    pub since: String,
+}
+
+/// A page that only a person who signed in can see.
+#[derive(Template)]
+#[template(path = "sign_in_first.html")]
+pub struct SignInFirst<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Host of the identity provider.
+    pub provider: &'p str,
+}
+
+/// A person signed in; the page goes on by itself.
+#[derive(Template)]
+#[template(path = "signed_in.html")]
+pub struct SignedIn<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// One of our own paths.
+    pub path: &'p str,
+}
+
+/// Asks before signing out, or says that nobody is signed in.
+#[derive(Template)]
+#[template(path = "sign_out.html")]
+pub struct SignOut<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Who is signed in.
+    pub person: Option<&'p str>,
+    /// Binds the form to the session.
+    pub token: &'p str,
 }
 
 /// Renders a page with the headers of every page.

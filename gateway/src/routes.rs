@@ -15,8 +15,8 @@ use vestibule_core::token::device_code;
 
 use crate::{
     endpoint::{
-        answer, authorize, callback, connect, consent, device, errors, flows, introspect, par,
-        register, revoke, token, well_known,
+        answer, apps, authorize, callback, connect, consent, device, errors, flows, introspect,
+        login, par, register, revoke, token, well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
@@ -67,6 +67,10 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/consent/decision", post(consent::decide))
         .route("/consent/onward/{handle}", get(consent::onward))
         .route("/oauth-callback", get(callback::callback))
+        .route("/login", get(login::begin))
+        .route("/login/{to}", get(login::done))
+        .route("/logout", get(login::ask_to_leave).post(login::leave))
+        .route("/apps", get(apps::list).post(apps::act))
         .route("/device", get(device::page).post(device::typed))
         .route(device_code::DONE_PATH, get(device::done))
         .route("/flows/{code}", get(flows::show))

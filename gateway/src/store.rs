@@ -15,14 +15,18 @@
 //! spent refresh token taken as current is a thief's branch; a lost revocation is access
 //! that somebody believes ended. A live thing reported as gone costs one login.
 
+mod person;
 pub mod sqlite;
 
 use std::{future::Future, pin::Pin};
+
+pub use self::person::{Allowed, NewSession, Person, SignedIn};
 
 use vestibule_core::{
     assertion::Once,
     authorize::AskConsent,
     callback::VerifiedIdentity,
+    consent::Earlier,
     dpop::Thumbprint,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
@@ -87,6 +91,10 @@ pub struct NewLogin {
     pub issuer: String,
     /// What was allowed.
     pub ask: AskConsent,
+    /// Whom the page named; somebody else who comes back is asked.
+    pub named: Option<PersonId>,
+    /// Whether the page was left out, by what that person had allowed before.
+    pub left_out: bool,
     /// Nonce and verifier, sealed for [`login_place`].
     pub sealed: Vec<u8>,
     /// When it is too late to come back.
@@ -102,6 +110,10 @@ pub struct TakenLogin {
     pub issuer: String,
     /// What was allowed.
     pub ask: AskConsent,
+    /// Whom the page named; somebody else who comes back is asked.
+    pub named: Option<PersonId>,
+    /// Whether the page was left out, by what that person had allowed before.
+    pub left_out: bool,
     /// Nonce and verifier, sealed for [`login_place`].
     pub sealed: Vec<u8>,
     /// When it was too late.
@@ -143,6 +155,14 @@ pub struct FinishedLogin {
     pub ask: AskConsent,
     /// The client's name at this time.
     pub client_name: Option<String>,
+    /// What the person was told of it; see [`vestibule_core::client::Client::described`].
+    pub described: Digest,
+    /// Whom the page named: nobody else has allowed it.
+    pub named: Option<PersonId>,
+    /// Whether the page was left out: then the consent must still be there.
+    pub left_out: bool,
+    /// The person's session at our own pages from now on.
+    pub session: NewSession,
     /// Digest of the code.
     pub code: Digest,
     /// The grant that redeeming makes.
@@ -155,6 +175,16 @@ pub struct FinishedLogin {
     pub now: Timestamp,
     /// When the code ends.
     pub expires: Timestamp,
+}
+
+/// What came of finishing a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It is done.
+    Now(PersonId),
+    /// This person came back, who has not allowed it: the page named another, or it was left
+    /// out by a consent that is gone. They are signed in at our own pages, and nothing else.
+    NotAllowed(PersonId),
 }
 
 /// A grant to make when its code is spent.
@@ -416,8 +446,8 @@ pub trait Store: Send + Sync {
     fn login_flow(&self, state: Digest) -> Answer<'_, Option<FlowCode>>;
     /// Takes the login of `state` if `binding` is its browser's. Anybody else changes nothing.
     fn take_login(&self, state: Digest, binding: Digest) -> Answer<'_, Option<TakenLogin>>;
-    /// Stores person, consent and code.
-    fn finish_login(&self, login: FinishedLogin) -> Answer<'_, PersonId>;
+    /// Stores person, session, consent and code.
+    fn finish_login(&self, login: FinishedLogin) -> Answer<'_, Finished>;
 
     /// Looks a code up.
     fn code(&self, code: Digest) -> Answer<'_, Option<FoundCode>>;
@@ -460,6 +490,32 @@ pub trait Store: Send + Sync {
     fn slow_device(&self, device: Digest) -> Answer<'_, ()>;
     /// Forgets a device that got its code.
     fn end_device(&self, device: Digest) -> Answer<'_, ()>;
+
+    /// Knows a person whom the provider vouched for, and begins their session.
+    fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, PersonId>;
+    /// Whose session this is, if it lasts.
+    fn session(&self, session: Digest, now: Timestamp) -> Answer<'_, Option<Person>>;
+    /// Ends a session.
+    fn end_session(&self, session: Digest) -> Answer<'_, ()>;
+    /// What a person allowed a client for a server before.
+    fn consents(
+        &self,
+        person: PersonId,
+        client: ClientRef,
+        resource: String,
+    ) -> Answer<'_, Vec<Earlier>>;
+    /// Everything that may act for a person.
+    fn allowed(&self, person: PersonId, now: Timestamp) -> Answer<'_, Allowed>;
+    /// Ends what may act for a person, of one client or of all: consents, codes on their way,
+    /// grants and everything issued from them. How many codes and grants ended.
+    fn stop(
+        &self,
+        person: PersonId,
+        client: Option<ClientRef>,
+        now: Timestamp,
+    ) -> Answer<'_, usize>;
+    /// Lets standing grants of a client live again that were stopped. How many.
+    fn allow_again(&self, person: PersonId, client: ClientRef) -> Answer<'_, usize>;
 
     /// Adds steps to the records of logins.
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()>;

@@ -217,7 +217,11 @@ fn t_con_04_a_forged_cookie_allows_nothing_and_a_grant_belongs_to_who_signed_in(
             other.set_cookie(&name, &value);
         }
     }
-    is_page(&other.open(&format!("{}{path}", gate.origin)), 200);
+    // The page names Ada, whose session is still here: Bob comes back, and is asked himself.
+    let provider = other.decide(&gate, &path, "allow");
+    let asked = other.open(&other.sign_in(&provider));
+    is_page(&asked, 200);
+    assert!(asked.text().contains("You signed in as bob"));
     let bob = gate.login(&mut other, "a", "a:read");
     let ada = gate.honest_login();
     let users: Vec<_> = [&bob.access, &ada.access]

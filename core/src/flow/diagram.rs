@@ -58,6 +58,7 @@ pub fn arrows(steps: &[Entry]) -> Vec<Arrow> {
                 vec![(App, Gateway, format!("asks for {server}"))]
             }
             Step::ConsentShown => vec![(Gateway, Browser, "consent page".into())],
+            Step::Remembered => vec![(Gateway, Browser, "no page: allowed before".into())],
             Step::Allowed => vec![(Browser, Gateway, "Allow".into())],
             Step::Denied => vec![
                 (Browser, Gateway, "Deny".into()),

@@ -557,6 +557,7 @@ impl Reader<'_> {
             refresh_idle: self.span(&mut table, "refresh_idle", 14 * DAY, MINUTE, 365 * DAY),
             refresh_window: self.span(&mut table, "refresh_window", MINUTE, 0, 5 * MINUTE),
             refresh: self.refresh(&mut table),
+            session_ttl: self.span(&mut table, "session_ttl", 8 * HOUR, MINUTE, 7 * DAY),
         };
         self.leftovers(table);
         tokens
@@ -953,7 +954,7 @@ const OWN_PATHS: [&str; 21] = [
     "/device_authorization",
     "/par",
     "/backchannel-logout",
-    "/connect",
+    "/login",
     "/logout",
     "/flows",
     "/apps",

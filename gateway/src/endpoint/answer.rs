@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use vestibule_core::{WireError, flow::FlowCode};
 
-use crate::{http::cors, office::Office, page, store::StoreError};
+use crate::{catalogue, http::cors, office::Office, page, store::StoreError};
 
 /// JSON with the headers of every OAuth answer (RFC 6749 §5.1).
 pub fn json(status: StatusCode, body: &Value) -> Response {
@@ -106,6 +106,25 @@ impl Refused<'_> {
             },
         )
     }
+}
+
+/// A page that says no with the words of the catalogue, where the moment adds nothing.
+pub fn from_catalogue(office: &Office, status: StatusCode, code: &str) -> Response {
+    let Some((code, entry)) = catalogue::find(code) else {
+        let mut bare = Response::default();
+        *bare.status_mut() = status;
+        page::harden(&mut bare);
+        return bare;
+    };
+    Refused {
+        status,
+        code,
+        title: &entry.title,
+        what: &entry.cause,
+        fix: &entry.fix,
+        back: None,
+    }
+    .page(office, None)
 }
 
 /// Sends a browser on. 303, so that a form is never posted again elsewhere (RFC 9700 §4.12).

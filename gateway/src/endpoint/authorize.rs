@@ -1,4 +1,4 @@
-//! `/authorize`: the request is judged, and a person is asked. Nothing is stored yet.
+//! `/authorize`: the request is judged, and a person is to be asked.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,27 +10,26 @@ use axum::{
     extract::{ConnectInfo, State},
     response::Response,
 };
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use vestibule_core::{
     authorize::{self, AskConsent, PageRefusal, RedirectRefusal, Refusal},
-    client::{Client, GrantType, KnownBy},
-    consent::{self, Warning},
-    flow::{FlowCode, Step},
+    client::Client,
     id::TicketId,
     par::{self, Pushed},
     params::Params,
-    preset::{self, Likeness},
-    secret::Digest,
-    ticket::{Ticket, TicketError},
+    preset,
+    ticket::TicketError,
     uri::host_for_people,
 };
 
-use super::answer::{self, Refused};
+use super::{
+    answer::{self, Refused},
+    ask::{self, Asking, Known},
+    visit::Visit,
+};
 use crate::{
-    config::LookAlikes,
     http::peer::client_address,
     office::{NoClient, Office, Purpose},
-    page::{self, KnownByLine, LikenessLine},
 };
 
 /// GET and form POST (OpenID Connect Core §3.1.2.1).
@@ -50,58 +49,23 @@ pub async fn authorize(
         Some(uri.query().unwrap_or_default().to_owned())
     };
     let mut response = match &asked {
-        Some(text) => answer(&office, &visit, asker, text).await,
-        None => unreadable(&office, &visit),
+        Some(text) => answer(&office, &visit, &headers, asker, text).await,
+        None => ask::unreadable(&office, &visit),
     };
-    if visit.fresh {
-        response
-            .headers_mut()
-            .insert(header::SET_COOKIE, office.jar.set_form(&visit.cookie));
-    }
+    visit.keep(&office, &mut response);
     response
 }
 
-/// One request in one browser, and the record that begins with it.
-pub(super) struct Visit {
-    pub(super) flow: FlowCode,
-    /// The form cookie: kept if there is one.
-    pub(super) cookie: String,
-    pub(super) fresh: bool,
-}
-
-impl Visit {
-    pub(super) fn begin(office: &Office, headers: &HeaderMap) -> Self {
-        let (cookie, fresh) = match office.jar.forms(headers).into_iter().next() {
-            Some(cookie) => (cookie, false),
-            None => (office.random_text(), true),
-        };
-        Self {
-            flow: office.flows.begin(),
-            cookie,
-            fresh,
-        }
-    }
-
-    fn step(&self, office: &Office, step: Step) {
-        let browser = Digest::of(self.cookie.as_bytes());
-        office.flows.early(self.flow, Some(browser), step);
-    }
-
-    fn refused(&self, office: &Office, code: &str, why: &str) {
-        self.step(
-            office,
-            Step::Refused {
-                code: code.to_owned(),
-                why: why.to_owned(),
-            },
-        );
-    }
-}
-
 /// Answers the parameters in `text`, which somebody at `asker` sent.
-async fn answer(office: &Office, visit: &Visit, asker: IpAddr, text: &str) -> Response {
+async fn answer(
+    office: &Office,
+    visit: &Visit,
+    headers: &HeaderMap,
+    asker: IpAddr,
+    text: &str,
+) -> Response {
     let Ok(params) = Params::parse(text) else {
-        return unreadable(office, visit);
+        return ask::unreadable(office, visit);
     };
     let id = match authorize::client_id(&params) {
         Ok(id) => id,
@@ -114,21 +78,46 @@ async fn answer(office: &Office, visit: &Visit, asker: IpAddr, text: &str) -> Re
     if let Ok(Some(request_uri)) = params.one("request_uri")
         && request_uri.starts_with(par::PREFIX)
     {
-        return pushed(office, visit, &client, request_uri);
+        return pushed(office, visit, headers, &client, request_uri).await;
     }
     match authorize::judge(&params, &client, &office.catalogue, &office.policy.own) {
         Ok(ask) => {
             let id = TicketId::new(office.world.random());
-            show(office, visit, &client, &ask, id, None)
+            asked(office, visit, headers, &client, &ask, id).await
         }
         Err(Refusal::Page(refusal)) => refused_page(office, visit, refusal),
         Err(Refusal::Redirect(refusal)) => refused_redirect(office, visit, &client, &refusal),
     }
 }
 
+/// Asks whoever is signed in at our own pages, or whoever comes.
+async fn asked(
+    office: &Office,
+    visit: &Visit,
+    headers: &HeaderMap,
+    client: &Client,
+    ask: &AskConsent,
+    ticket: TicketId,
+) -> Response {
+    let known = Known::of(office, headers, client, ask).await;
+    let asking = Asking {
+        client,
+        ask,
+        ticket,
+        device: None,
+    };
+    ask::ask(office, visit, &known, &asking).await
+}
+
 /// A request that was pushed before: nothing else of this one counts (RFC 9126 §4).
-fn pushed(office: &Office, visit: &Visit, client: &Client, request_uri: &str) -> Response {
-    let keys = office.keys.load();
+async fn pushed(
+    office: &Office,
+    visit: &Visit,
+    headers: &HeaderMap,
+    client: &Client,
+    request_uri: &str,
+) -> Response {
+    let keys = office.keys.load_full();
     let pushed = Pushed::read(request_uri, &client.id, &keys.browser, office.world.now());
     let still_theirs = |pushed: &Pushed| {
         let redirect = Some(pushed.ask.redirect.text());
@@ -136,7 +125,7 @@ fn pushed(office: &Office, visit: &Visit, client: &Client, request_uri: &str) ->
     };
     match pushed {
         Ok(pushed) if still_theirs(&pushed) => {
-            show(office, visit, client, &pushed.ask, pushed.id, None)
+            asked(office, visit, headers, client, &pushed.ask, pushed.id).await
         }
         Ok(_) | Err(TicketError::NotOurs | TicketError::Expired) => {
             visit.refused(
@@ -155,108 +144,6 @@ fn pushed(office: &Office, visit: &Visit, client: &Client, request_uri: &str) ->
             .page(office, Some(visit.flow))
         }
     }
-}
-
-/// Draws the page on which a person decides. Pages with one `id` are decided on once; a
-/// device's has the code that the person typed.
-pub(super) fn show(
-    office: &Office,
-    visit: &Visit,
-    client: &Client,
-    ask: &AskConsent,
-    id: TicketId,
-    device: Option<&str>,
-) -> Response {
-    let keys = office.keys.load();
-    let Some(resource) = office.catalogue.by_uri(&ask.resource) else {
-        return unreadable(office, visit);
-    };
-    let name = client
-        .name_for_people()
-        .unwrap_or_else(|| "An app without a name".to_owned());
-    let redirect_host = match device {
-        Some(_) => "a device or program without a browser".to_owned(),
-        None => host_for_people(ask.redirect.text()),
-    };
-    let likeness = preset::likeness(client, &ask.redirect);
-    let stands_out = match likeness {
-        Likeness::NotAtHome(_) | Likeness::MixedAlphabets => true,
-        Likeness::AtHome(_) | Likeness::Plain => false,
-    };
-    if stands_out && office.registration.look_alikes == LookAlikes::Refuse {
-        return look_alike(office, visit);
-    }
-    let (known_by, known_by_words) = match &client.known_by {
-        KnownBy::Operator => (KnownByLine::Operator, "added by an operator".to_owned()),
-        KnownBy::Document {
-            host,
-            trusted: true,
-        } => (
-            KnownByLine::Verified(host),
-            format!("document of {host}, trusted"),
-        ),
-        KnownBy::Document {
-            host,
-            trusted: false,
-        } => (KnownByLine::Document(host), format!("document of {host}")),
-        KnownBy::Dynamic => (
-            KnownByLine::Dynamic,
-            "registered itself, not verified".to_owned(),
-        ),
-    };
-    visit.step(
-        office,
-        Step::Asked {
-            client: name.clone(),
-            known_by: known_by_words,
-            redirect_host: redirect_host.clone(),
-            server: resource.title.clone(),
-            scopes: ask.scopes.to_string(),
-        },
-    );
-    visit.step(office, Step::ConsentShown);
-    let warning = match device {
-        Some(_) => None,
-        None => consent::warning(&ask.redirect),
-    };
-    let ticket = Ticket {
-        id,
-        drawn: office.world.now(),
-        flow: visit.flow,
-        ask: ask.clone(),
-    };
-    let handle = ticket.seal(&keys.browser, office.world.random());
-    let token = ticket.form_token(&keys.form, &visit.cookie);
-    let (may, may_not) = resource
-        .scopes
-        .iter()
-        .map(|(name, sentence)| (sentence.as_str(), name.as_str()))
-        .partition(|(_, name)| ask.scopes.contains(name));
-    let provider = office.provider.host();
-    page::answer_with_form(
-        StatusCode::OK,
-        &page::Consent {
-            frame: office.frame(Some(visit.flow)),
-            client: &name,
-            known_by,
-            likeness: LikenessLine::of(likeness),
-            redirect_host: &redirect_host,
-            redirect: match device {
-                Some(_) => "",
-                None => ask.redirect.text(),
-            },
-            server: &resource.title,
-            may,
-            may_not,
-            stays: client.grants.contains(GrantType::RefreshToken) && office.tokens.refresh,
-            provider: &provider,
-            this_computer: warning == Some(Warning::ThisComputer),
-            claimed_scheme: warning == Some(Warning::ClaimedScheme),
-            device,
-            ticket: &handle,
-            token: &token,
-        },
-    )
 }
 
 /// The client may hear of it by redirect, or by a link that a person follows (CONS-9).
@@ -280,23 +167,6 @@ fn refused_redirect(
         what: &what,
         fix: "This is for the makers of the app to mend. You can go back to it and tell it.",
         back: Some((&location, &host)),
-    }
-    .page(office, Some(visit.flow))
-}
-
-/// It is not even asked about: a person in a hurry reads the name only.
-fn look_alike(office: &Office, visit: &Visit) -> Response {
-    let why = "the app's name is that of another, or mixes alphabets";
-    visit.refused(office, "V-CLI-004", why);
-    Refused {
-        status: StatusCode::FORBIDDEN,
-        code: "V-CLI-004",
-        title: "This app looks like another",
-        what: "It calls itself like an app that people know, at an address that is not that \
-               app's, or it writes its name with letters that are easily taken for others.",
-        fix: "If you did not expect this, close the page. If it is an app of your company, ask \
-              your administrator to add it.",
-        back: None,
     }
     .page(office, Some(visit.flow))
 }
@@ -345,23 +215,6 @@ fn no_client(office: &Office, visit: &Visit, why: &NoClient, params: &Params<'_>
         title: "This app is not known here",
         what,
         fix: &fix,
-        back: None,
-    }
-    .page(office, Some(visit.flow))
-}
-
-fn unreadable(office: &Office, visit: &Visit) -> Response {
-    visit.refused(
-        office,
-        "V-AUT-004",
-        "the parameters are not properly encoded",
-    );
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-AUT-004",
-        title: "This link cannot be read",
-        what: "Its parameters are not properly encoded.",
-        fix: "Start again from the app itself.",
         back: None,
     }
     .page(office, Some(visit.flow))

@@ -13,24 +13,29 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use vestibule_core::{
     authorize::AuthorizeError,
     callback::{Answer, Says},
+    client::Client,
     flow::Step,
-    id::{GrantId, PersonId},
+    id::{GrantId, PersonId, TicketId},
     jwt::JwtError,
     params::Params,
     pkce::CodeVerifier,
     secret::Digest,
+    sign_in,
     token::authorization_code,
 };
 
 use super::{
     answer::{self, Refused},
+    ask::{self, Asking, Known},
     consent::{LoginSecrets, not_stored, store_failed},
+    login, session,
+    visit::Visit,
 };
 use crate::{
     http::peer::client_address,
     office::{Office, Purpose},
     provider::{ProviderError, ProviderTokens},
-    store::{FinishedLogin, TakenLogin, idp_place, login_place},
+    store::{Finished, FinishedLogin, Person, TakenLogin, idp_place, login_place},
 };
 
 /// See the module.
@@ -47,6 +52,9 @@ pub async fn callback(
     let Some(answer) = answer else {
         return incomplete(&office);
     };
+    if answer.state.starts_with(sign_in::PREFIX) {
+        return login::came_back(&office, &headers, &answer).await;
+    }
     let state = Digest::of(answer.state.as_bytes());
     // Only the browser that pressed Allow holds this; an address alone opens nothing.
     let Some(binding) = office.jar.login(&headers, &state) else {
@@ -61,11 +69,21 @@ pub async fn callback(
         Ok(None) => return used(&office),
         Err(error) => return store_failed(&office, &error),
     };
-    let mut response = answered(&office, &answer, &login, &state, asker).await;
+    let from = Returning {
+        asker,
+        headers: &headers,
+    };
+    let mut response = answered(&office, &answer, &login, &state, &from).await;
     response
         .headers_mut()
         .append(header::SET_COOKIE, office.jar.clear_login(&state));
     response
+}
+
+/// Who comes back.
+struct Returning<'r> {
+    asker: IpAddr,
+    headers: &'r HeaderMap,
 }
 
 async fn answered(
@@ -73,7 +91,7 @@ async fn answered(
     answer: &Answer,
     login: &TakenLogin,
     state: &Digest,
-    asker: IpAddr,
+    from: &Returning<'_>,
 ) -> Response {
     office.flows.record(login.flow, Step::CameBack);
     if office.world.now() > login.expires {
@@ -159,7 +177,7 @@ async fn answered(
         let why = "a rule denies this person the server";
         return refused(office, login, "V-POL-001", why, AuthorizeError::NotAllowed);
     }
-    finish(office, login, identity, &tokens, asker).await
+    finish(office, login, identity, &tokens, from).await
 }
 
 async fn finish(
@@ -167,9 +185,9 @@ async fn finish(
     login: &TakenLogin,
     identity: vestibule_core::callback::VerifiedIdentity,
     tokens: &ProviderTokens,
-    asker: IpAddr,
+    from: &Returning<'_>,
 ) -> Response {
-    let found = office.client(&login.ask.client_id, Purpose::Login, asker);
+    let found = office.client(&login.ask.client_id, Purpose::Login, from.asker);
     let Ok(client) = found.await else {
         let why = "the app is not known any more";
         return refused(office, login, "V-CLI-001", why, AuthorizeError::Internal);
@@ -178,13 +196,25 @@ async fn finish(
     let now = office.world.now();
     let grant = GrantId::new(office.world.random());
     let code = format!("{}{}", authorization_code::PREFIX, office.random_text());
-    let person = identity.for_people().to_owned();
+    let (cookie, session) = session::begin(office, from.headers);
+    let person = Person {
+        // Known once the store has it.
+        id: PersonId::new(office.world.random()),
+        shown: identity.for_people().to_owned(),
+        issuer: identity.issuer().to_owned(),
+        subject: identity.subject().to_owned(),
+        groups: identity.groups().to_vec(),
+    };
     let finished = office
         .store
         .finish_login(FinishedLogin {
-            new_person: PersonId::new(office.world.random()),
+            new_person: person.id,
             ask: login.ask.clone(),
+            named: login.named,
+            left_out: login.left_out,
             client_name: client.name_for_people(),
+            described: client.described(),
+            session,
             code: Digest::of(code.as_bytes()),
             grant,
             idp: tokens
@@ -196,61 +226,102 @@ async fn finish(
             identity,
         })
         .await;
-    match finished {
-        Ok(person_id) => {
-            tracing::info!(event = "login.succeeded", flow = %login.flow, user_ref = %person_id);
+    let mut response = match finished {
+        Ok(Finished::Now(id)) => {
+            tracing::info!(event = "login.succeeded", flow = %login.flow, user_ref = %id);
+            let person = person.shown;
+            office.flows.record(login.flow, Step::SignedIn { person });
+            office.flows.record(login.flow, Step::CodeSent);
+            answer::redirect(&login.ask.success_location(&office.issuer, &code))
+        }
+        Ok(Finished::NotAllowed(id)) => {
+            let step = Step::SignedIn {
+                person: person.shown.clone(),
+            };
+            office.flows.record(login.flow, step);
+            let person = Person { id, ..person };
+            ask_again(office, login, &client, person, from.headers).await
         }
         Err(error) => return not_stored(office, login.flow, &error),
-    }
-    office.flows.record(login.flow, Step::SignedIn { person });
-    office.flows.record(login.flow, Step::CodeSent);
-    answer::redirect(&login.ask.success_location(&office.issuer, &code))
+    };
+    response
+        .headers_mut()
+        .append(header::SET_COOKIE, office.jar.set_session(&cookie));
+    response
+}
+
+/// Somebody came back who has not allowed this: they are asked, whatever was remembered of
+/// another (T-CON-04).
+async fn ask_again(
+    office: &Office,
+    login: &TakenLogin,
+    client: &Client,
+    person: Person,
+    headers: &HeaderMap,
+) -> Response {
+    let visit = Visit::to(office, headers, login.flow);
+    let somebody_else = login.named.is_some_and(|named| named != person.id);
+    let known = Known {
+        somebody_else,
+        ..Known::as_person(office, person, client, &login.ask).await
+    };
+    let asking = Asking {
+        client,
+        ask: &login.ask,
+        ticket: TicketId::new(office.world.random()),
+        device: None,
+    };
+    let mut response = ask::ask(office, &visit, &known, &asking).await;
+    visit.keep(office, &mut response);
+    response
 }
 
 /// The provider failed: the record keeps its words, the client hears a fixed sentence.
 async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> Response {
-    let (step, why) = match error {
-        ProviderError::Unreachable(_) => (
-            Step::ProviderTokenFailed {
+    let why = match error {
+        ProviderError::Unreachable(_) => AuthorizeError::ProviderUnreachable,
+        ProviderError::TokenRefused { .. }
+        | ProviderError::Discovery(_)
+        | ProviderError::NoIdToken
+        | ProviderError::Signature(_)
+        | ProviderError::Claims(_) => AuthorizeError::ProviderFailed,
+    };
+    tracing::warn!(event = "login.failed", flow = %login.flow, %error);
+    office.flows.record(login.flow, step_of(error));
+    tell_client(office, login, why)
+}
+
+/// The step of a record that such a failure is.
+pub(super) fn step_of(error: &ProviderError) -> Step {
+    let code = match error {
+        ProviderError::Unreachable(_) => {
+            return Step::ProviderTokenFailed {
                 status: 0,
                 error: String::new(),
                 said: String::new(),
-            },
-            AuthorizeError::ProviderUnreachable,
-        ),
+            };
+        }
         ProviderError::TokenRefused {
             status,
             error,
             said,
-        } => (
-            Step::ProviderTokenFailed {
+        } => {
+            return Step::ProviderTokenFailed {
                 status: *status,
                 error: error.clone(),
                 said: said.clone(),
-            },
-            AuthorizeError::ProviderFailed,
-        ),
-        ProviderError::Discovery(_)
-        | ProviderError::NoIdToken
-        | ProviderError::Signature(_)
-        | ProviderError::Claims(_) => (
-            Step::Refused {
-                code: match error {
-                    ProviderError::NoIdToken => "V-IDP-018",
-                    ProviderError::Signature(JwtError::NoSuchKey) => "V-IDP-016",
-                    ProviderError::Claims(claims) => claims.code(),
-                    ProviderError::Discovery(_) => "V-IDP-001",
-                    _ => "V-IDP-011",
-                }
-                .to_owned(),
-                why: error.to_string(),
-            },
-            AuthorizeError::ProviderFailed,
-        ),
+            };
+        }
+        ProviderError::NoIdToken => "V-IDP-018",
+        ProviderError::Signature(JwtError::NoSuchKey) => "V-IDP-016",
+        ProviderError::Signature(_) => "V-IDP-011",
+        ProviderError::Claims(claims) => claims.code(),
+        ProviderError::Discovery(_) => "V-IDP-001",
     };
-    tracing::warn!(event = "login.failed", flow = %login.flow, %error);
-    office.flows.record(login.flow, step);
-    tell_client(office, login, why)
+    Step::Refused {
+        code: code.to_owned(),
+        why: error.to_string(),
+    }
 }
 
 /// A step that we refuse: the record gets its code, the client a fixed sentence.

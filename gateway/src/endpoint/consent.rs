@@ -10,7 +10,7 @@ use axum::{
     extract::{ConnectInfo, Path, State},
     response::Response,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use vestibule_core::{
     authorize::AuthorizeError,
     consent::{Decision, DecisionForm},
@@ -27,6 +27,7 @@ use crate::{
     http::{cookie, peer::client_address},
     office::{Office, Purpose},
     page,
+    provider::ProviderError,
     store::{Decided, NewLogin, StoreError, login_place},
 };
 
@@ -130,9 +131,9 @@ fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response
 }
 
 async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response {
-    let discovered = match office.provider.discovered().await {
-        Ok(discovered) => discovered,
-        Err(error) => {
+    let (location, cookie) = match begin_login(office, ticket, false).await {
+        Ok(begun) => begun,
+        Err(NotBegun::Provider(error)) => {
             let step = Step::Refused {
                 code: "V-IDP-001".to_owned(),
                 why: error.to_string(),
@@ -140,7 +141,30 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
             let why = AuthorizeError::ProviderUnreachable;
             return refuse(office, ticket, form_cookie, why, step).await;
         }
+        Err(NotBegun::Page(response)) => return response,
     };
+    let mut response = go_on(office, ticket, form_cookie, location, true);
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    response
+}
+
+/// Why a login did not begin.
+pub(super) enum NotBegun {
+    /// The provider's metadata are not at hand; nothing was stored.
+    Provider(ProviderError),
+    /// This page says it.
+    Page(Response),
+}
+
+/// Begins the login of a ticket, which its person allowed: where the provider is, and the
+/// cookie that binds the login to this browser (CONS-6).
+pub(super) async fn begin_login(
+    office: &Office,
+    ticket: &Ticket,
+    left_out: bool,
+) -> Result<(String, HeaderValue), NotBegun> {
+    let discovered = office.provider.discovered().await;
+    let discovered = discovered.map_err(NotBegun::Provider)?;
     let keys = office.keys.load_full();
     let now = office.world.now();
     let state = office.random_text();
@@ -152,9 +176,8 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
         nonce: nonce.clone(),
         verifier: verifier.expose().to_owned(),
     };
-    let Ok(plain) = serde_json::to_vec(&secrets) else {
-        return not_taken(office, Some(ticket.flow), NotTaken::Malformed);
-    };
+    let page = |why| NotBegun::Page(not_taken(office, Some(ticket.flow), why));
+    let plain = serde_json::to_vec(&secrets).map_err(|_| page(NotTaken::Malformed))?;
     let begun = office
         .store
         .begin_login(NewLogin {
@@ -164,36 +187,31 @@ async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response 
             flow: ticket.flow,
             issuer: office.provider.issuer().to_owned(),
             ask: ticket.ask.clone(),
+            named: ticket.named,
+            left_out,
             sealed: keys.seal_at_rest(&login_place(&state_digest), &plain, &office.world),
             expires: cookie::login_ends(now),
         })
         .await;
     match begun {
         Ok(Decided::Now) => {}
-        Ok(Decided::Before) => return not_taken(office, Some(ticket.flow), NotTaken::Used),
-        Err(error) => return not_stored(office, ticket.flow, &error),
+        Ok(Decided::Before) => return Err(page(NotTaken::Used)),
+        Err(error) => return Err(NotBegun::Page(not_stored(office, ticket.flow, &error))),
     }
-    office.flows.record(ticket.flow, Step::Allowed);
-    let location = office.provider.authorization_url(
-        &discovered,
-        &state,
-        &nonce,
-        &verifier.challenge(),
-        &ticket.ask.login,
-    );
+    if !left_out {
+        office.flows.record(ticket.flow, Step::Allowed);
+    }
+    let wishes = &ticket.ask.login;
+    let challenge = verifier.challenge();
+    let provider = &office.provider;
+    let location = provider.authorization_url(&discovered, &state, &nonce, &challenge, wishes);
     office.flows.record(
         ticket.flow,
         Step::SentToProvider {
             host: host_for_people(&location),
         },
     );
-    let mut response = go_on(office, ticket, form_cookie, location, true);
-    // Only now, and only for this login: the browser that pressed Allow (CONS-6).
-    response.headers_mut().append(
-        header::SET_COOKIE,
-        office.jar.set_login(&state_digest, &binding),
-    );
-    response
+    Ok((location, office.jar.set_login(&state_digest, &binding)))
 }
 
 async fn refuse(
@@ -359,6 +377,6 @@ pub(super) fn store_failed(office: &Office, error: &StoreError) -> Response {
     .page(office, None);
     response
         .headers_mut()
-        .insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

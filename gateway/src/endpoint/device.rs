@@ -8,7 +8,6 @@ use axum::{
     extract::{ConnectInfo, State},
     response::Response,
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::json;
 use vestibule_core::{
@@ -21,9 +20,10 @@ use vestibule_core::{
 
 use super::{
     answer::{self, Refused},
-    authorize::{self, Visit},
+    ask::{self, Asking, Known},
     consent::{comes_from_our_page, store_failed},
     token::{self, Failure},
+    visit::Visit,
 };
 use crate::{
     http::peer::client_address,
@@ -199,14 +199,14 @@ pub async fn typed(
     // One decision for each device, on however many pages.
     let mut id = [0; 16];
     id.copy_from_slice(&found.device.bytes()[..16]);
-    authorize::show(
-        &office,
-        &visit,
-        &client,
-        &ask,
-        TicketId::new(id),
-        Some(&code.to_string()),
-    )
+    let code = code.to_string();
+    let asking = Asking {
+        client: &client,
+        ask: &ask,
+        ticket: TicketId::new(id),
+        device: Some(&code),
+    };
+    ask::ask(&office, &visit, &Known::nobody(), &asking).await
 }
 
 /// `GET /device/done`: our own redirect URI, to which the answer for a device comes back.
@@ -266,13 +266,11 @@ fn draw(
 }
 
 fn form_token(key: &MacKey, cookie: &str) -> String {
-    URL_SAFE_NO_PAD.encode(key.tag(&[b"device form", cookie.as_bytes()]))
+    key.tag_text(&[b"device form", cookie.as_bytes()])
 }
 
 fn form_token_matches(key: &MacKey, cookie: &str, token: &str) -> bool {
-    URL_SAFE_NO_PAD
-        .decode(token)
-        .is_ok_and(|tag| tag.len() == 32 && key.matches(&[b"device form", cookie.as_bytes()], &tag))
+    key.matches_text(&[b"device form", cookie.as_bytes()], token)
 }
 
 fn another_page(office: &Office) -> Response {

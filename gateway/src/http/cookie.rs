@@ -1,9 +1,11 @@
-//! Our two cookies, and how strictly they are read.
+//! Our three cookies, and how strictly they are read.
 //!
 //! A form cookie says "the same browser as the one that was shown the page", and is worth
 //! nothing else. A browser that opens several pages at its first visit gets one for each,
-//! under one of a few names, so that hardly one takes another's place and none piles up. The binding cookie is set by an Allow only, one for each login, and says
-//! "this browser allowed that login".
+//! under one of a few names, so that hardly one takes another's place and none piles up. The
+//! binding cookie is set by an Allow or at the start of a sign-in to our own pages, one for
+//! each, and says "this browser began that". The session cookie says who signed in, and no
+//! browser sends it with what another site's page began.
 
 use http::{HeaderMap, HeaderValue, header};
 use vestibule_core::{secret::Digest, time::Timestamp};
@@ -17,8 +19,19 @@ pub enum Jar {
     PlainLoopback,
 }
 
+/// When a browser sends a cookie with what a page of another site began
+/// (RFC 6265bis §5.2); named as in the attribute.
+#[derive(Debug, Clone, Copy)]
+enum Site {
+    /// When the person goes here.
+    Lax,
+    /// Never.
+    Strict,
+}
+
 const FORM: &str = "vestibule_form_";
 const LOGIN: &str = "vestibule_login_";
+const SESSION: &str = "vestibule_session";
 
 /// Names of form cookies.
 const FORM_NAMES: u8 = 16;
@@ -46,7 +59,7 @@ impl Jar {
 
     /// Sets a form cookie.
     pub fn set_form(self, value: &str) -> HeaderValue {
-        self.set(&form_name(slot_of(value)), value, "/", None)
+        self.set(&form_name(slot_of(value)), value, "/", Site::Lax, None)
     }
 
     /// The binding cookie of the login with this `state` digest.
@@ -60,18 +73,47 @@ impl Jar {
             &login_name(state),
             value,
             "/oauth-callback",
+            Site::Lax,
             Some(LOGIN_SECONDS),
         )
     }
 
     /// Removes it once the login is over.
     pub fn clear_login(self, state: &Digest) -> HeaderValue {
-        self.set(&login_name(state), "", "/oauth-callback", Some(0))
+        self.set(
+            &login_name(state),
+            "",
+            "/oauth-callback",
+            Site::Lax,
+            Some(0),
+        )
     }
 
-    fn set(self, name: &str, value: &str, narrow_path: &str, max_age: Option<u64>) -> HeaderValue {
+    /// The session cookie of a request.
+    pub fn session(self, headers: &HeaderMap) -> Option<String> {
+        one(headers, &self.name(SESSION))
+    }
+
+    /// Sets the session cookie; the browser forgets it when it is closed.
+    pub fn set_session(self, value: &str) -> HeaderValue {
+        self.set(SESSION, value, "/", Site::Strict, None)
+    }
+
+    /// Removes it.
+    pub fn clear_session(self) -> HeaderValue {
+        self.set(SESSION, "", "/", Site::Strict, Some(0))
+    }
+
+    fn set(
+        self,
+        name: &str,
+        value: &str,
+        narrow_path: &str,
+        site: Site,
+        max_age: Option<u64>,
+    ) -> HeaderValue {
         use std::fmt::Write as _;
-        let mut cookie = format!("{}={value}; HttpOnly; SameSite=Lax", self.name(name));
+        let mut cookie = format!("{}={value}; HttpOnly; SameSite={site:?}", self.name(name));
         match self {
             // The prefix demands the whole host.
             Self::Secure => cookie.push_str("; Secure; Path=/"),
@@ -193,13 +235,14 @@ mod tests {
     #[test]
     fn cons_6_over_tls_every_cookie_has_the_host_prefix() {
         let state = Digest::of(b"state");
-        for cookie in [
-            Jar::Secure.set_form("v"),
-            Jar::Secure.set_login(&state, "v"),
+        for (cookie, site) in [
+            (Jar::Secure.set_form("v"), "SameSite=Lax"),
+            (Jar::Secure.set_login(&state, "v"), "SameSite=Lax"),
+            (Jar::Secure.set_session("v"), "SameSite=Strict"),
         ] {
             let text = cookie.to_str().expect("ascii");
             assert!(text.starts_with("__Host-vestibule_"), "{text}");
-            for part in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
+            for part in ["Secure", "HttpOnly", site, "Path=/"] {
                 assert!(text.split("; ").any(|p| p == part), "{part} in {text}");
             }
             assert!(!text.contains("Domain"));

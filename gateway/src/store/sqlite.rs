@@ -5,6 +5,7 @@
 
 mod device;
 mod migrate;
+mod person;
 mod reader;
 mod row;
 mod standing;
@@ -20,6 +21,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     assertion::Once,
+    consent::Earlier,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
     secret::Digest,
@@ -32,13 +34,17 @@ use vestibule_core::{
 
 use self::{
     reader::Readers,
-    row::{damaged, flow_code, from_json, from_seconds, id, json, scopes, seconds, timestamp},
+    row::{
+        damaged, flow_code, from_json, from_seconds, id, json, optional_id, scopes, seconds,
+        timestamp,
+    },
     writer::{Writer, failed},
 };
 use super::{
-    Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, FinishedLogin, FoundCode,
-    FoundDevice, FoundGrant, NewDevice, NewGrant, NewLogin, Parties, Recorded, Redeemed, Renewal,
-    SealedKey, Standing, StandingGrant, Store, StoreError, TakenLogin, client_key,
+    Allowed, Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished, FinishedLogin,
+    FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLogin, Parties, Person, Recorded,
+    Redeemed, Renewal, SealedKey, SignedIn, Standing, StandingGrant, Store, StoreError, TakenLogin,
+    client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -195,8 +201,9 @@ impl Store for Sqlite {
                 return Ok(Decided::Before);
             }
             db.prepare_cached(
-                "INSERT INTO logins (state, binding, flow, issuer, ask, sealed, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO logins (state, binding, flow, issuer, ask, sealed, expires_at,
+                        named, left_out)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 login.state.text(),
@@ -205,7 +212,9 @@ impl Store for Sqlite {
                 login.issuer,
                 json(&login.ask)?,
                 login.sealed,
-                seconds(login.expires)
+                seconds(login.expires),
+                login.named.map(|person| person.text()),
+                login.left_out
             ])?;
             Ok(Decided::Now)
         }))
@@ -227,7 +236,7 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| {
             db.prepare_cached(
                 "DELETE FROM logins WHERE state = ?1 AND binding = ?2
-                 RETURNING flow, issuer, ask, sealed, expires_at",
+                 RETURNING flow, issuer, ask, sealed, expires_at, named, left_out",
             )?
             .query_row(params![state.text(), binding.text()], |row| {
                 Ok(TakenLogin {
@@ -236,13 +245,15 @@ impl Store for Sqlite {
                     ask: from_json(row, 2)?,
                     sealed: row.get(3)?,
                     expires: timestamp(row, 4)?,
+                    named: optional_id(row, 5, PersonId::parse)?,
+                    left_out: row.get(6)?,
                 })
             })
             .optional()
         }))
     }
 
-    fn finish_login(&self, login: FinishedLogin) -> Answer<'_, PersonId> {
+    fn finish_login(&self, login: FinishedLogin) -> Answer<'_, Finished> {
         Box::pin(self.write(move |db| finish_login(db, &login)))
     }
 
@@ -417,6 +428,39 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| device::end(db, of)))
     }
 
+    fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, PersonId> {
+        Box::pin(self.write(move |db| person::sign_in(db, &signed_in)))
+    }
+
+    fn session(&self, session: Digest, now: Timestamp) -> Answer<'_, Option<Person>> {
+        Box::pin(self.read(move |db| person::session(db, session, now)))
+    }
+
+    fn end_session(&self, session: Digest) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| person::end_session(db, session)))
+    }
+
+    fn consents(
+        &self,
+        of: PersonId,
+        client: ClientRef,
+        resource: String,
+    ) -> Answer<'_, Vec<Earlier>> {
+        Box::pin(self.read(move |db| person::consents(db, of, client, &resource)))
+    }
+
+    fn allowed(&self, of: PersonId, now: Timestamp) -> Answer<'_, Allowed> {
+        Box::pin(self.read(move |db| person::allowed(db, of, now)))
+    }
+
+    fn stop(&self, of: PersonId, client: Option<ClientRef>, now: Timestamp) -> Answer<'_, usize> {
+        Box::pin(self.write_ending(move |db| person::stop(db, of, client, now)))
+    }
+
+    fn allow_again(&self, of: PersonId, client: ClientRef) -> Answer<'_, usize> {
+        Box::pin(self.write(move |db| person::allow_again(db, of, client)))
+    }
+
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()> {
         Box::pin(self.write(move |db| {
             for recorded in &steps {
@@ -459,6 +503,7 @@ impl Store for Sqlite {
                 "DELETE FROM revocations WHERE until_at < ?1",
                 "DELETE FROM spent WHERE until_at < ?1",
                 "DELETE FROM devices WHERE expires_at < ?1",
+                "DELETE FROM sessions WHERE ends_at < ?1",
                 "DELETE FROM flows WHERE at < ?1 - 604800",
                 // Of subjects that came once, such as a branch of a project. One that comes
                 // again gets another; one that was stopped stays so.
@@ -550,31 +595,27 @@ fn decide(
     })
 }
 
-fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusqlite::Error> {
-    let identity = &login.identity;
-    let person = db
-        .prepare_cached(
-            "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at, groups)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (issuer, subject) DO UPDATE SET
-                 shown = excluded.shown, name = excluded.name, email = excluded.email,
-                 seen_at = excluded.seen_at, groups = excluded.groups
-             RETURNING id",
-        )?
-        .query_row(
-            params![
-                login.new_person.text(),
-                identity.issuer(),
-                identity.subject(),
-                identity.for_people(),
-                identity.name(),
-                identity.email(),
-                seconds(login.now),
-                json(&identity.groups())?
-            ],
-            |row| id(row, 0, PersonId::parse),
-        )?;
-    let client = client_key(&login.ask.client_id);
+fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<Finished, rusqlite::Error> {
+    let person = person::know(db, &login.identity, login.new_person, login.now)?;
+    let redirect = login.ask.redirect.without_loopback_port();
+    let reference = ClientRef::of(&login.ask.client_id);
+    let earlier = person::consents(db, person, reference, &login.ask.resource)?;
+    let same = earlier
+        .iter()
+        .find(|earlier| earlier.redirect == redirect && earlier.described == Some(login.described));
+    person::begin_session(db, person, &login.session, login.now)?;
+    // What was remembered may have been taken back while the browser was at the provider.
+    let remembered = same.is_some_and(|same| same.scopes.includes(&login.ask.scopes));
+    let forgotten = login.left_out && !remembered;
+    if forgotten || login.named.is_some_and(|named| named != person) {
+        return Ok(Finished::NotAllowed(person));
+    }
+    // Whoever allows more keeps what was allowed before.
+    let allowed = match same {
+        Some(same) => same.scopes.with(&login.ask.scopes),
+        None => login.ask.scopes.clone(),
+    };
+    let client = reference.text();
     db.prepare_cached(
         "INSERT INTO clients (reference, client_id, name, since) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (reference) DO UPDATE SET name = excluded.name",
@@ -586,18 +627,23 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusq
         seconds(login.now)
     ])?;
     db.prepare_cached(
-        "INSERT INTO consents (person, client, redirect, resource, scopes, allowed_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO consents (person, client, redirect, resource, scopes, allowed_at, described)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (person, client, redirect, resource) DO UPDATE SET
-             scopes = excluded.scopes, allowed_at = excluded.allowed_at",
+             scopes = excluded.scopes, allowed_at = excluded.allowed_at,
+             described = excluded.described
+         WHERE NOT ?8",
     )?
     .execute(params![
         person.text(),
         client,
-        vestibule_core::uri::host_for_people(login.ask.redirect.text()),
+        redirect,
         login.ask.resource,
-        login.ask.scopes.to_string(),
-        seconds(login.now)
+        allowed.to_string(),
+        seconds(login.now),
+        login.described.text(),
+        // What was allowed stays what it was: nobody was asked now.
+        login.left_out
     ])?;
     let code = StoredCode {
         client_id: login.ask.client_id.clone(),
@@ -611,16 +657,19 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<PersonId, rusq
         dpop_key: login.ask.dpop_key,
     };
     db.prepare_cached(
-        "INSERT INTO codes (digest, code, idp, flow, forget_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO codes (digest, code, idp, flow, forget_at, person, client)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         login.code.text(),
         json(&code)?,
         login.idp,
         login.flow.to_string(),
-        seconds(login.expires) + REMEMBER_SPENT.cast_signed()
+        seconds(login.expires) + REMEMBER_SPENT.cast_signed(),
+        person.text(),
+        client
     ])?;
-    Ok(person)
+    Ok(Finished::Now(person))
 }
 
 fn redeem_code(

@@ -442,7 +442,7 @@ impl Browser {
             .insert(name.to_owned(), value.to_owned());
     }
 
-    fn keep(&self, answer: &Answer) {
+    pub fn keep(&self, answer: &Answer) {
         let mut cookies = self.cookies.lock().expect("no panic before");
         for cookie in answer.all("set-cookie") {
             let pair = cookie.split(';').next().unwrap_or_default();

@@ -34,6 +34,19 @@ pub(super) fn id<T>(
     parse(&text).ok_or_else(|| damaged(at, "no identifier"))
 }
 
+pub(super) fn optional_id<T>(
+    row: &Row<'_>,
+    at: usize,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, rusqlite::Error> {
+    match row.get::<_, Option<String>>(at)? {
+        Some(text) => parse(&text)
+            .map(Some)
+            .ok_or_else(|| damaged(at, "no identifier")),
+        None => Ok(None),
+    }
+}
+
 pub(super) fn json(value: &impl Serialize) -> Result<String, rusqlite::Error> {
     serde_json::to_string(value)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))

@@ -1,192 +1,31 @@
 //! The contract of the store, for every backend: what its module promises, races included.
 
-use std::{path::Path, sync::Arc, time::Duration};
+#![allow(unreachable_pub)] // the parts of one test
+
+mod bench;
+mod people;
+
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use vestibule::{
-    revocation::Revocations,
-    store::{
-        Begun, Decided, DeviceDecision, EndedWhy, FinishedLogin, MACHINES, NewDevice, NewGrant,
-        NewLogin, Recorded, Redeemed, Renewal, SealedKey, Standing, StandingGrant, Store,
-        sqlite::Sqlite,
-    },
+use vestibule::store::{
+    Begun, Decided, DeviceDecision, EndedWhy, MACHINES, NewDevice, Recorded, Redeemed, Renewal,
+    SealedKey, Standing, StandingGrant, sqlite::Sqlite,
 };
 use vestibule_core::{
     assertion::Once,
-    authorize::{self, AskConsent},
     bearer::Revocations as _,
-    callback::{self, Expected, SubjectKey, VerifiedIdentity},
-    client::{Client, Credential, Grants, KnownBy},
     flow::{Entry, FlowCode, Step},
-    id::{GrantId, PersonId, TicketId, TokenId},
-    jwt::{self, Algorithm, KeySet, NoSuchKey},
-    params::Params,
-    resource::{Catalogue, Resource},
+    id::{PersonId, TicketId, TokenId},
     scope::ScopeSet,
     secret::Digest,
-    time::Timestamp,
     token::{
         device_code::{DeviceOutcome, DeviceRequest},
         refresh_token::{Family, Rotation},
     },
-    uri::{Issuer, RedirectUri},
 };
 
-struct Bench {
-    store: Arc<dyn Store>,
-    revocations: Arc<Revocations>,
-    folder: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let revocations = Arc::new(Revocations::default());
-        let store = Sqlite::open(&path(folder.path()), Arc::clone(&revocations)).expect("opens");
-        Self {
-            store: Arc::new(store),
-            revocations,
-            folder,
-        }
-    }
-
-    /// Closes and opens again, as a restart would.
-    async fn reopened(self) -> Self {
-        let folder = self.folder;
-        drop(self.store);
-        let revocations = Arc::new(Revocations::default());
-        let store = Sqlite::open(&path(folder.path()), Arc::clone(&revocations)).expect("opens");
-        Self {
-            store: Arc::new(store),
-            revocations,
-            folder,
-        }
-    }
-
-    async fn finish(&self, code: &str, grant: u8, subject: &str) -> PersonId {
-        self.store
-            .finish_login(FinishedLogin {
-                identity: identity(subject),
-                new_person: PersonId::new([grant; 16]),
-                ask: ask(),
-                client_name: Some("Test".into()),
-                code: Digest::of(code.as_bytes()),
-                grant: grant_id(grant),
-                idp: Some(b"sealed".to_vec()),
-                flow: flow(),
-                now: at(1000),
-                expires: at(1060),
-            })
-            .await
-            .expect("stored")
-    }
-
-    async fn redeem(&self, code: &str, grant: u8) -> Redeemed {
-        let code = Digest::of(code.as_bytes());
-        self.store
-            .redeem_code(code, new_grant(grant))
-            .await
-            .expect("answers")
-    }
-}
-
-fn path(folder: &Path) -> std::path::PathBuf {
-    folder.join("vestibule.db")
-}
-
-fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_unix(seconds)
-}
-
-fn grant_id(n: u8) -> GrantId {
-    GrantId::new([n; 16])
-}
-
-fn flow() -> FlowCode {
-    FlowCode::parse("K7Q2-9MTX").expect("a code")
-}
-
-fn new_grant(id: u8) -> NewGrant {
-    NewGrant {
-        id: grant_id(id),
-        secret: b"sealed secret".to_vec(),
-        now: at(1001),
-        access_until: at(1601),
-        idle_until: at(5000),
-        ends: at(9000),
-        key: None,
-    }
-}
-
-fn ask() -> AskConsent {
-    let issuer = Issuer::parse("https://gw.example").expect("an origin");
-    let catalogue = Catalogue::new(vec![Resource::new(&issuer, "a", "/a/mcp", "A")], None);
-    let client = Client {
-        id: "vcl_test".into(),
-        name: None,
-        redirect_uris: vec![RedirectUri::parse("https://a.example/cb", &[]).expect("a URI")],
-        credential: Credential::Public,
-        grants: Grants::for_people(true),
-        scopes: None,
-        resources: None,
-        dpop_bound: false,
-        exchanges_from: Vec::new(),
-        introspects: false,
-        known_by: KnownBy::Operator,
-    };
-    let query = "client_id=vcl_test&response_type=code&code_challenge_method=S256\
-                 &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-    let params = Params::parse(query).expect("readable");
-    authorize::judge(
-        &params,
-        &client,
-        &catalogue,
-        &vestibule_core::uri::OwnAuthority::default(),
-    )
-    .expect("a good request")
-}
-
-struct BelievesAll;
-
-impl KeySet for BelievesAll {
-    fn verify(&self, _: Option<&str>, _: Algorithm, _: &[u8], _: &[u8]) -> Result<bool, NoSuchKey> {
-        Ok(true)
-    }
-}
-
-/// A person, by way of the only maker there is.
-fn identity(subject: &str) -> VerifiedIdentity {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    let claims = format!(
-        r#"{{"iss":"https://idp.example","aud":"v","exp":2000,"iat":1000,"nonce":"n","sub":"{subject}"}}"#
-    );
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#);
-    let token = format!("{header}.{}.AAAA", URL_SAFE_NO_PAD.encode(claims));
-    let claims = jwt::verify(&token, &BelievesAll, &Algorithm::ALL).expect("verifies");
-    let expected = Expected {
-        issuer: "https://idp.example",
-        client_id: "v",
-        nonce: "n",
-        access_token: None,
-        max_age: None,
-        leeway: Duration::ZERO,
-        key: SubjectKey::Sub,
-    };
-    callback::judge(&claims, &expected, at(1500)).expect("a person")
-}
-
-fn new_login(ticket: u8, state: &str) -> NewLogin {
-    NewLogin {
-        ticket: TicketId::new([ticket; 16]),
-        state: Digest::of(state.as_bytes()),
-        binding: Digest::of(b"browser"),
-        flow: flow(),
-        issuer: "https://idp.example".into(),
-        ask: ask(),
-        sealed: b"sealed".to_vec(),
-        expires: at(1600),
-    }
-}
+use self::bench::{Bench, at, flow, grant_id, new_grant, new_login, path};
 
 fn renewal(judged: &Family, generation: u32) -> Renewal {
     Renewal {

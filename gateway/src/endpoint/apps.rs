@@ -1,0 +1,173 @@
+//! `/apps`: what may act for a person, and how they end it (CONS-10).
+
+use std::sync::Arc;
+
+use axum::{body::Body, extract::State, response::Response};
+use http::{HeaderMap, StatusCode};
+use vestibule_core::{
+    apps::{self, App},
+    id::ClientRef,
+    params::Params,
+    text,
+};
+
+use super::{answer, consent::store_failed, login::from_their_page, session::Session};
+use crate::{
+    office::Office,
+    page::{self, Told},
+    store::StoreError,
+};
+
+/// What a person does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Stop(ClientRef),
+    StopAll,
+    AllowAgain(ClientRef),
+}
+
+impl Act {
+    fn read(params: &Params<'_>) -> Option<Self> {
+        let client = || ClientRef::parse(params.one("client").ok()??);
+        match params.one("act").ok()?? {
+            "stop" => Some(Self::Stop(client()?)),
+            "stop_all" => Some(Self::StopAll),
+            "allow_again" => Some(Self::AllowAgain(client()?)),
+            _ => None,
+        }
+    }
+}
+
+/// `GET /apps`.
+pub async fn list(State(office): State<Arc<Office>>, headers: HeaderMap) -> Response {
+    match Session::of(&office, &headers).await {
+        Ok(Some(session)) => match apps_of(&office, &session).await {
+            Ok(apps) => draw(&office, &session, &apps, None),
+            Err(error) => store_failed(&office, &error),
+        },
+        Ok(None) => sign_in_first(&office),
+        Err(error) => store_failed(&office, &error),
+    }
+}
+
+/// `POST /apps`.
+pub async fn act(State(office): State<Arc<Office>>, headers: HeaderMap, body: Body) -> Response {
+    let session = match Session::of(&office, &headers).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return sign_in_first(&office),
+        Err(error) => return store_failed(&office, &error),
+    };
+    let text = from_their_page(&office, &session, &headers, body).await;
+    let act = text
+        .as_deref()
+        .and_then(|text| Act::read(&Params::parse(text).ok()?));
+    let Some(act) = act else {
+        return answer::from_catalogue(&office, StatusCode::FORBIDDEN, "V-APP-001");
+    };
+    match done(&office, &session, act).await {
+        Ok(response) => response,
+        Err(error) => store_failed(&office, &error),
+    }
+}
+
+async fn done(office: &Office, session: &Session, act: Act) -> Result<Response, StoreError> {
+    let person = &session.person;
+    let before = apps_of(office, session).await?;
+    let client = match act {
+        Act::Stop(client) | Act::AllowAgain(client) => Some(client),
+        Act::StopAll => None,
+    };
+    // Another's app and one that is not there are the same (T-ADM-07).
+    let theirs: Vec<&App> = before
+        .iter()
+        .filter(|app| client.is_none_or(|client| app.client == client))
+        .collect();
+    if theirs.is_empty() {
+        let status = StatusCode::NOT_FOUND;
+        return Ok(answer::from_catalogue(office, status, "V-APP-002"));
+    }
+    let now = office.world.now();
+    let told = match act {
+        Act::Stop(_) | Act::StopAll => {
+            let ended = office.store.stop(person.id, client, now).await?;
+            let names = theirs.iter().map(|app| name_of(app)).collect::<Vec<_>>();
+            tracing::info!(event = "app.stopped", user_ref = %person.id, apps = names.len(), ended);
+            Told::Stopped(names.join(", "))
+        }
+        Act::AllowAgain(client) => {
+            office.store.allow_again(person.id, client).await?;
+            tracing::info!(event = "app.allowed_again", user_ref = %person.id, client = %client);
+            Told::AllowedAgain(name_of(theirs[0]))
+        }
+    };
+    let after = apps_of(office, session).await?;
+    Ok(draw(office, session, &after, Some(&told)))
+}
+
+async fn apps_of(office: &Office, session: &Session) -> Result<Vec<App>, StoreError> {
+    let now = office.world.now();
+    let allowed = office.store.allowed(session.person.id, now).await?;
+    Ok(apps::apps(allowed.consents, allowed.grants))
+}
+
+/// The name, or who it is without one.
+fn name_of(app: &App) -> String {
+    match &app.name {
+        Some(name) => name.clone(),
+        None => text::on_one_line(&app.client_id, 60),
+    }
+}
+
+fn draw(office: &Office, session: &Session, apps: &[App], told: Option<&Told>) -> Response {
+    let now = office.world.now();
+    let rows = apps
+        .iter()
+        .map(|app| page::AppRow {
+            reference: app.client.text(),
+            name: name_of(app),
+            stopped: app.is_stopped(),
+            used: app.used().map(|used| page::time::ago(used, now)),
+            servers: app
+                .servers
+                .iter()
+                .map(|reach| {
+                    let resource = office.catalogue.by_uri(&reach.resource);
+                    page::ServerRow {
+                        title: resource.map_or(reach.resource.clone(), |known| known.title.clone()),
+                        may: reach
+                            .scopes
+                            .iter()
+                            .map(|scope| {
+                                let sentence = resource
+                                    .and_then(|known| known.sentence(scope))
+                                    .unwrap_or(scope);
+                                (sentence.to_owned(), scope.to_owned())
+                            })
+                            .collect(),
+                        since: page::time::day(reach.since),
+                    }
+                })
+                .collect(),
+        })
+        .collect();
+    page::answer_with_form(
+        StatusCode::OK,
+        &page::Apps {
+            frame: office.frame(None),
+            person: &session.person.shown,
+            told,
+            apps: rows,
+            token: &session.form_token(office),
+        },
+    )
+}
+
+fn sign_in_first(office: &Office) -> Response {
+    page::answer(
+        StatusCode::OK,
+        &page::SignInFirst {
+            frame: office.frame(None),
+            provider: &office.provider.host(),
+        },
+    )
+}

@@ -1,0 +1,62 @@
+//! A person's session at our own pages: who it is, and that a form came from their page.
+
+use http::HeaderMap;
+use vestibule_core::secret::Digest;
+
+use crate::{
+    office::Office,
+    store::{NewSession, Person, StoreError},
+};
+
+/// A session that lasts.
+pub(super) struct Session {
+    /// Whose.
+    pub(super) person: Person,
+    /// Its cookie.
+    pub(super) cookie: String,
+}
+
+impl Session {
+    /// The session of the browser that sent these headers.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody knows.
+    pub(super) async fn of(
+        office: &Office,
+        headers: &HeaderMap,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(cookie) = office.jar.session(headers) else {
+            return Ok(None);
+        };
+        let digest = Digest::of(cookie.as_bytes());
+        let person = office.store.session(digest, office.world.now()).await?;
+        Ok(person.map(|person| Self { person, cookie }))
+    }
+
+    /// What the forms of this session carry.
+    pub(super) fn form_token(&self, office: &Office) -> String {
+        let keys = office.keys.load();
+        keys.form
+            .tag_text(&[b"session form", self.cookie.as_bytes()])
+    }
+
+    /// Whether a form of this session carries `token`. Constant time.
+    pub(super) fn form_token_matches(&self, office: &Office, token: &str) -> bool {
+        let keys = office.keys.load();
+        let parts: [&[u8]; 2] = [b"session form", self.cookie.as_bytes()];
+        keys.form.matches_text(&parts, token)
+    }
+}
+
+/// A new session in the browser that sent these headers: its cookie, and what is stored. It is
+/// always another than before, so nobody profits from a cookie that was planted (T-CON-11).
+pub(super) fn begin(office: &Office, headers: &HeaderMap) -> (String, NewSession) {
+    let cookie = office.random_text();
+    let before = office.jar.session(headers);
+    let session = NewSession {
+        digest: Digest::of(cookie.as_bytes()),
+        replaces: before.map(|cookie| Digest::of(cookie.as_bytes())),
+        ends: office.world.now().plus(office.tokens.session_ttl),
+    };
+    (cookie, session)
+}

@@ -1,0 +1,238 @@
+//! People, their sessions at our pages, and what may act for them.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use vestibule_core::{
+    apps::{Consent, Grant},
+    callback::VerifiedIdentity,
+    consent::Earlier,
+    id::{ClientRef, GrantId, PersonId},
+    secret::Digest,
+    time::Timestamp,
+};
+
+use super::{
+    super::{Allowed, EndedWhy, NewSession, Person, SignedIn},
+    publish,
+    row::{from_json, id, json, scopes, seconds, timestamp},
+};
+use crate::revocation::{Ended, Revocation};
+
+/// Knows a person whom the provider vouched for, by issuer and subject alone.
+pub(super) fn know(
+    db: &Connection,
+    identity: &VerifiedIdentity,
+    new: PersonId,
+    now: Timestamp,
+) -> Result<PersonId, rusqlite::Error> {
+    db.prepare_cached(
+        "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at, groups)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (issuer, subject) DO UPDATE SET
+             shown = excluded.shown, name = excluded.name, email = excluded.email,
+             seen_at = excluded.seen_at, groups = excluded.groups
+         RETURNING id",
+    )?
+    .query_row(
+        params![
+            new.text(),
+            identity.issuer(),
+            identity.subject(),
+            identity.for_people(),
+            identity.name(),
+            identity.email(),
+            seconds(now),
+            json(&identity.groups())?
+        ],
+        |row| id(row, 0, PersonId::parse),
+    )
+}
+
+/// Begins a session and ends the one that the browser had before, whosever that was.
+pub(super) fn begin_session(
+    db: &Connection,
+    person: PersonId,
+    session: &NewSession,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    if let Some(before) = session.replaces {
+        end_session(db, before)?;
+    }
+    db.prepare_cached(
+        "INSERT INTO sessions (digest, person, begun_at, ends_at) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        session.digest.text(),
+        person.text(),
+        seconds(now),
+        seconds(session.ends)
+    ])
+    .map(|_| ())
+}
+
+pub(super) fn sign_in(db: &Connection, new: &SignedIn) -> Result<PersonId, rusqlite::Error> {
+    let person = know(db, &new.identity, new.new_person, new.now)?;
+    begin_session(db, person, &new.session, new.now)?;
+    Ok(person)
+}
+
+pub(super) fn session(
+    db: &Connection,
+    session: Digest,
+    now: Timestamp,
+) -> Result<Option<Person>, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT people.id, shown, issuer, subject, groups
+         FROM sessions JOIN people ON people.id = sessions.person
+         WHERE digest = ?1 AND ends_at > ?2",
+    )?
+    .query_row(params![session.text(), seconds(now)], |row| {
+        Ok(Person {
+            id: id(row, 0, PersonId::parse)?,
+            shown: row.get(1)?,
+            issuer: row.get(2)?,
+            subject: row.get(3)?,
+            groups: from_json(row, 4)?,
+        })
+    })
+    .optional()
+}
+
+pub(super) fn end_session(db: &Connection, session: Digest) -> Result<(), rusqlite::Error> {
+    db.prepare_cached("DELETE FROM sessions WHERE digest = ?1")?
+        .execute([session.text()])
+        .map(|_| ())
+}
+
+pub(super) fn consents(
+    db: &Connection,
+    person: PersonId,
+    client: ClientRef,
+    resource: &str,
+) -> Result<Vec<Earlier>, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT redirect, scopes, described, allowed_at FROM consents
+         WHERE person = ?1 AND client = ?2 AND resource = ?3",
+    )?
+    .query_map(params![person.text(), client.text(), resource], |row| {
+        Ok(Earlier {
+            redirect: row.get(0)?,
+            scopes: scopes(row, 1)?,
+            described: row
+                .get::<_, Option<String>>(2)?
+                .as_deref()
+                .and_then(Digest::parse),
+            allowed: timestamp(row, 3)?,
+        })
+    })?
+    .collect()
+}
+
+pub(super) fn allowed(
+    db: &Connection,
+    person: PersonId,
+    now: Timestamp,
+) -> Result<Allowed, rusqlite::Error> {
+    let consents = db
+        .prepare_cached(
+            "SELECT client, client_id, name, resource, scopes, allowed_at
+             FROM consents JOIN clients ON clients.reference = consents.client
+             WHERE person = ?1",
+        )?
+        .query_map([person.text()], |row| {
+            Ok(Consent {
+                client: id(row, 0, ClientRef::parse)?,
+                client_id: row.get(1)?,
+                client_name: row.get(2)?,
+                resource: row.get(3)?,
+                scopes: scopes(row, 4)?,
+                allowed: timestamp(row, 5)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    let grants = db
+        .prepare_cached(
+            "SELECT id, client, grants.client_id, name, resource, scopes, created_at, used_at,
+                    ended_at IS NOT NULL
+             FROM grants LEFT JOIN clients ON clients.reference = grants.client
+             WHERE person = ?1 AND (
+                 (ended_at IS NULL AND ends_at > ?2 AND idle_until > ?2)
+                 OR (standing IS NOT NULL AND ended_why = ?3))",
+        )?
+        .query_map(
+            params![person.text(), seconds(now), EndedWhy::Stopped.word()],
+            |row| {
+                Ok(Grant {
+                    id: id(row, 0, GrantId::parse)?,
+                    client: id(row, 1, ClientRef::parse)?,
+                    client_id: row.get(2)?,
+                    client_name: row.get(3)?,
+                    resource: row.get(4)?,
+                    scopes: scopes(row, 5)?,
+                    since: timestamp(row, 6)?,
+                    used: timestamp(row, 7)?,
+                    stopped: row.get(8)?,
+                })
+            },
+        )?
+        .collect::<Result<_, _>>()?;
+    Ok(Allowed { consents, grants })
+}
+
+/// Ends what may act for a person: of one client, or all of it.
+pub(super) fn stop(
+    db: &Connection,
+    person: PersonId,
+    client: Option<ClientRef>,
+    now: Timestamp,
+) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
+    let client = client.map(|client| client.text());
+    let of = params![person.text(), client];
+    db.prepare_cached("DELETE FROM consents WHERE person = ?1 AND (?2 IS NULL OR client = ?2)")?
+        .execute(of)?;
+    // A code on its way would make a grant a moment later.
+    let codes = db
+        .prepare_cached(
+            "UPDATE codes SET spent_at = ?3, idp = NULL
+             WHERE person = ?1 AND (?2 IS NULL OR client = ?2) AND spent_at IS NULL",
+        )?
+        .execute(params![person.text(), client, seconds(now)])?;
+    let ended: Vec<(GrantId, Timestamp)> = db
+        .prepare_cached(
+            "UPDATE grants SET ended_at = ?3, ended_why = ?4, idp = NULL
+             WHERE person = ?1 AND (?2 IS NULL OR client = ?2) AND ended_at IS NULL
+             RETURNING id, access_until",
+        )?
+        .query_map(
+            params![
+                person.text(),
+                client,
+                seconds(now),
+                EndedWhy::Stopped.word()
+            ],
+            |row| Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?)),
+        )?
+        .collect::<Result<_, _>>()?;
+    let entries = ended
+        .into_iter()
+        .map(|(grant, until)| publish(db, Ended::Grant(grant), 0, until))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok((codes + entries.len(), entries))
+}
+
+/// Lets standing grants of a client live again that the person had stopped.
+pub(super) fn allow_again(
+    db: &Connection,
+    person: PersonId,
+    client: ClientRef,
+) -> Result<usize, rusqlite::Error> {
+    // Tokens of before stay refused by the grant's id: the next request gets a new grant.
+    db.prepare_cached(
+        "UPDATE grants SET standing = NULL
+         WHERE person = ?1 AND client = ?2 AND standing IS NOT NULL AND ended_why = ?3",
+    )?
+    .execute(params![
+        person.text(),
+        client.text(),
+        EndedWhy::Stopped.word()
+    ])
+}

@@ -1,0 +1,216 @@
+//! People, their sessions, and what may act for them.
+
+use vestibule::store::{EndedWhy, Finished, FinishedLogin, Redeemed, SignedIn, Standing};
+use vestibule_core::{
+    bearer::Revocations as _,
+    id::{ClientRef, PersonId},
+    scope::ScopeSet,
+    secret::Digest,
+};
+
+use super::{
+    bench::{Bench, ask, at, grant_id, identity, login_of, session},
+    standing,
+};
+
+fn client() -> ClientRef {
+    ClientRef::of("vcl_test")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_con_11_a_session_is_its_persons_until_it_ends_or_is_replaced() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let of = |cookie: &str| Digest::of(cookie.as_bytes());
+    let signed_in = |subject: &str, cookie: &str, replaces: Option<&str>, n: u8| SignedIn {
+        identity: identity(subject),
+        new_person: PersonId::new([n; 16]),
+        session: vestibule::store::NewSession {
+            replaces: replaces.map(of),
+            ..session(cookie)
+        },
+        now: at(1000),
+    };
+    let planted = store.session(of("planted"), at(1000)).await;
+    assert_eq!(planted.expect("answers"), None);
+    let ada = store
+        .sign_in(signed_in("ada", "first", Some("planted"), 1))
+        .await;
+    let ada = ada.expect("stored");
+    let found = store.session(of("first"), at(1999)).await.expect("answers");
+    let found = found.expect("lasts");
+    assert_eq!((found.id, found.subject.as_str()), (ada, "ada"));
+    let late = store.session(of("first"), at(2000)).await.expect("answers");
+    assert_eq!(late, None, "its time is over");
+    let planted = store.session(of("planted"), at(1000)).await;
+    assert_eq!(planted.expect("answers"), None, "a planted one stays dead");
+    // Another signs in, in the same browser.
+    let bob = store
+        .sign_in(signed_in("bob", "second", Some("first"), 2))
+        .await;
+    assert_ne!(bob.expect("stored"), ada);
+    let first = store.session(of("first"), at(1000)).await.expect("answers");
+    assert_eq!(first, None, "the one before has ended");
+    store.end_session(of("second")).await.expect("answers");
+    let second = store
+        .session(of("second"), at(1000))
+        .await
+        .expect("answers");
+    assert_eq!(second, None);
+    let again = store.sign_in(signed_in("ada", "third", None, 9)).await;
+    assert_eq!(again.expect("stored"), ada, "the same person as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cons_10_stopping_ends_consents_codes_and_grants_of_that_app_alone() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let ada = bench.finish("live", 1, "ada").await;
+    bench.redeem("live", 1).await;
+    bench.finish("on its way", 2, "ada").await;
+    let bob = bench.finish("bobs", 3, "bob").await;
+    bench.redeem("bobs", 3).await;
+    let other = store
+        .standing_grant(standing("ada", "https://gw.example/a/mcp", None, 4))
+        .await
+        .expect("stored");
+    let Standing::Now(machine, ..) = other else {
+        panic!("{other:?}");
+    };
+    let before = store.allowed(ada, at(1002)).await.expect("answers");
+    assert_eq!(before.consents.len(), 1);
+    assert_eq!(before.grants.len(), 1);
+
+    // Nothing of another's, and nothing that is not there.
+    let none = store
+        .stop(bob, Some(ClientRef::of("other")), at(1003))
+        .await;
+    assert_eq!(none.expect("answers"), 0);
+    let ended = store.stop(ada, Some(client()), at(1003)).await;
+    assert_eq!(ended.expect("answers"), 2, "a code and a grant");
+    assert!(bench.revocations.now().grant_ended(&grant_id(1)));
+    assert!(!bench.revocations.now().grant_ended(&grant_id(3)));
+    assert!(!bench.revocations.now().grant_ended(&machine));
+    let after = store.allowed(ada, at(1003)).await.expect("answers");
+    assert_eq!(after, vestibule::store::Allowed::default());
+    assert_eq!(bench.redeem("on its way", 2).await, Redeemed::Before);
+    let bobs = store.allowed(bob, at(1003)).await.expect("answers");
+    assert_eq!((bobs.consents.len(), bobs.grants.len()), (1, 1));
+    let again = store.stop(ada, None, at(1004)).await.expect("answers");
+    assert_eq!(again, 0, "nothing is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ema_8_what_a_person_stopped_stays_so_until_they_allow_it_again() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let ask_for = |n| store.standing_grant(standing("agent", "https://gw.example/a/mcp", None, n));
+    let Standing::Now(first, person, _) = ask_for(1).await.expect("stored") else {
+        panic!("a grant");
+    };
+    let client = store
+        .allowed(person, at(1002))
+        .await
+        .expect("answers")
+        .grants[0]
+        .client;
+    store
+        .stop(person, Some(client), at(1003))
+        .await
+        .expect("answers");
+    assert_eq!(ask_for(2).await.expect("answers"), Standing::Stopped);
+    let told = store.allowed(person, at(1004)).await.expect("answers");
+    assert!(told.grants[0].stopped, "and is told");
+    // Somebody else allows nothing.
+    let other = store.allow_again(PersonId::new([77; 16]), client).await;
+    assert_eq!(other.expect("answers"), 0);
+    assert_eq!(ask_for(3).await.expect("answers"), Standing::Stopped);
+    let again = store.allow_again(person, client).await;
+    assert_eq!(again.expect("answers"), 1);
+    let Standing::Now(second, ..) = ask_for(4).await.expect("stored") else {
+        panic!("a grant");
+    };
+    assert_ne!(first, second, "tokens of before stay refused");
+    let found = store.grant(first).await.expect("answers").expect("there");
+    assert!(found.facts.ended);
+    assert_eq!(EndedWhy::Stopped.word(), "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_con_04_a_consent_is_one_persons_and_is_looked_at_when_they_come_back() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let ada = bench.finish("first", 1, "ada").await;
+    let earlier = store.consents(ada, client(), ask().resource).await;
+    let earlier = earlier.expect("answers");
+    assert_eq!(earlier.len(), 1);
+    assert_eq!(earlier[0].described, Some(Digest::of(b"as described")));
+    let remembered = |code: &str, grant: u8, subject: &str| FinishedLogin {
+        named: Some(ada),
+        left_out: true,
+        ..login_of(code, grant, subject)
+    };
+    let finish = |login: FinishedLogin| async { store.finish_login(login).await.expect("answers") };
+    assert_eq!(
+        finish(remembered("second", 2, "ada")).await,
+        Finished::Now(ada)
+    );
+    // Another comes back: no code, however the page was left out.
+    let Finished::NotAllowed(bob) = finish(remembered("bobs", 3, "bob")).await else {
+        panic!("bob allowed nothing");
+    };
+    assert_ne!(bob, ada);
+    assert_eq!(bench.redeem("bobs", 3).await, Redeemed::Before);
+    let bobs = store.consents(bob, client(), ask().resource).await;
+    assert_eq!(bobs.expect("answers"), []);
+    // The same where the page was shown, and named ada.
+    let shown = FinishedLogin {
+        left_out: false,
+        ..remembered("bobs again", 3, "bob")
+    };
+    assert_eq!(finish(shown).await, Finished::NotAllowed(bob));
+    // More than was allowed, another description, and a consent that was taken back.
+    let mut wider = remembered("wider", 4, "ada");
+    wider.ask.scopes = ScopeSet::of(["more"]);
+    assert_eq!(finish(wider).await, Finished::NotAllowed(ada));
+    let changed = FinishedLogin {
+        described: Digest::of(b"another"),
+        ..remembered("changed", 5, "ada")
+    };
+    assert_eq!(finish(changed).await, Finished::NotAllowed(ada));
+    store.stop(ada, None, at(1003)).await.expect("answers");
+    assert_eq!(
+        finish(remembered("late", 6, "ada")).await,
+        Finished::NotAllowed(ada)
+    );
+    assert_eq!(bench.redeem("late", 6).await, Redeemed::Before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cons_2_who_allows_more_keeps_what_was_allowed() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let with = |code: &str, grant: u8, scope: &str, described: &[u8]| {
+        let mut login = login_of(code, grant, "ada");
+        login.ask.scopes = ScopeSet::of([scope]);
+        login.described = Digest::of(described);
+        login
+    };
+    let scopes_after = |login: FinishedLogin| async {
+        let Finished::Now(ada) = store.finish_login(login).await.expect("stored") else {
+            panic!("allowed");
+        };
+        let earlier = store.consents(ada, client(), ask().resource).await;
+        earlier.expect("answers")[0].scopes.to_string()
+    };
+    assert_eq!(scopes_after(with("1", 1, "read", b"x")).await, "read");
+    assert_eq!(
+        scopes_after(with("2", 2, "write", b"x")).await,
+        "read write"
+    );
+    assert_eq!(
+        scopes_after(with("3", 3, "write", b"changed")).await,
+        "write",
+        "of another description nothing is kept"
+    );
+}
