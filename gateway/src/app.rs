@@ -23,6 +23,7 @@ use vestibule_core::{
 
 use crate::{
     admin,
+    audit::Audit,
     config::{Admission, Config, Mode, Server, Tls},
     document_cache::DocumentCache,
     fetch::{self, Documents},
@@ -181,14 +182,15 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         stopped.clone(),
     ));
     runtime.spawn({
-        let flows = office.flows.clone();
+        let office = Arc::clone(&office);
         let mut stopped = stopped.clone();
         async move {
             while tokio::time::timeout(RECORD, stopped.wait_for(|stopped| *stopped))
                 .await
                 .is_err()
             {
-                flows.keep().await;
+                office.flows.keep().await;
+                office.audit.keep().await;
             }
         }
     });
@@ -235,6 +237,7 @@ impl Running {
         let _ = self.stop.send(true);
         self.threads.join();
         self.runtime.block_on(self.office.flows.keep());
+        self.runtime.block_on(self.office.audit.keep());
         self.runtime.shutdown_timeout(Duration::from_secs(5));
     }
 }
@@ -315,6 +318,7 @@ fn office(
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),
         flows: Flows::new(world.clone(), Arc::clone(&store)),
+        audit: Arc::new(Audit::new(config.audit, Arc::clone(&store))),
         store,
         revocations,
         provider,
@@ -372,6 +376,7 @@ fn mount(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Mount, Star
     let tls = secure.then(|| Arc::clone(tls));
     let pool = Pool::new(host, port, tls).map_err(|_| wrong())?;
     Ok(Mount {
+        label: server.resource.name.as_str().into(),
         resource: server.resource.clone(),
         public: server.public,
         origins: server.origins.clone(),
@@ -397,7 +402,8 @@ async fn keep_house(
         }
         let now = office.world.now();
         revocations.forget(now);
-        if let Err(error) = office.store.sweep(now).await {
+        let audit = now.minus(office.audit.retention());
+        if let Err(error) = office.store.sweep(now, audit).await {
             tracing::warn!(event = "store.sweep_failed", %error);
         }
         if let Err(error) = keep_keys(&office, &keys_dir).await {

@@ -53,6 +53,8 @@ pub struct Config {
     pub issuers: Vec<Issuing>,
     /// Lives of what is issued. `[tokens]`.
     pub tokens: Tokens,
+    /// What is kept of what was done. `[audit]`.
+    pub audit: Auditing,
     /// Bounds on what strangers send. `[limits]`.
     pub limits: Limits,
     /// The database file. `store.url`.
@@ -214,6 +216,17 @@ pub struct Tokens {
     pub format: TokenFormat,
     /// Whether programs without a browser may ask for approval on another screen.
     pub device: bool,
+}
+
+/// What is kept of what was done.
+#[derive(Debug, Clone, Copy)]
+pub struct Auditing {
+    /// Whether calls of tools are.
+    pub tool_calls: bool,
+    /// Whether their arguments are.
+    pub arguments: bool,
+    /// How long.
+    pub retention: Duration,
 }
 
 /// What access tokens look like.

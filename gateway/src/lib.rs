@@ -12,6 +12,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod catalogue;
 pub mod cli;
 pub mod client;

@@ -17,6 +17,7 @@ use vestibule_core::{
 };
 
 use crate::{
+    audit::Audit,
     config::{Admission, Issuing, Registration, TokenFormat, Tokens},
     document_cache::{DocumentCache, LookupError},
     flows::Flows,
@@ -86,6 +87,8 @@ pub struct Office {
     pub provider: Provider,
     /// The record of logins.
     pub flows: Flows,
+    /// Who called which tool.
+    pub audit: Arc<Audit>,
     /// Whether everybody may see the record of every login; only the demo, on loopback.
     pub flows_open: bool,
     /// Clock and entropy.

@@ -42,6 +42,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::{runtime, sync::watch};
 use tower::ServiceExt as _;
 use vestibule_core::{
+    audit::Ended,
     bearer::{BearerError, Caller},
     era::Era,
     message_endpoint,
@@ -211,20 +212,24 @@ impl Proxy {
         call: Call,
     ) -> impl Future<Output = Result<Response<AnswerBody>, Refusal>> {
         async move {
-            let permit = if call.parts.method == Method::POST {
-                let permit =
-                    call::judge(&call.parts, call.body, &mount, call.caller, &self.limits).await?;
+            let mut permit = if call.parts.method == Method::POST {
+                let mut permit =
+                    call::judge(&call.parts, call.body, &mount, call.caller, &self).await?;
                 // The body may have taken its time.
                 if let Some(caller) = permit.caller() {
-                    guard::judge_again(&self, caller)?;
+                    let still = guard::judge_again(&self, caller);
+                    still.inspect_err(|refusal| permit.ended(refusal.ended()))?;
                 }
                 permit
             } else {
                 Permit::without_body(&call.parts, call.caller)
             };
             let is_get = call.parts.method == Method::GET;
-            let request = self.request(&mount, &permit, call.parts, call.client)?;
-            let (answer, lease) = forward::send(&self.limits, &mount, request).await?;
+            let request = self.request(&mount, &permit, call.parts, call.client);
+            let request = request.inspect_err(|refusal| permit.ended(refusal.ended()))?;
+            let sent = forward::send(&self.limits, &mount, request).await;
+            let (answer, lease) = sent.inspect_err(|refusal| permit.ended(refusal.ended()))?;
+            permit.ended(Ended::Answered(answer.status().as_u16()));
             let (answer, body) = answer.into_parts();
             let succeeded = answer.status.is_success();
             let mut response = header::for_client(

@@ -20,10 +20,11 @@ pub mod sqlite;
 
 use std::{future::Future, pin::Pin};
 
-pub use self::person::{Allowed, NewSession, Person, SignedIn};
+pub use self::person::{Allowed, NewSession, Person, SignedIn, ToApps};
 
 use vestibule_core::{
     assertion::Once,
+    audit::{Record, Subject},
     authorize::AskConsent,
     callback::VerifiedIdentity,
     consent::Earlier,
@@ -507,23 +508,26 @@ pub trait Store: Send + Sync {
     /// Everything that may act for a person.
     fn allowed(&self, person: PersonId, now: Timestamp) -> Answer<'_, Allowed>;
     /// Ends what may act for a person, of one client or of all: consents, codes on their way,
-    /// grants and everything issued from them. How many codes and grants ended.
-    fn stop(
-        &self,
-        person: PersonId,
-        client: Option<ClientRef>,
-        now: Timestamp,
-    ) -> Answer<'_, usize>;
-    /// Lets standing grants of a client live again that were stopped. How many.
-    fn allow_again(&self, person: PersonId, client: ClientRef) -> Answer<'_, usize>;
+    /// grants and everything issued from them. How many codes and grants ended. It is in the
+    /// audit.
+    fn stop(&self, what: ToApps) -> Answer<'_, usize>;
+    /// Lets standing grants live again that were stopped. How many. It is in the audit.
+    fn allow_again(&self, what: ToApps) -> Answer<'_, usize>;
 
-    /// Adds steps to the records of logins.
+    /// Adds to the audit.
+    fn audit(&self, record: Record) -> Answer<'_, ()>;
+    /// The audit, the newest first: rows before number `before`, with their numbers.
+    fn audited(&self, before: Option<u64>, most: u32) -> Answer<'_, Vec<(u64, Record)>>;
+    /// What the parties of a token are called.
+    fn subject(&self, grant: GrantId, person: PersonId, client: ClientRef) -> Answer<'_, Subject>;
+
+    /// Adds steps to the records of logins, and to the audit.
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()>;
     /// The record of a login with its browser.
     fn flow(&self, flow: FlowCode) -> Answer<'_, Option<(Vec<Entry>, Option<Digest>)>>;
 
-    /// Forgets what nobody can use any more.
-    fn sweep(&self, now: Timestamp) -> Answer<'_, ()>;
+    /// Forgets what nobody can use any more, and the audit of before `audit`.
+    fn sweep(&self, now: Timestamp, audit: Timestamp) -> Answer<'_, ()>;
     /// Whether a write would succeed.
     fn check(&self) -> Answer<'_, ()>;
 }

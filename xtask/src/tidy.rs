@@ -17,7 +17,14 @@ const ROWS: [(&[&str], &str); 10] = [
     (&["endpoint", "proxy"], "the reasons to be called"),
     (&["office"], "what the endpoints share"),
     (
-        &["provider", "flows", "document_cache", "key_cache", "client"],
+        &[
+            "provider",
+            "flows",
+            "audit",
+            "document_cache",
+            "key_cache",
+            "client",
+        ],
         "facts to fetch",
     ),
     (&["keys", "fetch"], "tools that use tools"),

@@ -6,6 +6,7 @@ use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
 use vestibule_core::{
     apps::{self, App},
+    audit::Actor,
     id::ClientRef,
     params::Params,
     text,
@@ -15,7 +16,7 @@ use super::{answer, consent::store_failed, login::from_their_page, session::Sess
 use crate::{
     office::Office,
     page::{self, Told},
-    store::StoreError,
+    store::{StoreError, ToApps},
 };
 
 /// What a person does.
@@ -86,16 +87,24 @@ async fn done(office: &Office, session: &Session, act: Act) -> Result<Response, 
         let status = StatusCode::NOT_FOUND;
         return Ok(answer::from_catalogue(office, status, "V-APP-002"));
     }
-    let now = office.world.now();
+    let what = ToApps {
+        person: person.id,
+        client,
+        by: Actor::Person {
+            id: person.id,
+            shown: person.shown.clone(),
+        },
+        now: office.world.now(),
+    };
     let told = match act {
         Act::Stop(_) | Act::StopAll => {
-            let ended = office.store.stop(person.id, client, now).await?;
+            let ended = office.store.stop(what).await?;
             let names = theirs.iter().map(|app| name_of(app)).collect::<Vec<_>>();
             tracing::info!(event = "app.stopped", user_ref = %person.id, apps = names.len(), ended);
             Told::Stopped(names.join(", "))
         }
         Act::AllowAgain(client) => {
-            office.store.allow_again(person.id, client).await?;
+            office.store.allow_again(what).await?;
             tracing::info!(event = "app.allowed_again", user_ref = %person.id, client = %client);
             Told::AllowedAgain(name_of(theirs[0]))
         }

@@ -7,14 +7,20 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use vestibule_core::{
+    audit::Ended,
     bearer::Caller,
     era::{self, Era, EraError, Headers, Mirrored},
     mcp::{self, Body, BodyError, Message},
 };
 
-use super::{gathered::Gathered, refuse::Refusal, route::Mount};
-use crate::{config::Limits, http::coarse};
+use super::{Proxy, gathered::Gathered, refuse::Refusal, route::Mount};
+use crate::{
+    audit::{self, Called, Pending, Tools},
+    http::coarse,
+};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -30,6 +36,7 @@ pub struct Permit {
     era: Era,
     body: Bytes,
     lists_tools: bool,
+    audited: Option<Pending>,
 }
 
 impl Permit {
@@ -40,6 +47,7 @@ impl Permit {
             era: era::of_headers(&mirrored(&parts.headers)),
             body: Bytes::new(),
             lists_tools: false,
+            audited: None,
         }
     }
 
@@ -58,6 +66,13 @@ impl Permit {
         self.lists_tools
     }
 
+    /// How the request ended, for the audit.
+    pub fn ended(&mut self, ended: Ended) {
+        if let Some(audited) = &mut self.audited {
+            audited.ended(ended);
+        }
+    }
+
     /// The original bytes.
     pub fn body(&self) -> Bytes {
         self.body.clone()
@@ -73,10 +88,10 @@ pub async fn judge(
     body: Incoming,
     mount: &Mount,
     caller: Option<Caller>,
-    limits: &Limits,
+    proxy: &Proxy,
 ) -> Result<Permit, Refusal> {
     is_json(&parts.headers)?;
-    let body = read(body, limits.mcp_body).await?;
+    let body = read(body, proxy.limits.mcp_body).await?;
     let message = mcp::read(&body).map_err(Refusal::Body)?;
     let era = era::judge(&mirrored(&parts.headers), &message)
         .map_err(|error| refused(error, &message))?;
@@ -84,9 +99,21 @@ pub async fn judge(
         Body::One(message) => std::slice::from_ref(message),
         Body::Batch(messages) => messages,
     };
+    let office = &proxy.office;
+    let tools = tools(messages, office.audit.wants_arguments().then_some(&body));
+    let now = office.world.now();
+    let audited = office
+        .audit
+        .begin(caller.as_ref(), &mount.label, tools, now);
+    let mut audited = audited.map_err(|_| Refusal::NotAudited)?;
     // One forbidden item refuses the whole.
     for message in messages {
-        may(message, mount, caller.as_ref())?;
+        if let Err(refusal) = may(message, mount, caller.as_ref()) {
+            if let Some(audited) = &mut audited {
+                audited.ended(refusal.ended());
+            }
+            return Err(refusal);
+        }
     }
     let lists_tools = messages.iter().any(Message::lists_tools);
     drop(message);
@@ -95,7 +122,44 @@ pub async fn judge(
         era,
         body,
         lists_tools,
+        audited,
     })
+}
+
+/// The tools that are called, with their arguments if `body` is given.
+fn tools(messages: &[Message<'_>], body: Option<&Bytes>) -> Tools {
+    let mut arguments = body.map(|body| arguments(body)).unwrap_or_default();
+    let called = messages.iter().enumerate();
+    called
+        .filter(|(_, message)| message.calls_tool())
+        .map(|(at, message)| Called {
+            tool: message.tool().unwrap_or("not named by a text").into(),
+            arguments: arguments.get_mut(at).and_then(Option::take),
+        })
+        .collect()
+}
+
+/// The arguments of each message of a body that was read already.
+fn arguments(body: &[u8]) -> Vec<Option<Box<str>>> {
+    #[derive(Deserialize)]
+    struct Message<'b> {
+        #[serde(borrow)]
+        params: Option<Params<'b>>,
+    }
+    #[derive(Deserialize)]
+    struct Params<'b> {
+        #[serde(borrow)]
+        arguments: Option<&'b RawValue>,
+    }
+    let of = |message: Message<'_>| {
+        let arguments = message.params?.arguments?;
+        Some(audit::arguments(arguments.get()))
+    };
+    if body.trim_ascii_start().starts_with(b"[") {
+        let messages = serde_json::from_slice::<Vec<Message<'_>>>(body).unwrap_or_default();
+        return messages.into_iter().map(of).collect();
+    }
+    vec![serde_json::from_slice(body).ok().and_then(of)]
 }
 
 fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<(), Refusal> {

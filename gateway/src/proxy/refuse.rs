@@ -2,7 +2,8 @@
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use vestibule_core::{
-    bearer::BearerError, era::EraError, mcp::BodyError, resource::Resource, uri::Issuer,
+    audit::Ended, bearer::BearerError, era::EraError, mcp::BodyError, resource::Resource,
+    uri::Issuer,
 };
 
 use super::relay::AnswerBody;
@@ -85,6 +86,9 @@ pub enum Refusal {
     /// The MCP server answered something that is not let through.
     #[error("the MCP server's answer is not one of MCP's")]
     ServerAnswer,
+    /// What waits for the audit is as much as may.
+    #[error("the gateway cannot keep its audit right now")]
+    NotAudited,
     /// A fault of our own.
     #[error("the gateway failed")]
     Internal,
@@ -114,7 +118,19 @@ impl Refusal {
             Self::Session => StatusCode::NOT_FOUND,
             Self::ServerUnreachable | Self::ServerAnswer => StatusCode::BAD_GATEWAY,
             Self::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::NotAudited => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// How a call of a tool ended with it.
+    pub fn ended(&self) -> Ended {
+        match self {
+            Self::Bearer(BearerError::InsufficientScope(_)) => Ended::NeedsScope,
+            Self::Bearer(BearerError::Denied) => Ended::Denied,
+            Self::Bearer(_) => Ended::Revoked,
+            Self::ServerUnreachable | Self::ServerSlow | Self::ServerAnswer => Ended::ServerFailed,
+            _ => Ended::Refused,
         }
     }
 
@@ -179,7 +195,7 @@ impl Refusal {
             Self::OldTransport => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
             }
-            Self::TooMany => {
+            Self::TooMany | Self::NotAudited => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // Whatever else is on this connection is not worth the doubt.

@@ -1,6 +1,6 @@
 //! From a request to the MCP server that it means, by the configured public address only.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use url::Url;
@@ -15,6 +15,8 @@ pub const TARGET_MAX: usize = 8 * 1024;
 
 /// A server's place on this gateway, as one data thread has it.
 pub struct Mount {
+    /// Its name, for the audit.
+    pub label: Arc<str>,
     /// As clients see it.
     pub resource: Resource,
     /// Whether it needs no token.

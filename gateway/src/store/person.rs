@@ -3,8 +3,9 @@
 
 use vestibule_core::{
     apps::{Consent, Grant},
+    audit::Actor,
     callback::VerifiedIdentity,
-    id::PersonId,
+    id::{ClientRef, PersonId},
     secret::Digest,
     time::Timestamp,
 };
@@ -55,4 +56,17 @@ pub struct Allowed {
     pub consents: Vec<Consent>,
     /// What lives, and standing grants that were stopped.
     pub grants: Vec<Grant>,
+}
+
+/// What is to be done to what may act for a person, and by whom, for the audit.
+#[derive(Debug, Clone)]
+pub struct ToApps {
+    /// The person.
+    pub person: PersonId,
+    /// One client of theirs, or all.
+    pub client: Option<ClientRef>,
+    /// Who does it.
+    pub by: Actor,
+    /// Now.
+    pub now: Timestamp,
 }

@@ -3,6 +3,7 @@
 //! `synchronous=FULL` in WAL mode: an answered redemption survives a power cut, or a spent
 //! code would come back. One conditional statement or one transaction for each verb.
 
+mod audit;
 mod device;
 mod migrate;
 mod person;
@@ -21,6 +22,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     assertion::Once,
+    audit::{Record, Subject},
     consent::Earlier,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
@@ -44,7 +46,7 @@ use super::{
     Allowed, Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished, FinishedLogin,
     FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLogin, Parties, Person, Recorded,
     Redeemed, Renewal, SealedKey, SignedIn, Standing, StandingGrant, Store, StoreError, TakenLogin,
-    client_key,
+    ToApps, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -453,12 +455,24 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| person::allowed(db, of, now)))
     }
 
-    fn stop(&self, of: PersonId, client: Option<ClientRef>, now: Timestamp) -> Answer<'_, usize> {
-        Box::pin(self.write_ending(move |db| person::stop(db, of, client, now)))
+    fn stop(&self, what: ToApps) -> Answer<'_, usize> {
+        Box::pin(self.write_ending(move |db| person::stop(db, &what)))
     }
 
-    fn allow_again(&self, of: PersonId, client: ClientRef) -> Answer<'_, usize> {
-        Box::pin(self.write(move |db| person::allow_again(db, of, client)))
+    fn allow_again(&self, what: ToApps) -> Answer<'_, usize> {
+        Box::pin(self.write(move |db| person::allow_again(db, &what)))
+    }
+
+    fn audit(&self, record: Record) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| audit::append(db, &record)))
+    }
+
+    fn audited(&self, before: Option<u64>, most: u32) -> Answer<'_, Vec<(u64, Record)>> {
+        Box::pin(self.read(move |db| audit::before(db, before, most)))
+    }
+
+    fn subject(&self, grant: GrantId, of: PersonId, client: ClientRef) -> Answer<'_, Subject> {
+        Box::pin(self.read(move |db| audit::subject(db, grant, of, client)))
     }
 
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()> {
@@ -466,7 +480,13 @@ impl Store for Sqlite {
             for recorded in &steps {
                 record(db, recorded)?;
             }
-            Ok(())
+            let of = |recorded: &Recorded| {
+                let flow = recorded.flow;
+                let steps = recorded.steps.clone();
+                steps.into_iter().map(move |entry| (flow, entry))
+            };
+            let steps = steps.iter().flat_map(of).collect();
+            audit::append(db, &Record::Steps { steps })
         }))
     }
 
@@ -493,9 +513,11 @@ impl Store for Sqlite {
         }))
     }
 
-    fn sweep(&self, now: Timestamp) -> Answer<'_, ()> {
+    fn sweep(&self, now: Timestamp, audit: Timestamp) -> Answer<'_, ()> {
         Box::pin(self.write(move |db| {
             let now = seconds(now);
+            db.prepare_cached("DELETE FROM audit WHERE until_at < ?1")?
+                .execute([seconds(audit)])?;
             for statement in [
                 "DELETE FROM decisions WHERE forget_at < ?1",
                 "DELETE FROM logins WHERE expires_at < ?1",

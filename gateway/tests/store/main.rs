@@ -331,7 +331,7 @@ async fn t_sto_08_sweeping_leaves_what_lives() {
         .begin_login(new_login(2, "state"))
         .await
         .expect("answers");
-    bench.store.sweep(at(1500)).await.expect("answers");
+    bench.store.sweep(at(1500), at(0)).await.expect("answers");
     let code = Digest::of(b"code");
     assert!(bench.store.code(code).await.expect("answers").is_some());
     let taken = bench
@@ -339,7 +339,11 @@ async fn t_sto_08_sweeping_leaves_what_lives() {
         .take_login(Digest::of(b"state"), Digest::of(b"browser"))
         .await;
     assert!(taken.expect("answers").is_some());
-    bench.store.sweep(at(1_000_000)).await.expect("answers");
+    bench
+        .store
+        .sweep(at(1_000_000), at(0))
+        .await
+        .expect("answers");
     assert!(bench.store.code(code).await.expect("answers").is_none());
     assert!(
         bench
@@ -470,7 +474,7 @@ async fn ops_1_ema_7_what_is_used_once_is_used_once_whoever_races_and_whenever()
     let spend = |id: &'static str| bench.store.spend(once(id));
     assert_eq!(spend("a").await.expect("answers"), Decided::Before);
     assert_eq!(spend("b").await.expect("answers"), Decided::Now);
-    bench.store.sweep(at(1999)).await.expect("sweeps");
+    bench.store.sweep(at(1999), at(0)).await.expect("sweeps");
     assert_eq!(spend("a").await.expect("answers"), Decided::Before);
 }
 
@@ -606,7 +610,7 @@ async fn a_device_waits_for_one_decision_and_is_forgotten_in_time() {
     assert_eq!(found.code.as_deref(), Some(&b"sealed"[..]));
     store.end_device(d1).await.expect("ends");
     assert!(poll(1011).await.expect("answers").is_none());
-    store.sweep(at(1601)).await.expect("sweeps");
+    store.sweep(at(1601), at(0)).await.expect("sweeps");
     let late = store.device_by_user_code(Digest::of(b"BBBB")).await;
     assert!(late.expect("answers").is_none());
 }

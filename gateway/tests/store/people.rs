@@ -1,7 +1,8 @@
 //! People, their sessions, and what may act for them.
 
-use vestibule::store::{EndedWhy, Finished, FinishedLogin, Redeemed, SignedIn, Standing};
+use vestibule::store::{EndedWhy, Finished, FinishedLogin, Redeemed, SignedIn, Standing, ToApps};
 use vestibule_core::{
+    audit::Actor,
     bearer::Revocations as _,
     id::{ClientRef, PersonId},
     scope::ScopeSet,
@@ -12,6 +13,17 @@ use super::{
     bench::{Bench, ask, at, grant_id, identity, login_of, session},
     standing,
 };
+
+fn apps(person: PersonId, client: Option<ClientRef>, now: u64) -> ToApps {
+    ToApps {
+        person,
+        client,
+        by: Actor::Console {
+            user: "root".into(),
+        },
+        now: at(now),
+    }
+}
 
 fn client() -> ClientRef {
     ClientRef::of("vcl_test")
@@ -83,10 +95,10 @@ async fn cons_10_stopping_ends_consents_codes_and_grants_of_that_app_alone() {
 
     // Nothing of another's, and nothing that is not there.
     let none = store
-        .stop(bob, Some(ClientRef::of("other")), at(1003))
+        .stop(apps(bob, Some(ClientRef::of("other")), 1003))
         .await;
     assert_eq!(none.expect("answers"), 0);
-    let ended = store.stop(ada, Some(client()), at(1003)).await;
+    let ended = store.stop(apps(ada, Some(client()), 1003)).await;
     assert_eq!(ended.expect("answers"), 2, "a code and a grant");
     assert!(bench.revocations.now().grant_ended(&grant_id(1)));
     assert!(!bench.revocations.now().grant_ended(&grant_id(3)));
@@ -96,7 +108,7 @@ async fn cons_10_stopping_ends_consents_codes_and_grants_of_that_app_alone() {
     assert_eq!(bench.redeem("on its way", 2).await, Redeemed::Before);
     let bobs = store.allowed(bob, at(1003)).await.expect("answers");
     assert_eq!((bobs.consents.len(), bobs.grants.len()), (1, 1));
-    let again = store.stop(ada, None, at(1004)).await.expect("answers");
+    let again = store.stop(apps(ada, None, 1004)).await.expect("answers");
     assert_eq!(again, 0, "nothing is left");
 }
 
@@ -115,17 +127,19 @@ async fn ema_8_what_a_person_stopped_stays_so_until_they_allow_it_again() {
         .grants[0]
         .client;
     store
-        .stop(person, Some(client), at(1003))
+        .stop(apps(person, Some(client), 1003))
         .await
         .expect("answers");
     assert_eq!(ask_for(2).await.expect("answers"), Standing::Stopped);
     let told = store.allowed(person, at(1004)).await.expect("answers");
     assert!(told.grants[0].stopped, "and is told");
     // Somebody else allows nothing.
-    let other = store.allow_again(PersonId::new([77; 16]), client).await;
+    let other = store
+        .allow_again(apps(PersonId::new([77; 16]), Some(client), 1005))
+        .await;
     assert_eq!(other.expect("answers"), 0);
     assert_eq!(ask_for(3).await.expect("answers"), Standing::Stopped);
-    let again = store.allow_again(person, client).await;
+    let again = store.allow_again(apps(person, Some(client), 1005)).await;
     assert_eq!(again.expect("answers"), 1);
     let Standing::Now(second, ..) = ask_for(4).await.expect("stored") else {
         panic!("a grant");
@@ -178,7 +192,7 @@ async fn t_con_04_a_consent_is_one_persons_and_is_looked_at_when_they_come_back(
         ..remembered("changed", 5, "ada")
     };
     assert_eq!(finish(changed).await, Finished::NotAllowed(ada));
-    store.stop(ada, None, at(1003)).await.expect("answers");
+    store.stop(apps(ada, None, 1003)).await.expect("answers");
     assert_eq!(
         finish(remembered("late", 6, "ada")).await,
         Finished::NotAllowed(ada)

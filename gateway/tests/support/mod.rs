@@ -163,7 +163,16 @@ impl Gate {
         }
     }
 
-    /// The same while others still use it: by signal, without waiting.
+    /// Asks it to end, as a service manager does, and waits until it has.
+    pub fn end(&mut self) {
+        if let Runs::Outside(child, _) = &mut self.runs {
+            let asked = Command::new("kill").arg(child.id().to_string()).status();
+            assert!(asked.expect("kill runs").success());
+            assert!(child.wait().expect("ended").success());
+        }
+    }
+
+    /// As [`Self::kill`], while others still use it: by signal, without waiting.
     pub fn kill_now(&self) {
         if let Runs::Outside(child, _) = &self.runs {
             let killed = Command::new("kill")

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     apps::{Consent, Grant},
+    audit::Deed,
     callback::VerifiedIdentity,
     consent::Earlier,
     id::{ClientRef, GrantId, PersonId},
@@ -11,8 +12,8 @@ use vestibule_core::{
 };
 
 use super::{
-    super::{Allowed, EndedWhy, NewSession, Person, SignedIn},
-    publish,
+    super::{Allowed, EndedWhy, NewSession, Person, SignedIn, ToApps},
+    audit, publish,
     row::{from_json, id, json, scopes, seconds, timestamp},
 };
 use crate::revocation::{Ended, Revocation};
@@ -181,14 +182,12 @@ pub(super) fn allowed(
 /// Ends what may act for a person: of one client, or all of it.
 pub(super) fn stop(
     db: &Connection,
-    person: PersonId,
-    client: Option<ClientRef>,
-    now: Timestamp,
+    what: &ToApps,
 ) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
-    let client = client.map(|client| client.text());
-    let of = params![person.text(), client];
+    let (person, now) = (what.person, what.now);
+    let client = what.client.map(|client| client.text());
     db.prepare_cached("DELETE FROM consents WHERE person = ?1 AND (?2 IS NULL OR client = ?2)")?
-        .execute(of)?;
+        .execute(params![person.text(), client])?;
     // A code on its way would make a grant a moment later.
     let codes = db
         .prepare_cached(
@@ -216,23 +215,43 @@ pub(super) fn stop(
         .into_iter()
         .map(|(grant, until)| publish(db, Ended::Grant(grant), 0, until))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok((codes + entries.len(), entries))
+    let ended = codes + entries.len();
+    let deed = Deed::Stopped {
+        person,
+        shown: audit::shown(db, person)?,
+        client: what
+            .client
+            .map(|client| audit::client_name(db, client))
+            .transpose()?,
+        ended,
+    };
+    audit::act(db, &what.by, deed, now)?;
+    Ok((ended, entries))
 }
 
 /// Lets standing grants of a client live again that the person had stopped.
-pub(super) fn allow_again(
-    db: &Connection,
-    person: PersonId,
-    client: ClientRef,
-) -> Result<usize, rusqlite::Error> {
+pub(super) fn allow_again(db: &Connection, what: &ToApps) -> Result<usize, rusqlite::Error> {
+    let Some(client) = what.client else {
+        return Ok(0);
+    };
     // Tokens of before stay refused by the grant's id: the next request gets a new grant.
-    db.prepare_cached(
-        "UPDATE grants SET standing = NULL
-         WHERE person = ?1 AND client = ?2 AND standing IS NOT NULL AND ended_why = ?3",
-    )?
-    .execute(params![
-        person.text(),
-        client.text(),
-        EndedWhy::Stopped.word()
-    ])
+    let again = db
+        .prepare_cached(
+            "UPDATE grants SET standing = NULL
+             WHERE person = ?1 AND client = ?2 AND standing IS NOT NULL AND ended_why = ?3",
+        )?
+        .execute(params![
+            what.person.text(),
+            client.text(),
+            EndedWhy::Stopped.word()
+        ])?;
+    if again > 0 {
+        let deed = Deed::AllowedAgain {
+            person: what.person,
+            shown: audit::shown(db, what.person)?,
+            client: audit::client_name(db, client)?,
+        };
+        audit::act(db, &what.by, deed, what.now)?;
+    }
+    Ok(again)
 }

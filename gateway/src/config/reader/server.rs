@@ -1,0 +1,294 @@
+//! `[servers.NAME]`.
+
+use url::Url;
+use vestibule_core::{
+    resource::{Dpop, Resource},
+    scope::{self, ScopeSet},
+    secret::Secret,
+    uri::Issuer,
+};
+
+use super::{
+    super::{
+        Mode, Server, UpstreamAuth,
+        table::{Table, Value},
+    },
+    Reader,
+};
+
+/// Our own public paths, of which no server's path may be a part.
+const OWN_PATHS: [&str; 21] = [
+    "/.well-known",
+    "/authorize",
+    "/connect",
+    "/consent",
+    "/errors",
+    "/oauth-callback",
+    "/token",
+    "/register",
+    "/revoke",
+    "/introspect",
+    "/jwks.json",
+    "/device",
+    "/device_authorization",
+    "/par",
+    "/backchannel-logout",
+    "/login",
+    "/logout",
+    "/flows",
+    "/apps",
+    "/try",
+    "/assets",
+];
+
+/// Whether `short` is `long` or a whole-segment beginning of it.
+fn is_prefix(short: &str, long: &str) -> bool {
+    long.strip_prefix(short)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Reader<'_> {
+    pub(super) fn servers(&mut self, issuer: &Issuer, table: Option<Table>) -> Vec<Server> {
+        let mut servers: Vec<(Server, Value)> = Vec::new();
+        for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
+            let place = value.clone();
+            let Some(table) = self.as_table(&name, value) else {
+                continue;
+            };
+            let Some(server) = self.server(issuer, &name.text, table) else {
+                continue;
+            };
+            let path = &server.resource.path;
+            let clash = servers.iter().any(|(other, _)| {
+                let other = &other.resource.path;
+                is_prefix(other, path) || is_prefix(path, other)
+            });
+            if clash {
+                self.wrong(
+                    &place,
+                    "V-CFG-016",
+                    format!("the path {path} overlaps with another server's"),
+                )
+                .fix("give each server a path of its own that is no beginning of another");
+            }
+            servers.push((server, place));
+        }
+        if servers.is_empty() && self.report.is_empty() {
+            self.report.missing(
+                "servers",
+                "there is no MCP server: add a table [servers.NAME]",
+            );
+        }
+        servers.into_iter().map(|(server, _)| server).collect()
+    }
+
+    fn server(&mut self, issuer: &Issuer, name: &str, mut table: Table) -> Option<Server> {
+        let path = match table.take("path") {
+            Some(value) => self.path(&value),
+            None => Some(format!("/{name}/mcp")),
+        };
+        let upstream = self
+            .required(&mut table, "upstream")
+            .and_then(|value| self.upstream(&value));
+        let title = table
+            .take("title")
+            .and_then(|value| self.filled(&value))
+            .unwrap_or_else(|| name.to_owned());
+        let mut resource = Resource::new(issuer, name, path.as_deref().unwrap_or("/"), &title);
+        if let Some(scopes) = self.table(&mut table, "scopes") {
+            for (scope, value) in scopes.into_entries() {
+                if !scope::is_token(&scope.text) {
+                    self.wrong(
+                        &value,
+                        "V-CFG-017",
+                        format!("\"{}\" cannot be a scope", scope.text),
+                    )
+                    .fix("a scope has no spaces, quotes or backslashes");
+                }
+                if let Some(description) = self.text(&value) {
+                    resource.scopes.insert(scope.text, description);
+                }
+            }
+        }
+        resource.default_scopes = match table.take("default_scopes") {
+            Some(value) => {
+                let scopes = ScopeSet::of(self.texts(&value));
+                if let Some(unknown) = scopes
+                    .iter()
+                    .find(|name| !resource.scopes.contains_key(*name))
+                {
+                    self.wrong(
+                        &value,
+                        "V-CFG-018",
+                        format!("scope \"{unknown}\" is not declared"),
+                    )
+                    .fix("declare it in scopes of the same server");
+                }
+                scopes
+            }
+            None => resource.all_scopes(),
+        };
+        resource.policy = self.policy(&mut table, &resource);
+        resource.dpop = self.dpop(&mut table);
+        let mode = self.mode(&mut table);
+        let public_value = table.take("public");
+        let public = public_value
+            .as_ref()
+            .is_some_and(|value| self.truth(value).unwrap_or_default());
+        if let Some(value) = public_value.filter(|_| public && !resource.policy.is_empty()) {
+            self.wrong(&value, "V-CFG-042", "rules mean nothing on a public server")
+                .fix("leave out public, or allow, deny and tools");
+        }
+        let origins = table
+            .take("origins")
+            .map(|value| self.texts(&value))
+            .unwrap_or_default();
+        let upstream_auth = self.upstream_auth(&mut table);
+        self.leftovers(table);
+        path?;
+        Some(Server {
+            resource,
+            upstream: upstream?,
+            public,
+            origins,
+            upstream_auth,
+            mode,
+        })
+    }
+
+    fn dpop(&mut self, table: &mut Table) -> Dpop {
+        let Some(value) = table.take("dpop") else {
+            return Dpop::Off;
+        };
+        match self.text(&value).as_deref() {
+            Some("off") | None => Dpop::Off,
+            Some("allowed") => Dpop::Allowed,
+            Some("required") => Dpop::Required,
+            Some(other) => {
+                self.wrong(&value, "V-CFG-009", format!("dpop cannot be \"{other}\""))
+                    .fix("it is \"off\", \"allowed\" or \"required\"");
+                Dpop::Off
+            }
+        }
+    }
+
+    fn mode(&mut self, table: &mut Table) -> Mode {
+        let Some(value) = table.take("mode") else {
+            return Mode::Streamable;
+        };
+        match self.text(&value).as_deref() {
+            Some("streamable") | None => Mode::Streamable,
+            Some("sse") => Mode::LegacySse,
+            Some(other) => {
+                self.wrong(&value, "V-CFG-009", format!("mode cannot be \"{other}\""))
+                    .fix("it is \"streamable\", or \"sse\" for a server of 2024-11-05");
+                Mode::Streamable
+            }
+        }
+    }
+
+    fn path(&mut self, value: &Value) -> Option<String> {
+        let text = self.text(value)?;
+        let segments_ok = text.strip_prefix('/').is_some_and(|rest| {
+            rest.split('/').all(|segment| {
+                !segment.is_empty()
+                    && segment != "."
+                    && segment != ".."
+                    && segment
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+            })
+        });
+        if !segments_ok {
+            self.wrong(
+                value,
+                "V-CFG-019",
+                format!("\"{text}\" cannot be the path of a server"),
+            )
+            .fix("a path begins with a slash and has plain segments, such as /weather/mcp");
+            return None;
+        }
+        if let Some(own) = OWN_PATHS
+            .iter()
+            .find(|own| is_prefix(own, &text) || is_prefix(&text, own))
+        {
+            self.wrong(
+                value,
+                "V-CFG-020",
+                format!("the path {text} is in the way of our own {own}"),
+            )
+            .fix("choose another path, such as /weather/mcp");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn upstream(&mut self, value: &Value) -> Option<Url> {
+        let text = self.text(value)?;
+        let url = Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host_str().is_some()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.fragment().is_none()
+        });
+        if url.is_none() {
+            self.wrong(
+                value,
+                "V-CFG-021",
+                "upstream is not an http or https address",
+            )
+            .fix("write the MCP server's own address, such as http://127.0.0.1:8123/mcp");
+        }
+        url
+    }
+
+    fn upstream_auth(&mut self, table: &mut Table) -> UpstreamAuth {
+        let Some(value) = table.take("upstream_auth") else {
+            return UpstreamAuth::Nothing;
+        };
+        if let Value::Text { text, .. } = &value {
+            return match text.as_str() {
+                "none" => UpstreamAuth::Nothing,
+                "headers" => UpstreamAuth::Headers,
+                other => {
+                    let what = format!("upstream_auth cannot be \"{other}\" in this version");
+                    self.wrong(&value, "V-CFG-009", what).fix(
+                        "upstream_auth is \"none\", \"headers\" or { bearer = { file = \"…\" } }",
+                    );
+                    UpstreamAuth::Nothing
+                }
+            };
+        }
+        let place = value.clone();
+        let Value::Table {
+            table: mut inner, ..
+        } = value
+        else {
+            self.wrong(&place, "V-CFG-008", "upstream_auth is text or a table");
+            return UpstreamAuth::Nothing;
+        };
+        let fixed = if let Some(bearer) = inner.take("bearer") {
+            self.secret(bearer).map(|secret| UpstreamAuth::Fixed {
+                name: "authorization".to_owned(),
+                value: Secret::new(format!("Bearer {}", secret.expose())),
+            })
+        } else {
+            let name = inner.take("header").and_then(|value| self.filled(&value));
+            let value = inner.take("value").and_then(|value| self.secret(value));
+            name.zip(value).map(|(name, value)| UpstreamAuth::Fixed {
+                name: name.to_ascii_lowercase(),
+                value,
+            })
+        };
+        self.leftovers(inner);
+        fixed.unwrap_or_else(|| {
+            self.wrong(
+                &place,
+                "V-CFG-009",
+                "upstream_auth lacks bearer, or header and value",
+            );
+            UpstreamAuth::Nothing
+        })
+    }
+}
