@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::{
     id::ClientRef,
+    operator::Standing,
     scope::ScopeSet,
     secret::Digest,
     text::is_deceptive,
@@ -241,6 +242,25 @@ impl Client {
     /// The short reference in tokens and session ids.
     pub fn reference(&self) -> ClientRef {
         ClientRef::of(&self.id)
+    }
+
+    /// As operators decided about it: vouched for, or limited to some scopes.
+    #[must_use]
+    pub fn standing(mut self, standing: &Standing) -> Self {
+        if standing.trusted.is_some() {
+            match &mut self.known_by {
+                KnownBy::Document { trusted, .. } => *trusted = true,
+                known_by @ KnownBy::Dynamic => *known_by = KnownBy::Operator,
+                KnownBy::Operator => {}
+            }
+        }
+        if let Some(limit) = &standing.limit {
+            self.scopes = Some(match &self.scopes {
+                Some(scopes) => scopes.narrowed_to(limit),
+                None => limit.clone(),
+            });
+        }
+        self
     }
 
     /// What a person was told of it, as a digest: name, addresses and keys. A consent is

@@ -26,6 +26,7 @@ pub mod client_auth;
 pub mod client_document;
 pub mod connect;
 pub mod consent;
+pub mod console_pass;
 pub mod discovery;
 pub mod dpop;
 pub mod era;

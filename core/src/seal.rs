@@ -29,6 +29,8 @@ pub enum Kind {
     Onward,
     /// A person's sign-in to our own pages, on its way to the provider.
     SignIn,
+    /// The way from our own pages to the console.
+    ConsolePass,
     /// An `Mcp-Session-Id`.
     SessionId,
     /// A value at rest in the store.
@@ -46,6 +48,7 @@ impl Kind {
             Self::Endpoint => b"message endpoint",
             Self::Onward => b"onward",
             Self::SignIn => b"sign-in",
+            Self::ConsolePass => b"console pass",
             Self::SessionId => b"session id",
             Self::AtRest => b"at rest",
             Self::Ring => b"ring",

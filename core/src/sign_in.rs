@@ -27,8 +27,14 @@ pub const LIFE: Duration = Duration::from_secs(600);
 pub enum Destination {
     /// What may act for them.
     Apps,
+    /// The list of logins.
+    Flows,
     /// The record of one login.
     Flow(FlowCode),
+    /// What an operator is told.
+    Operator,
+    /// The console, in the browser there that has the cookie with this digest.
+    Console(Digest),
 }
 
 impl Destination {
@@ -36,7 +42,12 @@ impl Destination {
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "apps" => Some(Self::Apps),
-            other => Some(Self::Flow(FlowCode::parse(other)?)),
+            "flows" => Some(Self::Flows),
+            "operator" => Some(Self::Operator),
+            other => match other.strip_prefix("console.") {
+                Some(digest) => Some(Self::Console(Digest::parse(digest)?)),
+                None => Some(Self::Flow(FlowCode::parse(other)?)),
+            },
         }
     }
 
@@ -44,7 +55,10 @@ impl Destination {
     pub fn path(self) -> String {
         match self {
             Self::Apps => "/apps".to_owned(),
+            Self::Flows => "/flows".to_owned(),
             Self::Flow(flow) => format!("/flows/{flow}"),
+            Self::Operator => "/operator".to_owned(),
+            Self::Console(digest) => format!("/operator/pass/{}", digest.text()),
         }
     }
 }
@@ -53,7 +67,10 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Apps => f.write_str("apps"),
+            Self::Flows => f.write_str("flows"),
             Self::Flow(flow) => flow.fmt(f),
+            Self::Operator => f.write_str("operator"),
+            Self::Console(digest) => write!(f, "console.{}", digest.text()),
         }
     }
 }
@@ -69,6 +86,9 @@ pub struct SignIn {
     pub begun: Timestamp,
     /// Where it goes on to.
     pub to: Destination,
+    /// Digest of the link that makes whoever signs in an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Digest>,
 }
 
 impl fmt::Debug for SignIn {
@@ -118,6 +138,7 @@ mod tests {
             verifier: "v".into(),
             begun: Timestamp::from_unix(1000),
             to: Destination::Apps,
+            link: None,
         };
         let state = sign_in.seal(&sealer(), "mine", [0; 12]);
         let opened = |cookie, at| SignIn::open(&state, &sealer(), cookie, Timestamp::from_unix(at));
@@ -133,12 +154,20 @@ mod tests {
 
     #[test]
     fn a_destination_is_one_of_our_pages() {
-        for word in ["apps", "K7Q2-9MTX"] {
+        let console = format!("console.{}", Digest::of(b"cookie").text());
+        for word in ["apps", "flows", "operator", "K7Q2-9MTX", &console] {
             let to = Destination::parse(word).expect("known");
             assert_eq!(to.to_string(), word);
             assert!(to.path().starts_with('/') && !to.path().starts_with("//"));
         }
-        for word in ["", "//evil.example", "https://evil.example", "apps/.."] {
+        for word in [
+            "",
+            "console.",
+            "console.x",
+            "//evil.example",
+            "https://evil.example",
+            "apps/..",
+        ] {
             assert_eq!(Destination::parse(word), None, "{word}");
         }
     }

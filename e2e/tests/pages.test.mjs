@@ -6,7 +6,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { decide, follow } from '../support/browser.mjs';
-import { BareClient, post } from '../support/oauth.mjs';
+import { BareClient, connect, post } from '../support/oauth.mjs';
+import { PEOPLE } from '../support/provider.mjs';
 import { e2e } from '../support/python.mjs';
 import { startStack } from '../support/stack.mjs';
 import { until } from '../support/wait.mjs';
@@ -21,6 +22,7 @@ before(async () => {
     clients: (callback) => ({
       desktop: { name: 'Desktop app', redirect_uris: [callback.url], auth_method: 'none' },
     }),
+    config: { admin: { groups: PEOPLE.ada.groups } },
   });
   client = new BareClient(stack.url, { redirectUri: stack.callback.url });
   await client.discover();
@@ -35,7 +37,7 @@ const of = (path) => `${stack.gateway.url}${path}`;
 const flowOn = (page) => page.locator('a[href^="/flows/"]').first().getAttribute('href');
 
 /** Opens a page, and returns what it weighed and whom it asked. */
-async function open(page, url) {
+async function open(page, url, origin = new URL(stack.gateway.url).origin) {
   const asked = [];
   const watch = (request) => asked.push(request);
   page.on('request', watch);
@@ -44,7 +46,7 @@ async function open(page, url) {
   assert.doesNotMatch(await shown.text(), /<script|<style|\sstyle=|\son[a-z]+=/i, 'nothing inline');
   let weight = 0;
   for (const request of asked) {
-    assert.equal(new URL(request.url()).origin, new URL(stack.gateway.url).origin, 'no other host is asked');
+    assert.equal(new URL(request.url()).origin, origin, 'no other host is asked');
     const response = await request.response();
     weight += response ? (await response.body()).length : 0;
   }
@@ -206,6 +208,90 @@ test('a person sees what may act for them, and ends it', async () => {
 });
 
 const callWith = (token) => post(stack.url, 'ping', {}, { token });
+
+test('an operator sees what happens, and ends what must end', async () => {
+  // Something to look at: a person with calls that were let through and not, and a failed login.
+  const bob = await stack.browser.person();
+  const request = client.authorization({ scope: 'weather:read' });
+  await open(bob, String(request.url));
+  await decide(bob);
+  await follow(bob, { person: 'bob', arrived: (address) => address.startsWith(stack.callback.url) });
+  const { code } = await stack.callback.next();
+  const token = (await client.redeem(code, request.verifier)).json.access_token;
+  const session = await connect(stack.url, { token });
+  await session.call('tools/call', { name: 'get_weather', arguments: { city: 'Lisbon' } });
+  await session.call('tools/call', { name: 'set_alert', arguments: {} });
+  stack.provider.faults.token = { status: 401, body: { error: 'invalid_client' } };
+  await open(bob, String(client.authorization().url));
+  await decide(bob);
+  await follow(bob, { person: 'bob', arrived: (address) => address.startsWith(stack.callback.url) });
+  delete stack.provider.faults.token;
+  await stack.callback.next();
+
+  const { admin } = stack.gateway;
+  const page = await stack.browser.person();
+  await page.goto(`${admin}/console`, { waitUntil: 'commit' });
+  await follow(page, { person: 'ada', arrived: (address) => address === `${admin}/console` });
+  await page.waitForLoadState('load');
+  for (const [name, path] of [
+    ['console', '/console'],
+    ['console-flows', '/console/flows'],
+    ['console-clients', '/console/clients'],
+    ['console-people', '/console/people'],
+    ['console-servers', '/console/servers'],
+    ['console-calls', '/console/calls'],
+    ['console-keys', '/console/keys'],
+    ['console-health', '/console/health'],
+  ]) {
+    const weight = await open(page, `${admin}${path}`, admin);
+    assert.ok(weight <= 60_000, `${name} weighs ${weight}`);
+    await judge(page, name);
+  }
+  await open(page, `${admin}/console/servers`, admin);
+  await page.getByRole('button', { name: 'Try Weather' }).click();
+  await page.getByRole('heading', { name: /seen from outside/ }).waitFor();
+  await judge(page, 'console-servers-tried');
+  await open(page, `${admin}/console/people`, admin);
+  await page.getByRole('link', { name: PEOPLE.bob.email }).click();
+  await page.getByRole('heading', { name: 'What may act for them' }).waitFor();
+  await judge(page, 'console-person');
+  await page.getByRole('link', { name: 'A quite long name of an app' }).first().click();
+  await page.getByRole('heading', { name: 'Decide' }).waitFor();
+  await judge(page, 'console-client');
+  await page.locator('input[name=why]').fill('an old test');
+  await page.locator('form', { hasText: 'Block it' }).locator('input[name=name]').fill('A quite long name of an app');
+  await page.getByRole('button', { name: 'Block it' }).click();
+  await page.getByRole('status').waitFor();
+  assert.match(await page.getByRole('status').innerText(), /live grants and codes ended/);
+  await judge(page, 'console-client-blocked');
+  assert.equal((await callWith(token)).status, 401);
+  await open(bob, String(client.authorization().url));
+  assert.match(await bob.locator('main').innerText(), /An administrator of this gateway blocked that app/);
+  await page.getByRole('button', { name: 'Let it in again' }).click();
+  await page.getByRole('status').waitFor();
+  await open(page, `${admin}/console/acts`, admin);
+  assert.match(await page.locator('main').innerText(), /blocked \(an old test\) A quite long name of an app/);
+  await judge(page, 'console-acts');
+  await open(page, `${admin}/console/calls?outcome=denied`, admin);
+  assert.match(await page.locator('main').innerText(), /set_alert/);
+  // By keyboard alone to the last of the pages.
+  await open(page, `${admin}/console`, admin);
+  for (let tabs = 0; tabs < 12; tabs += 1) {
+    await page.keyboard.press('Tab');
+    if (await page.evaluate(() => document.activeElement?.textContent === 'Health')) break;
+  }
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Health' }).waitFor();
+  await page.getByRole('button', { name: 'Leave' }).click();
+  await page.getByRole('heading', { name: 'You are not signed in here' }).waitFor();
+  // An operator's own page, and the logins of all, at the public address.
+  await open(page, of('/operator'));
+  await judge(page, 'operator');
+  await open(page, of('/flows'));
+  await judge(page, 'flows');
+  await bob.context().close();
+  await page.context().close();
+});
 
 test('a person decides without a mouse, in the order of reading, and Enter alone decides nothing', async () => {
   const page = await stack.browser.person();

@@ -18,13 +18,13 @@ use vestibule_core::{
     register::RegistrationPolicy,
     resource::Dpop,
     token::jwt_bearer::Vouches,
-    uri::{OwnAuthority, RedirectKind},
+    uri::{Issuer, OwnAuthority, RedirectKind},
 };
 
 use crate::{
-    admin,
+    admin::{self, Admin, Desk, socket},
     audit::Audit,
-    config::{Admission, Config, Mode, Server, Tls},
+    config::{self, Admission, Config, Mode, Server, Tls},
     document_cache::DocumentCache,
     fetch::{self, Documents},
     flows::Flows,
@@ -34,6 +34,7 @@ use crate::{
     office::Office,
     provider::Provider,
     proxy::{Proxy, pool::Pool, route::Mount},
+    pulse::Pulse,
     revocation::Revocations,
     routes,
     store::{Store, StoreError, sqlite::Sqlite},
@@ -49,6 +50,14 @@ pub enum StartError {
     Listen {
         /// Which.
         address: SocketAddr,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// The control socket.
+    #[error("{path}: {error}")]
+    Socket {
+        /// Where.
+        path: PathBuf,
         /// What the operating system said.
         error: std::io::Error,
     },
@@ -76,6 +85,7 @@ pub struct Running {
     runtime: Runtime,
     threads: Threads,
     stop: watch::Sender<bool>,
+    socket: PathBuf,
     /// Where clients are served.
     pub public: SocketAddr,
     /// Where health is served.
@@ -111,8 +121,18 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         world,
     ))?;
     let trust = Trust::load(config.extra_ca_file.as_deref()).map_err(StartError::Outgoing)?;
+    let listen = |address| move |error| StartError::Listen { address, error };
+    let admin_listener =
+        std::net::TcpListener::bind(config.admin.listen).map_err(listen(config.admin.listen))?;
+    admin_listener
+        .set_nonblocking(true)
+        .map_err(listen(config.admin.listen))?;
+    let admin = admin_listener
+        .local_addr()
+        .map_err(listen(config.admin.listen))?;
     let office = Arc::new(office(
         &config,
+        console_url(&config.admin, admin)?,
         keys,
         Arc::clone(&store),
         Arc::clone(&revocations),
@@ -121,19 +141,9 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     )?);
     let pages = routes::routes(Arc::clone(&office), extra(&office));
 
-    let listen = |address| move |error| StartError::Listen { address, error };
     let listeners =
         serving::bind(config.listen, config.limits.threads).map_err(listen(config.listen))?;
     let public = listeners[0].local_addr().map_err(listen(config.listen))?;
-    let admin_listener =
-        std::net::TcpListener::bind(config.admin_listen).map_err(listen(config.admin_listen))?;
-    admin_listener
-        .set_nonblocking(true)
-        .map_err(listen(config.admin_listen))?;
-    let admin = admin_listener
-        .local_addr()
-        .map_err(listen(config.admin_listen))?;
-
     // Whether every server can be mounted is found out here, not on a thread.
     for server in &config.servers {
         mount(server, trust.config())?;
@@ -204,9 +214,37 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
             }
         }
     });
+    let desk = Arc::new(Desk {
+        store: Arc::clone(&office.store),
+        flows: office.flows.clone(),
+        audit: Arc::clone(&office.audit),
+        catalogue: office.catalogue.clone(),
+        issuer: office.issuer.clone(),
+        world: office.world.clone(),
+        keys_dir: config.keys_dir.clone(),
+        office: Some(Arc::clone(&office)),
+    });
+    let socket = socket::path_of(&config.store);
+    let control = socket::listen(&socket).map_err(|error| StartError::Socket {
+        path: socket.clone(),
+        error,
+    })?;
+    runtime.spawn({
+        let desk = Arc::clone(&desk);
+        let mut stopped = stopped.clone();
+        async move {
+            let stopped = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            if let Err(error) = socket::serve(control, desk, stopped).await {
+                tracing::error!(event = "admin.failed", %error);
+            }
+        }
+    });
+    let management = Arc::new(Admin::new(Arc::clone(&office), desk));
     runtime.spawn(serve_admin(
         admin_listener,
-        admin::routes(Arc::clone(&office)),
+        admin::routes(&management),
         stopped,
     ));
     Ok(Running {
@@ -214,6 +252,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         runtime,
         threads,
         stop,
+        socket,
         public,
         admin,
     })
@@ -238,12 +277,32 @@ impl Running {
         self.threads.join();
         self.runtime.block_on(self.office.flows.keep());
         self.runtime.block_on(self.office.audit.keep());
+        // Commands find nobody there from now on.
+        let _ = std::fs::remove_file(&self.socket);
         self.runtime.shutdown_timeout(Duration::from_secs(5));
     }
 }
 
+/// Where operators' browsers find the console.
+fn console_url(admin: &config::Admin, bound: SocketAddr) -> Result<Issuer, StartError> {
+    if let Some(url) = &admin.url {
+        return Ok(url.clone());
+    }
+    // Whoever listens everywhere is found on this computer at least.
+    let found = if bound.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], bound.port()))
+    } else {
+        bound
+    };
+    // Off this computer a session must not go in plain text.
+    Issuer::parse(&format!("http://{found}"))
+        .or_else(|_| Issuer::parse(&format!("https://{found}")))
+        .map_err(|_| StartError::Outgoing(format!("no console can be at {found}; set admin.url")))
+}
+
 fn office(
     config: &Config,
+    console: Issuer,
     keys: Keys,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
@@ -260,6 +319,7 @@ fn office(
     let documents = Documents::new(registration.unsafe_document_addresses.clone(), trust)
         .map_err(StartError::Outgoing)?;
     let schemes = registration.private_schemes.clone();
+    let pulse = Arc::new(Pulse::new(world.now()));
     if config
         .clients
         .iter()
@@ -317,12 +377,19 @@ fn office(
         tokens: config.tokens,
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),
-        flows: Flows::new(world.clone(), Arc::clone(&store)),
-        audit: Arc::new(Audit::new(config.audit, Arc::clone(&store))),
+        flows: Flows::new(world.clone(), Arc::clone(&store), Arc::clone(&pulse)),
+        audit: Arc::new(Audit::new(
+            config.audit,
+            Arc::clone(&store),
+            Arc::clone(&pulse),
+        )),
         store,
         revocations,
         provider,
         flows_open: config.try_page,
+        roles: config.admin.roles.clone(),
+        console,
+        pulse: Arc::clone(&pulse),
         world: world.clone(),
     })
 }

@@ -22,6 +22,7 @@ use vestibule_core::{
 
 use crate::{
     config::Auditing,
+    pulse::Pulse,
     store::{Store, StoreError},
 };
 
@@ -42,6 +43,7 @@ pub struct Audit {
     /// Held while calls move to the store, so that nobody finds them twice or not at all.
     moving: tokio::sync::Mutex<()>,
     names: Cache<GrantId, Subject>,
+    pulse: Arc<Pulse>,
 }
 
 /// The parties of a token, which have names in the store.
@@ -120,8 +122,9 @@ pub struct Found {
 
 impl Audit {
     /// An audit that is kept in `store`.
-    pub fn new(settings: Auditing, store: Arc<dyn Store>) -> Self {
+    pub fn new(settings: Auditing, store: Arc<dyn Store>, pulse: Arc<Pulse>) -> Self {
         Self {
+            pulse,
             settings,
             store,
             waiting: Mutex::default(),
@@ -133,6 +136,11 @@ impl Audit {
     /// How long it is kept.
     pub fn retention(&self) -> Duration {
         self.settings.retention
+    }
+
+    /// Whether calls are noted.
+    pub fn keeps_calls(&self) -> bool {
+        self.settings.tool_calls
     }
 
     /// Whether the arguments of calls are to be noted.
@@ -208,7 +216,13 @@ impl Audit {
             };
             page.add(subject, &call.server, &call.called.tool, figures);
         }
-        self.store.audit(Record::Calls(page.calls())).await
+        self.store.audit(Record::Calls(page.calls())).await?;
+        for call in noted {
+            let outcome = call.ended.outcome();
+            self.pulse
+                .call(call.at, &call.server, outcome, call.milliseconds);
+        }
+        Ok(())
     }
 
     async fn subject(&self, who: Who) -> Result<Subject, StoreError> {

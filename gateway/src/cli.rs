@@ -1,9 +1,12 @@
 //! The command line. Results go to stdout, talk to stderr.
 
+mod access;
 mod call;
 mod client;
+mod control;
 mod demo;
 mod explain;
+mod flows;
 mod init;
 mod keys;
 mod login;
@@ -60,6 +63,23 @@ enum Command {
     /// Look at the keys, and rotate them
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Look at logins: which failed, why, and what to do
+    #[command(subcommand)]
+    Flows(flows::Command),
+    /// Look at clients, and decide about them
+    #[command(subcommand)]
+    Clients(access::Clients),
+    /// Look at people, and whether they are let in
+    #[command(subcommand)]
+    People(access::People),
+    /// Look at what may act for a person, and end it
+    #[command(subcommand)]
+    Grants(access::Grants),
+    /// Make somebody an operator
+    #[command(subcommand)]
+    Operators(access::Operators),
+    /// Look at who called which tool, and what was done to access
+    Audit(access::Audit),
     /// Check a configuration without starting anything
     Check(ConfigFile),
     /// Look at any MCP server from outside, and say what is wrong with it
@@ -94,6 +114,12 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Keys(command) => keys::run(&command),
+        Command::Flows(command) => flows::run(&command),
+        Command::Clients(command) => access::clients(&command),
+        Command::People(command) => access::people(&command),
+        Command::Grants(command) => access::grants(&command),
+        Command::Operators(command) => access::operators(&command),
+        Command::Audit(arguments) => access::audit(&arguments),
         Command::Serve(file) => serve(&file.config),
         Command::Check(file) => check(&file.config),
         Command::Probe(arguments) => probe::run(&arguments),
@@ -128,7 +154,15 @@ fn serve(path: &std::path::Path) -> Exit {
                 issuer = issuer.text(),
                 listen = %running.public,
                 admin = %running.admin,
+                console = format!("{}/console", running.office.console),
             );
+            if running.office.roles.is_empty() {
+                tracing::info!(
+                    event = "started.no_roles",
+                    "nobody is an operator by admin.groups or admin.people: vestibule operators \
+                     link makes one",
+                );
+            }
             let stop = {
                 let _inside = running.handle().enter();
                 stop_signals()
@@ -173,6 +207,11 @@ fn start_failed(error: &StartError) -> Exit {
             "V-RUN-001",
             "stop what listens there, or choose another address",
             Exit::Unreachable,
+        ),
+        StartError::Socket { .. } => (
+            "V-RUN-008",
+            "the control socket is beside the store: its folder must be this user's to write",
+            Exit::Unexpected,
         ),
         StartError::Store(_) => (
             "V-RUN-002",

@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use url::Url;
 use vestibule_core::{
     client::Client,
+    operator::Roles,
     resource::{Catalogue, Resource},
     secret::{Digest, Secret},
     token::jwt_bearer::TrustedIssuer,
@@ -61,8 +62,8 @@ pub struct Config {
     pub store: PathBuf,
     /// The folder of the root key. `keys.dir`.
     pub keys_dir: PathBuf,
-    /// Health and management. `admin.listen`.
-    pub admin_listen: SocketAddr,
+    /// Health, console and management. `[admin]`.
+    pub admin: Admin,
     /// The name on pages. `instance.name`.
     pub instance_name: String,
     /// Whether `/` and `/connect/NAME` tell strangers which servers there are. `landing`.
@@ -216,6 +217,17 @@ pub struct Tokens {
     pub format: TokenFormat,
     /// Whether programs without a browser may ask for approval on another screen.
     pub device: bool,
+}
+
+/// Health, console and management.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where it is served.
+    pub listen: SocketAddr,
+    /// Where operators' browsers find it, if that is not where it is served.
+    pub url: Option<Issuer>,
+    /// Who is an operator.
+    pub roles: Roles,
 }
 
 /// What is kept of what was done.

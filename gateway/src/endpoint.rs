@@ -13,6 +13,7 @@ pub mod errors;
 pub mod flows;
 pub mod introspect;
 pub mod login;
+pub mod operator;
 pub mod par;
 pub mod register;
 pub mod revoke;
@@ -20,3 +21,5 @@ mod session;
 pub mod token;
 mod visit;
 pub mod well_known;
+
+pub use self::consent::store_failed;

@@ -15,6 +15,7 @@ use vestibule_core::{
 };
 
 use crate::{
+    pulse::Pulse,
     store::{Recorded, Store},
     world::World,
 };
@@ -34,6 +35,7 @@ pub struct Flows {
     world: World,
     store: Arc<dyn Store>,
     memory: Arc<Mutex<Memory>>,
+    pulse: Arc<Pulse>,
     /// Held while steps move to the store, so that nobody finds them twice or not at all.
     moving: Arc<tokio::sync::Mutex<()>>,
 }
@@ -65,10 +67,11 @@ impl Flow {
 
 impl Flows {
     /// Records into `store`.
-    pub fn new(world: World, store: Arc<dyn Store>) -> Self {
+    pub fn new(world: World, store: Arc<dyn Store>, pulse: Arc<Pulse>) -> Self {
         Self {
             world,
             store,
+            pulse,
             memory: Arc::default(),
             moving: Arc::default(),
         }
@@ -109,10 +112,13 @@ impl Flows {
     /// A step from the decision on. What came before goes along the first time.
     pub fn record(&self, flow: FlowCode, step: Step) {
         log(flow, &step);
-        let entry = Entry {
-            at: self.world.now(),
-            step,
-        };
+        let now = self.world.now();
+        match step.outcome() {
+            Outcome::Failed => self.pulse.login(now, false),
+            Outcome::Succeeded if step == Step::CodeSent => self.pulse.login(now, true),
+            Outcome::Open | Outcome::Succeeded => {}
+        }
+        let entry = Entry { at: now, step };
         let mut memory = self.memory();
         if memory.waiting.len() >= WAITING_MAX {
             return;

@@ -92,6 +92,20 @@ pub struct Listed {
     pub retires: Option<Timestamp>,
 }
 
+impl Listed {
+    /// How it stands, in words.
+    pub fn state(&self, now: Timestamp) -> String {
+        match self.retires {
+            Some(retires) if retires <= now => "retired".to_owned(),
+            Some(retires) => format!("opens for another {} s", retires.since(now).as_secs()),
+            None if self.active_from > now => {
+                format!("in use in {} s", self.active_from.since(now).as_secs())
+            }
+            None => "in use".to_owned(),
+        }
+    }
+}
+
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {

@@ -10,6 +10,7 @@ use vestibule_core::{
     client_document::DocumentUrl,
     id::ClientRef,
     metadata::Offered,
+    operator::{Role, Roles},
     policy::Somebody,
     register::{self, RegistrationPolicy},
     resource::Catalogue,
@@ -26,8 +27,9 @@ use crate::{
     keys::Keys,
     page::Frame,
     provider::Provider,
+    pulse::Pulse,
     revocation::Revocations,
-    store::Store,
+    store::{Person, Store, StoreError},
     world::World,
 };
 
@@ -91,6 +93,12 @@ pub struct Office {
     pub audit: Arc<Audit>,
     /// Whether everybody may see the record of every login; only the demo, on loopback.
     pub flows_open: bool,
+    /// Who is an operator.
+    pub roles: Roles,
+    /// Where the console is.
+    pub console: Issuer,
+    /// What happened in the last day, in numbers.
+    pub pulse: Arc<Pulse>,
     /// Clock and entropy.
     pub world: World,
 }
@@ -104,6 +112,9 @@ pub enum NoClient {
     /// Known, but not let in by the operator's rules.
     #[error("this gateway does not admit that client")]
     NotAdmitted,
+    /// An operator blocked it.
+    #[error("an operator blocked that client")]
+    Blocked,
     /// Its document.
     #[error("the client's document {0}")]
     Document(#[from] LookupError),
@@ -116,7 +127,7 @@ impl NoClient {
     /// Whether it may be one all the same, at another time.
     pub fn is_for_now(&self) -> bool {
         match self {
-            Self::Unknown | Self::NotAdmitted => false,
+            Self::Unknown | Self::NotAdmitted | Self::Blocked => false,
             Self::Document(error) => error.is_for_now(),
             Self::NotNow => true,
         }
@@ -124,7 +135,8 @@ impl NoClient {
 }
 
 impl Office {
-    /// The client of this id, however it came to be one, for somebody at `asker`.
+    /// The client of this id, however it came to be one, for somebody at `asker`, as operators
+    /// decided about it.
     ///
     /// # Errors
     /// [`NoClient`].
@@ -133,6 +145,29 @@ impl Office {
         id: &str,
         purpose: Purpose,
         asker: IpAddr,
+    ) -> Result<Client, NoClient> {
+        let standing = match self.store.standing(ClientRef::of(id)).await {
+            Ok(known) => known.map(|(_, standing)| standing),
+            Err(error) => {
+                tracing::error!(event = "store.failed", %error);
+                return Err(NoClient::NotNow);
+            }
+        };
+        let known = standing.is_some();
+        let standing = standing.unwrap_or_default();
+        if standing.blocked.is_some() {
+            return Err(NoClient::Blocked);
+        }
+        let client = self.as_it_came(id, purpose, asker, known).await?;
+        Ok(client.standing(&standing))
+    }
+
+    async fn as_it_came(
+        &self,
+        id: &str,
+        purpose: Purpose,
+        asker: IpAddr,
+        known: bool,
     ) -> Result<Client, NoClient> {
         if let Some(client) = self.clients.get(id) {
             return Ok(client.clone());
@@ -155,7 +190,7 @@ impl Office {
             };
             // Whoever was allowed something under other rules keeps it; nobody else makes us
             // ask an address.
-            let keeps = !admitted && purpose == Purpose::Token && self.is_in_use(id).await?;
+            let keeps = !admitted && purpose == Purpose::Token && known;
             if !admitted && !keeps {
                 return Err(NoClient::NotAdmitted);
             }
@@ -171,17 +206,6 @@ impl Office {
                 .await?);
         }
         Err(NoClient::Unknown)
-    }
-
-    /// Whether somebody allowed this client something.
-    async fn is_in_use(&self, id: &str) -> Result<bool, NoClient> {
-        match self.store.client_id(ClientRef::of(id)).await {
-            Ok(known) => Ok(known.is_some()),
-            Err(error) => {
-                tracing::error!(event = "store.failed", %error);
-                Err(NoClient::NotNow)
-            }
-        }
     }
 
     /// Who somebody is to the rules, by who vouches for them. `None` if nobody here does any
@@ -204,6 +228,19 @@ impl Office {
             groups,
             vouched_by,
         })
+    }
+
+    /// What somebody may do at the console. Only whom our own provider vouches for may
+    /// anything.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody knows.
+    pub async fn role(&self, person: &Person) -> Result<Option<Role>, StoreError> {
+        if person.issuer != self.provider.issuer() {
+            return Ok(None);
+        }
+        let made = self.store.is_operator(person.id).await?;
+        Ok(self.roles.of(&person.subject, &person.groups, made))
     }
 
     /// What every page needs.

@@ -341,6 +341,83 @@ pub struct SignInFirst<'p> {
     pub frame: Frame,
     /// Host of the identity provider.
     pub provider: &'p str,
+    /// Where it goes on to, as `/login` takes it.
+    pub to: &'p str,
+}
+
+/// What an operator is told.
+#[derive(Template)]
+#[template(path = "operator.html")]
+pub struct Operator<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Who.
+    pub person: &'p str,
+    /// Whether they may do more than look.
+    pub acts: bool,
+    /// Where the console is.
+    pub console: &'p str,
+}
+
+/// Logins.
+#[derive(Template)]
+#[template(path = "flows.html")]
+pub struct Flows<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Each.
+    pub flows: &'p [FlowLine],
+    /// Why logins failed since yesterday: code, title, how many, when.
+    pub causes: &'p [CauseLine],
+    /// What is looked for.
+    pub filter: FlowForm<'p>,
+    /// Address of the next page.
+    pub older: Option<&'p str>,
+}
+
+/// What a list of logins is filtered by, as it was asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FlowForm<'p> {
+    /// Only failed ones.
+    pub failed: bool,
+    /// The error's code.
+    pub code: &'p str,
+    /// Part of the app's name.
+    pub client: &'p str,
+    /// Part of the person's name.
+    pub person: &'p str,
+}
+
+/// A login in a list.
+#[derive(Debug)]
+pub struct FlowLine {
+    /// Its code.
+    pub flow: String,
+    /// When.
+    pub at: String,
+    /// The app.
+    pub client: String,
+    /// The server.
+    pub server: String,
+    /// The person.
+    pub person: String,
+    /// `open`, `ok` or `failed`.
+    pub outcome: String,
+    /// The error's code and title.
+    pub error: Option<(String, String)>,
+}
+
+/// Logins that failed for one reason.
+#[derive(Debug)]
+pub struct CauseLine {
+    /// The error's code.
+    pub code: String,
+    /// Its title.
+    pub title: String,
+    /// How many.
+    pub flows: u64,
+    /// From when to when.
+    pub when: String,
 }
 
 /// A person signed in; the page goes on by itself.

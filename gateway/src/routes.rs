@@ -16,7 +16,7 @@ use vestibule_core::token::device_code;
 use crate::{
     endpoint::{
         answer, apps, authorize, callback, connect, consent, device, errors, flows, introspect,
-        login, par, register, revoke, token, well_known,
+        login, operator, par, register, revoke, token, well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
@@ -73,6 +73,9 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/apps", get(apps::list).post(apps::act))
         .route("/device", get(device::page).post(device::typed))
         .route(device_code::DONE_PATH, get(device::done))
+        .route("/operator", get(operator::welcome))
+        .route("/operator/pass/{browser}", get(operator::pass))
+        .route("/flows", get(flows::list))
         .route("/flows/{code}", get(flows::show))
         .route("/flows/{code}/{form}", get(flows::export))
         .route("/errors", get(errors::list))

@@ -15,11 +15,13 @@
 //! spent refresh token taken as current is a thief's branch; a lost revocation is access
 //! that somebody believes ended. A live thing reported as gone costs one login.
 
+mod operator;
 mod person;
 pub mod sqlite;
 
 use std::{future::Future, pin::Pin};
 
+pub use self::operator::{ClientDecision, NewLink, ToClient, ToPerson};
 pub use self::person::{Allowed, NewSession, Person, SignedIn, ToApps};
 
 use vestibule_core::{
@@ -31,6 +33,7 @@ use vestibule_core::{
     dpop::Thumbprint,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
+    operator::{Cause, ClientRow, FlowFilter, FlowRow, PersonRow, Standing as ClientStanding},
     scope::ScopeSet,
     secret::Digest,
     time::Timestamp,
@@ -186,6 +189,8 @@ pub enum Finished {
     /// This person came back, who has not allowed it: the page named another, or it was left
     /// out by a consent that is gone. They are signed in at our own pages, and nothing else.
     NotAllowed(PersonId),
+    /// An operator does not let this person in; nothing changed.
+    Blocked,
 }
 
 /// A grant to make when its code is spent.
@@ -416,6 +421,8 @@ pub enum EndedWhy {
     Stopped,
     /// The provider no longer vouches for the person.
     Provider,
+    /// An operator blocked the person or the client; whoever is let in again needs no more.
+    Blocked,
 }
 
 impl EndedWhy {
@@ -426,6 +433,7 @@ impl EndedWhy {
             Self::Replay => "replay",
             Self::Stopped => "stopped",
             Self::Provider => "provider",
+            Self::Blocked => "blocked",
         }
     }
 }
@@ -476,8 +484,9 @@ pub trait Store: Send + Sync {
     fn standing_grant(&self, grant: StandingGrant) -> Answer<'_, Standing>;
     /// A subject and a client as they are now, for a token without a grant of its own.
     fn parties(&self, subject: PersonId, client: ClientRef) -> Answer<'_, Option<Parties>>;
-    /// The id of a client that somebody allowed something; `None` for one that nobody did.
-    fn client_id(&self, client: ClientRef) -> Answer<'_, Option<String>>;
+    /// What operators decided about a client that somebody allowed something; `None` for one
+    /// that nobody did.
+    fn standing(&self, client: ClientRef) -> Answer<'_, Option<(String, ClientStanding)>>;
 
     /// Lets a device wait for its person.
     fn begin_device(&self, device: NewDevice) -> Answer<'_, Begun>;
@@ -492,8 +501,9 @@ pub trait Store: Send + Sync {
     /// Forgets a device that got its code.
     fn end_device(&self, device: Digest) -> Answer<'_, ()>;
 
-    /// Knows a person whom the provider vouched for, and begins their session.
-    fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, PersonId>;
+    /// Knows a person whom the provider vouched for, and begins their session; `None` for one
+    /// whom an operator does not let in.
+    fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, Option<PersonId>>;
     /// Whose session this is, if it lasts.
     fn session(&self, session: Digest, now: Timestamp) -> Answer<'_, Option<Person>>;
     /// Ends a session.
@@ -513,6 +523,51 @@ pub trait Store: Send + Sync {
     fn stop(&self, what: ToApps) -> Answer<'_, usize>;
     /// Lets standing grants live again that were stopped. How many. It is in the audit.
     fn allow_again(&self, what: ToApps) -> Answer<'_, usize>;
+
+    /// Begins a session at another place of ours, for somebody who is signed in.
+    fn begin_session(
+        &self,
+        person: PersonId,
+        session: NewSession,
+        now: Timestamp,
+    ) -> Answer<'_, ()>;
+
+    /// Clients with this in name or id, the newest first.
+    fn clients(
+        &self,
+        named: Option<String>,
+        now: Timestamp,
+        most: u32,
+    ) -> Answer<'_, Vec<ClientRow>>;
+    /// One client.
+    fn client(&self, client: ClientRef, now: Timestamp) -> Answer<'_, Option<ClientRow>>;
+    /// For whom a client may act.
+    fn people_of(&self, client: ClientRef, now: Timestamp, most: u32)
+    -> Answer<'_, Vec<PersonRow>>;
+    /// People with this in their name, address or key, whoever was seen last first.
+    fn people(
+        &self,
+        named: Option<String>,
+        now: Timestamp,
+        most: u32,
+    ) -> Answer<'_, Vec<PersonRow>>;
+    /// One person.
+    fn person(&self, person: PersonId, now: Timestamp) -> Answer<'_, Option<PersonRow>>;
+    /// Decides about a client. How many codes and grants ended; `None` for one that is not
+    /// there. It is in the audit.
+    fn decide_client(&self, to: ToClient) -> Answer<'_, Option<usize>>;
+    /// Decides about a person, likewise.
+    fn decide_person(&self, to: ToPerson) -> Answer<'_, Option<usize>>;
+    /// Whether a link made this person an operator.
+    fn is_operator(&self, person: PersonId) -> Answer<'_, bool>;
+    /// Makes a link. It is in the audit.
+    fn make_link(&self, link: NewLink) -> Answer<'_, ()>;
+    /// Spends a link for a person; whether it was one that lasts. It is in the audit.
+    fn use_link(&self, link: Digest, person: PersonId, now: Timestamp) -> Answer<'_, bool>;
+    /// Logins, the newest first.
+    fn flows(&self, filter: FlowFilter, most: u32) -> Answer<'_, Vec<FlowRow>>;
+    /// Why logins failed since a time, the most frequent first.
+    fn causes(&self, since: Timestamp) -> Answer<'_, Vec<Cause>>;
 
     /// Adds to the audit.
     fn audit(&self, record: Record) -> Answer<'_, ()>;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use support::{Browser, Gate, PING, Tokens, tool_call};
 use vestibule::{
     audit::{Audit, Found},
+    pulse::Pulse,
     store::{Store, sqlite::Sqlite},
 };
 use vestibule_core::audit::{Call, Ended, Filter, Outcome, Record};
@@ -305,7 +306,8 @@ async fn ops_3_without_a_place_in_the_audit_no_call_is_made() {
         arguments: false,
         retention: std::time::Duration::from_secs(86_400),
     };
-    let audit = Arc::new(Audit::new(settings, Arc::new(store.expect("opens"))));
+    let pulse = Arc::new(Pulse::new(vestibule_core::time::Timestamp::from_unix(1000)));
+    let audit = Arc::new(Audit::new(settings, Arc::new(store.expect("opens")), pulse));
     let server: Arc<str> = "a".into();
     let now = vestibule_core::time::Timestamp::from_unix(1000);
     let called = || vestibule::audit::Called {

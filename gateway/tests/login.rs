@@ -1003,7 +1003,11 @@ fn looks_random(window: &[u8]) -> bool {
 #[test]
 fn t_sto_01_t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_on_disk_or_in_the_log() {
     // At the most talkative level, of every library too.
-    let gate = Gate::start_process("", &[("VESTIBULE_LOG", "trace")]);
+    let more = [
+        ("VESTIBULE_LOG", "trace"),
+        ("VESTIBULE_ADMIN__PEOPLE", "demo-ada"),
+    ];
+    let gate = Gate::start_process("", &more);
     let (path, verifier) = gate.authorize_path("a", "a:read");
     let browser = Browser::new("ada");
     let provider = browser.decide(&gate, &path, "allow");
@@ -1027,11 +1031,26 @@ fn t_sto_01_t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_on_disk_or_in_th
         verifier.expose().to_owned(),
         "canary-idp-secret".to_owned(),
     ]);
+    // The same at our own pages and at the console.
+    let start = browser.open(&format!("http://127.0.0.1:{}/console", gate.admin));
+    let begun = browser.open(&start.one("location")).one("location");
+    let back = browser.sign_in(&begun);
+    let done = browser.open(&browser.open(&back).one("location"));
+    let pass = browser.open(&format!("{}{}", gate.origin, done.refresh_target()));
+    let enter = pass.refresh_target();
+    for name in ["code", "state"] {
+        canaries.push(query_of(&back, name).expect("there"));
+    }
+    canaries.push(query_of(&begun, "nonce").expect("there"));
+    canaries.extend(browser.cookies().into_values());
+    assert_eq!(browser.open(&enter).status, 200);
+    canaries.push(query_of(&enter, "pass").expect("there"));
+    canaries.extend(browser.cookies().into_values());
     // The secret of the grant is no text: whoever finds it mints refresh tokens.
     let newest = RefreshToken::parse(&renewed_refresh).expect("a token");
     for entry in std::fs::read_dir(&gate.folder).expect("readable") {
         let path = entry.expect("readable").path();
-        if !path.to_string_lossy().contains("vestibule.db") {
+        if !path.to_string_lossy().contains("vestibule.db") || !path.is_file() {
             continue;
         }
         let bytes = std::fs::read(&path).expect("readable");

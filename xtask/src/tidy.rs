@@ -15,7 +15,7 @@ const ROWS: [(&[&str], &str); 10] = [
     (&["app"], "composition: builds the world and injects it"),
     (&["routes", "admin"], "which URL goes where"),
     (&["endpoint", "proxy"], "the reasons to be called"),
-    (&["office"], "what the endpoints share"),
+    (&["office", "flow_list"], "what the endpoints share"),
     (
         &[
             "provider",
@@ -36,6 +36,7 @@ const ROWS: [(&[&str], &str); 10] = [
         &[
             "catalogue",
             "config",
+            "pulse",
             "revocation",
             "world",
             "telemetry",

@@ -145,7 +145,12 @@ fn start(arguments: &Arguments, world: &World) -> Result<(), Failed> {
         }),
     )
     .map_err(Failed::Start)?;
-    print(&banner(&origin, &issuer, &folder));
+    print(&banner(
+        &origin,
+        &issuer,
+        running.office.console.text(),
+        &folder,
+    ));
     if !arguments.no_open {
         open(&format!("{origin}/try"));
     }
@@ -206,6 +211,7 @@ name = "Vestibule demo"
 
 [admin]
 listen = "127.0.0.1:0"
+people = ["demo-ada"]
 
 [idp]
 issuer = "{issuer}"
@@ -255,7 +261,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failed> {
         .map_err(|error| other(format!("{}: {error}", path.display())))
 }
 
-fn banner(origin: &str, issuer: &str, folder: &Folder) -> String {
+fn banner(origin: &str, issuer: &str, console: &str, folder: &Folder) -> String {
     let keys = if folder.keep {
         format!("store and keys stay in {}", folder.path.display())
     } else {
@@ -270,6 +276,10 @@ fn banner(origin: &str, issuer: &str, folder: &Folder) -> String {
 
   Open  {origin}/try   and press the button
   or    give {origin}/weather/mcp to any MCP client
+
+  Watch every login  {origin}/flows
+  What may act       {origin}/apps
+  Console            {console}/console   as ada
 
   Stop: Ctrl-C
 ",

@@ -108,7 +108,7 @@ impl Reader<'_> {
             audit: self.audit(audit),
             store: self.store(store),
             keys_dir: self.keys(keys),
-            admin_listen: self.admin(admin),
+            admin: self.admin(admin),
             instance_name: self.instance(instance),
             extra_ca_file: self.outbound(outbound),
             public_url: public_url?,

@@ -47,7 +47,7 @@ fn the_smallest_configuration_is_enough() {
     assert_eq!(config.tokens.access_ttl, Duration::from_secs(600));
     assert_eq!(config.store, Path::new("/nowhere/vestibule.db"));
     assert_eq!(
-        config.admin_listen,
+        config.admin.listen,
         SocketAddr::from(([127, 0, 0, 1], 9090))
     );
     assert_eq!(config.registration.dynamic, Admission::Open);

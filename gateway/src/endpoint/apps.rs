@@ -177,6 +177,7 @@ fn sign_in_first(office: &Office) -> Response {
         &page::SignInFirst {
             frame: office.frame(None),
             provider: &office.provider.host(),
+            to: "apps",
         },
     )
 }

@@ -191,10 +191,18 @@ fn refused_page(office: &Office, visit: &Visit, refusal: PageRefusal) -> Respons
 }
 
 fn no_client(office: &Office, visit: &Visit, why: &NoClient, params: &Params<'_>) -> Response {
+    if *why == NoClient::NotNow {
+        visit.refused(office, "V-STO-001", &why.to_string());
+        return answer::from_catalogue(office, StatusCode::SERVICE_UNAVAILABLE, "V-STO-001");
+    }
     // One page for every way a document can fail: nobody learns about our network by it.
     let (code, what) = match why {
         NoClient::Unknown => ("V-CLI-001", "The app's id is not one of this gateway's."),
         NoClient::NotAdmitted => ("V-CLI-002", "This gateway does not admit that app."),
+        NoClient::Blocked => (
+            "V-CLI-005",
+            "An administrator of this gateway blocked that app.",
+        ),
         NoClient::Document(_) | NoClient::NotNow => (
             "V-CLI-003",
             "The web address that describes the app could not be used.",

@@ -242,6 +242,10 @@ async fn finish(
             let person = Person { id, ..person };
             ask_again(office, login, &client, person, from.headers).await
         }
+        Ok(Finished::Blocked) => {
+            let why = "an operator does not let this person in";
+            return refused(office, login, "V-POL-002", why, AuthorizeError::NotAllowed);
+        }
         Err(error) => return not_stored(office, login.flow, &error),
     };
     response

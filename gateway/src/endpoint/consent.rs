@@ -364,7 +364,8 @@ pub(super) fn not_stored(office: &Office, flow: FlowCode, error: &StoreError) ->
     store_failed(office, error)
 }
 
-pub(super) fn store_failed(office: &Office, error: &StoreError) -> Response {
+/// A page for when the store does not answer.
+pub fn store_failed(office: &Office, error: &StoreError) -> Response {
     tracing::error!(event = "store.failed", %error);
     let mut response = Refused {
         status: StatusCode::SERVICE_UNAVAILABLE,

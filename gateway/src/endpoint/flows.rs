@@ -6,16 +6,20 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use vestibule_core::{
     aadsts,
     flow::{self, FlowCode, Outcome, RuledOut, Stage, Step, diagram},
     secret::Digest,
 };
 
-use super::answer::Refused;
+use super::{
+    answer::{self, Refused},
+    consent::store_failed,
+    session::Session,
+};
 use crate::{
-    catalogue,
+    catalogue, flow_list,
     flows::{self, Flow},
     office::Office,
     page,
@@ -52,7 +56,51 @@ pub async fn export(
     answer(&office, &code, &headers, form).await
 }
 
-/// Shown to the browser that began it; in the demo, which is on loopback, to everybody.
+/// Whether somebody sees the logins of others: operators, and in the demo, which is on
+/// loopback, everybody. While the store does not say who it is, nobody.
+async fn may_see_all(office: &Office, headers: &HeaderMap) -> bool {
+    if office.flows_open {
+        return true;
+    }
+    let Ok(Some(session)) = Session::of(office, headers).await else {
+        return false;
+    };
+    matches!(office.role(&session.person).await, Ok(Some(_)))
+}
+
+/// `GET /flows`: the list, for whoever sees all.
+pub async fn list(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMap) -> Response {
+    if !may_see_all(&office, &headers).await {
+        return match Session::of(&office, &headers).await {
+            Ok(Some(_)) => answer::from_catalogue(&office, StatusCode::FORBIDDEN, "V-ADM-001"),
+            Ok(None) => page::answer(
+                StatusCode::OK,
+                &page::SignInFirst {
+                    frame: office.frame(None),
+                    provider: &office.provider.host(),
+                    to: "flows",
+                },
+            ),
+            Err(error) => store_failed(&office, &error),
+        };
+    }
+    let query = uri.query().unwrap_or_default();
+    match flow_list::of(&office.store, &office.flows, query, office.world.now()).await {
+        Ok(list) => page::answer(
+            StatusCode::OK,
+            &page::Flows {
+                frame: office.frame(None),
+                flows: &list.flows,
+                causes: &list.causes,
+                filter: list.form(),
+                older: list.older.as_deref(),
+            },
+        ),
+        Err(error) => store_failed(&office, &error),
+    }
+}
+
+/// Shown to the browser that began it, and to whoever sees all.
 async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) -> Response {
     let Some(code) = FlowCode::parse(code) else {
         return not_for_you(office, None);
@@ -66,11 +114,33 @@ async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) ->
             .iter()
             .any(|cookie| Digest::of(cookie.as_bytes()) == browser)
     });
-    if !begun_here && !office.flows_open {
+    if !begun_here && !may_see_all(office, headers).await {
         return not_for_you(office, Some(code));
     }
+    in_form(office, code, &flow, form)
+}
+
+/// The record for whoever sees all, who was let in elsewhere.
+pub async fn for_operators(office: &Office, code: &str, form: Option<&str>) -> Response {
+    let form = match form {
+        None => Form::Page,
+        Some("json") => Form::Json,
+        Some("mermaid") => Form::Mermaid,
+        Some(_) => return answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005"),
+    };
+    let found = match FlowCode::parse(code) {
+        Some(code) => office.flows.find(code).await.map(|flow| (code, flow)),
+        None => None,
+    };
+    match found {
+        Some((code, flow)) => in_form(office, code, &flow, form),
+        None => answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005"),
+    }
+}
+
+fn in_form(office: &Office, code: FlowCode, flow: &Flow, form: Form) -> Response {
     match form {
-        Form::Page => draw(office, code, &flow),
+        Form::Page => draw(office, code, flow),
         Form::Json => {
             let body = serde_json::json!({ "flow": code, "steps": flow.steps });
             as_file("application/json", format!("{body:#}\n"))

@@ -105,6 +105,6 @@ async fn id_or_reference(office: &Office, client: ClientRef) -> Result<String, S
     if let Some(known) = configured {
         return Ok(known.id.clone());
     }
-    let stored = office.store.client_id(client).await?;
-    Ok(stored.unwrap_or_else(|| client.text()))
+    let stored = office.store.standing(client).await?;
+    Ok(stored.map_or_else(|| client.text(), |(id, _)| id))
 }

@@ -29,10 +29,15 @@ use crate::{office::Office, page, store::SignedIn};
 
 /// `GET /login?to=…`: to the provider and back. Nothing is stored.
 pub async fn begin(State(office): State<Arc<Office>>, uri: Uri) -> Response {
-    let to = Params::parse(uri.query().unwrap_or_default())
-        .ok()
-        .and_then(|params| Destination::parse(params.one("to").ok()??))
-        .unwrap_or(Destination::Apps);
+    let params = Params::parse(uri.query().unwrap_or_default()).unwrap_or_default();
+    let one = |name| params.one(name).ok().flatten();
+    let link = one("link").map(|link| Digest::of(link.as_bytes()));
+    let to = match link {
+        Some(_) => Destination::Operator,
+        None => one("to")
+            .and_then(Destination::parse)
+            .unwrap_or(Destination::Apps),
+    };
     let discovered = match office.provider.discovered().await {
         Ok(discovered) => discovered,
         Err(error) => {
@@ -47,6 +52,7 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri) -> Response {
         verifier: verifier.expose().to_owned(),
         begun: office.world.now(),
         to,
+        link,
     };
     let state = sign_in.seal(&office.keys.load().browser, &binding, office.world.random());
     let location = office.provider.authorization_url(
@@ -125,16 +131,34 @@ async fn sign_in_of(
     let identity = provider.identify(&discovered, &tokens, &sign_in.nonce, &wishes);
     let identity = identity.await.map_err(failed)?;
     let (cookie, session) = session::begin(office, headers);
-    let person = office
-        .store
-        .sign_in(SignedIn {
-            identity,
-            new_person: PersonId::new(office.world.random()),
-            session,
-            now: office.world.now(),
-        })
-        .await
-        .map_err(|error| store_failed(office, &error))?;
+    let now = office.world.now();
+    let not_stored = |error| store_failed(office, &error);
+    let signed_in = office.store.sign_in(SignedIn {
+        identity,
+        new_person: PersonId::new(office.world.random()),
+        session,
+        now,
+    });
+    let Some(person) = signed_in.await.map_err(not_stored)? else {
+        tracing::warn!(event = "person.not_signed_in", code = "V-POL-002");
+        return Err(answer::from_catalogue(
+            office,
+            StatusCode::FORBIDDEN,
+            "V-POL-002",
+        ));
+    };
+    if let Some(link) = sign_in.link {
+        let used = office.store.use_link(link, person, now);
+        if !used.await.map_err(not_stored)? {
+            tracing::warn!(event = "admin.link_refused", user_ref = %person);
+            return Err(answer::from_catalogue(
+                office,
+                StatusCode::GONE,
+                "V-ADM-002",
+            ));
+        }
+        tracing::warn!(event = "admin.operator_made", user_ref = %person);
+    }
     tracing::info!(event = "person.signed_in", user_ref = %person);
     let mut response = answer::redirect(&format!("{}/login/{}", office.issuer, sign_in.to));
     response

@@ -1,11 +1,12 @@
-//! Our three cookies, and how strictly they are read.
+//! Our cookies, and how strictly they are read.
 //!
 //! A form cookie says "the same browser as the one that was shown the page", and is worth
 //! nothing else. A browser that opens several pages at its first visit gets one for each,
 //! under one of a few names, so that hardly one takes another's place and none piles up. The
 //! binding cookie is set by an Allow or at the start of a sign-in to our own pages, one for
 //! each, and says "this browser began that". The session cookie says who signed in, and no
-//! browser sends it with what another site's page began.
+//! browser sends it with what another site's page began. The console, at another address, has
+//! one of each kind.
 
 use http::{HeaderMap, HeaderValue, header};
 use vestibule_core::{secret::Digest, time::Timestamp};
@@ -32,6 +33,8 @@ enum Site {
 const FORM: &str = "vestibule_form_";
 const LOGIN: &str = "vestibule_login_";
 const SESSION: &str = "vestibule_session";
+const CONSOLE: &str = "vestibule_console";
+const ENTERING: &str = "vestibule_entering";
 
 /// Names of form cookies.
 const FORM_NAMES: u8 = 16;
@@ -102,6 +105,36 @@ impl Jar {
     /// Removes it.
     pub fn clear_session(self) -> HeaderValue {
         self.set(SESSION, "", "/", Site::Strict, Some(0))
+    }
+
+    /// The session cookie of the console.
+    pub fn console(self, headers: &HeaderMap) -> Option<String> {
+        one(headers, &self.name(CONSOLE))
+    }
+
+    /// Sets it.
+    pub fn set_console(self, value: &str) -> HeaderValue {
+        self.set(CONSOLE, value, "/", Site::Strict, None)
+    }
+
+    /// Removes it.
+    pub fn clear_console(self) -> HeaderValue {
+        self.set(CONSOLE, "", "/", Site::Strict, Some(0))
+    }
+
+    /// The cookie of a browser on its way to the console.
+    pub fn entering(self, headers: &HeaderMap) -> Option<String> {
+        one(headers, &self.name(ENTERING))
+    }
+
+    /// Sets it; it must come back with a browser that our own pages send.
+    pub fn set_entering(self, value: &str) -> HeaderValue {
+        self.set(ENTERING, value, "/console", Site::Lax, Some(LOGIN_SECONDS))
+    }
+
+    /// Removes it.
+    pub fn clear_entering(self) -> HeaderValue {
+        self.set(ENTERING, "", "/console", Site::Lax, Some(0))
     }
 
     fn set(

@@ -6,6 +6,7 @@
 mod audit;
 mod device;
 mod migrate;
+mod operator;
 mod person;
 mod reader;
 mod row;
@@ -26,6 +27,7 @@ use vestibule_core::{
     consent::Earlier,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
+    operator::{Cause, ClientRow, FlowFilter, FlowRow, PersonRow, Standing as ClientStanding},
     secret::Digest,
     time::Timestamp,
     token::{
@@ -44,9 +46,9 @@ use self::{
 };
 use super::{
     Allowed, Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished, FinishedLogin,
-    FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLogin, Parties, Person, Recorded,
-    Redeemed, Renewal, SealedKey, SignedIn, Standing, StandingGrant, Store, StoreError, TakenLogin,
-    ToApps, client_key,
+    FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLink, NewLogin, NewSession,
+    Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn, Standing, StandingGrant,
+    Store, StoreError, TakenLogin, ToApps, ToClient, ToPerson, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -398,12 +400,8 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| parties(db, &subject.text(), &client.text()).optional()))
     }
 
-    fn client_id(&self, client: ClientRef) -> Answer<'_, Option<String>> {
-        Box::pin(self.read(move |db| {
-            db.prepare_cached("SELECT client_id FROM clients WHERE reference = ?1")?
-                .query_row([client.text()], |row| row.get(0))
-                .optional()
-        }))
+    fn standing(&self, client: ClientRef) -> Answer<'_, Option<(String, ClientStanding)>> {
+        Box::pin(self.read(move |db| operator::standing(db, client)))
     }
 
     fn begin_device(&self, new: NewDevice) -> Answer<'_, Begun> {
@@ -430,7 +428,7 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| device::end(db, of)))
     }
 
-    fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, PersonId> {
+    fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, Option<PersonId>> {
         Box::pin(self.write(move |db| person::sign_in(db, &signed_in)))
     }
 
@@ -463,6 +461,73 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| person::allow_again(db, &what)))
     }
 
+    fn begin_session(&self, of: PersonId, session: NewSession, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| person::begin_session(db, of, &session, now)))
+    }
+
+    fn clients(
+        &self,
+        named: Option<String>,
+        now: Timestamp,
+        most: u32,
+    ) -> Answer<'_, Vec<ClientRow>> {
+        Box::pin(self.read(move |db| operator::clients(db, named.as_deref(), now, most)))
+    }
+
+    fn client(&self, client: ClientRef, now: Timestamp) -> Answer<'_, Option<ClientRow>> {
+        Box::pin(self.read(move |db| operator::client(db, client, now)))
+    }
+
+    fn people_of(
+        &self,
+        client: ClientRef,
+        now: Timestamp,
+        most: u32,
+    ) -> Answer<'_, Vec<PersonRow>> {
+        Box::pin(self.read(move |db| operator::people_of(db, client, now, most)))
+    }
+
+    fn people(
+        &self,
+        named: Option<String>,
+        now: Timestamp,
+        most: u32,
+    ) -> Answer<'_, Vec<PersonRow>> {
+        Box::pin(self.read(move |db| operator::people(db, named.as_deref(), now, most)))
+    }
+
+    fn person(&self, of: PersonId, now: Timestamp) -> Answer<'_, Option<PersonRow>> {
+        Box::pin(self.read(move |db| operator::one_person(db, of, now)))
+    }
+
+    fn decide_client(&self, to: ToClient) -> Answer<'_, Option<usize>> {
+        Box::pin(self.write_ending(move |db| operator::decide_client(db, &to)))
+    }
+
+    fn decide_person(&self, to: ToPerson) -> Answer<'_, Option<usize>> {
+        Box::pin(self.write_ending(move |db| operator::decide_person(db, &to)))
+    }
+
+    fn is_operator(&self, of: PersonId) -> Answer<'_, bool> {
+        Box::pin(self.read(move |db| operator::is_operator(db, of)))
+    }
+
+    fn make_link(&self, link: NewLink) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| operator::make_link(db, &link)))
+    }
+
+    fn use_link(&self, link: Digest, of: PersonId, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| operator::use_link(db, link, of, now)))
+    }
+
+    fn flows(&self, filter: FlowFilter, most: u32) -> Answer<'_, Vec<FlowRow>> {
+        Box::pin(self.read(move |db| operator::flows(db, &filter, most)))
+    }
+
+    fn causes(&self, since: Timestamp) -> Answer<'_, Vec<Cause>> {
+        Box::pin(self.read(move |db| operator::causes(db, since)))
+    }
+
     fn audit(&self, record: Record) -> Answer<'_, ()> {
         Box::pin(self.write(move |db| audit::append(db, &record)))
     }
@@ -479,6 +544,7 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| {
             for recorded in &steps {
                 record(db, recorded)?;
+                operator::head(db, recorded.flow, &recorded.steps)?;
             }
             let of = |recorded: &Recorded| {
                 let flow = recorded.flow;
@@ -526,6 +592,8 @@ impl Store for Sqlite {
                 "DELETE FROM spent WHERE until_at < ?1",
                 "DELETE FROM devices WHERE expires_at < ?1",
                 "DELETE FROM sessions WHERE ends_at < ?1",
+                "DELETE FROM operator_links WHERE expires_at < ?1",
+                "DELETE FROM flow_heads WHERE last_at < ?1 - 604800",
                 "DELETE FROM flows WHERE at < ?1 - 604800",
                 // Of subjects that came once, such as a branch of a project. One that comes
                 // again gets another; one that was stopped stays so.
@@ -619,6 +687,9 @@ fn decide(
 
 fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<Finished, rusqlite::Error> {
     let person = person::know(db, &login.identity, login.new_person, login.now)?;
+    if operator::is_blocked(db, person)? {
+        return Ok(Finished::Blocked);
+    }
     let redirect = login.ask.redirect.without_loopback_port();
     let reference = ClientRef::of(&login.ask.client_id);
     let earlier = person::consents(db, person, reference, &login.ask.resource)?;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // the parts of one test
 
 mod bench;
+mod operators;
 mod people;
 
 use std::sync::Arc;

@@ -1,9 +1,11 @@
 //! What the gateway itself keeps to: lives, bounds, and where its things are.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
+
+use vestibule_core::{operator::Roles, uri::Issuer};
 
 use super::{
-    super::{Auditing, Limits, TokenFormat, Tokens, table::Table},
+    super::{Admin, Auditing, Limits, TokenFormat, Tokens, table::Table},
     DAY, HOUR, MINUTE, Reader,
 };
 
@@ -130,11 +132,29 @@ impl Reader<'_> {
         self.folder.join(dir.unwrap_or_else(|| "keys".to_owned()))
     }
 
-    pub(super) fn admin(&mut self, table: Option<Table>) -> SocketAddr {
+    pub(super) fn admin(&mut self, table: Option<Table>) -> Admin {
         let mut table = table.unwrap_or_default();
         let listen = self.address(&mut table, "listen", "127.0.0.1:9090");
+        let url = table.take("url").and_then(|value| {
+            let text = self.text(&value)?;
+            Issuer::parse(&text)
+                .map_err(|error| {
+                    self.wrong(&value, "V-CFG-010", format!("admin.url {error}"))
+                        .fix("write it as operators' browsers will, without a path");
+                })
+                .ok()
+        });
+        let mut list = |key| match table.take(key) {
+            Some(value) => self.texts(&value),
+            None => Vec::new(),
+        };
+        let roles = Roles {
+            groups: list("groups"),
+            viewers: list("viewers"),
+            people: list("people"),
+        };
         self.leftovers(table);
-        listen
+        Admin { listen, url, roles }
     }
 
     pub(super) fn instance(&mut self, table: Option<Table>) -> String {

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Our own public paths, of which no server's path may be a part.
-const OWN_PATHS: [&str; 21] = [
+const OWN_PATHS: [&str; 22] = [
     "/.well-known",
     "/authorize",
     "/connect",
@@ -35,6 +35,7 @@ const OWN_PATHS: [&str; 21] = [
     "/backchannel-logout",
     "/login",
     "/logout",
+    "/operator",
     "/flows",
     "/apps",
     "/try",

@@ -13,7 +13,7 @@ use vestibule_core::{
 
 use super::{
     super::{Allowed, EndedWhy, NewSession, Person, SignedIn, ToApps},
-    audit, publish,
+    audit, operator, publish,
     row::{from_json, id, json, scopes, seconds, timestamp},
 };
 use crate::revocation::{Ended, Revocation};
@@ -70,10 +70,16 @@ pub(super) fn begin_session(
     .map(|_| ())
 }
 
-pub(super) fn sign_in(db: &Connection, new: &SignedIn) -> Result<PersonId, rusqlite::Error> {
+pub(super) fn sign_in(
+    db: &Connection,
+    new: &SignedIn,
+) -> Result<Option<PersonId>, rusqlite::Error> {
     let person = know(db, &new.identity, new.new_person, new.now)?;
+    if operator::is_blocked(db, person)? {
+        return Ok(None);
+    }
     begin_session(db, person, &new.session, new.now)?;
-    Ok(person)
+    Ok(Some(person))
 }
 
 pub(super) fn session(
@@ -135,7 +141,7 @@ pub(super) fn allowed(
 ) -> Result<Allowed, rusqlite::Error> {
     let consents = db
         .prepare_cached(
-            "SELECT client, client_id, name, resource, scopes, allowed_at
+            "SELECT client, client_id, name, resource, consents.scopes, allowed_at
              FROM consents JOIN clients ON clients.reference = consents.client
              WHERE person = ?1",
         )?
@@ -152,7 +158,7 @@ pub(super) fn allowed(
         .collect::<Result<_, _>>()?;
     let grants = db
         .prepare_cached(
-            "SELECT id, client, grants.client_id, name, resource, scopes, created_at, used_at,
+            "SELECT id, client, grants.client_id, name, resource, grants.scopes, created_at, used_at,
                     ended_at IS NOT NULL
              FROM grants LEFT JOIN clients ON clients.reference = grants.client
              WHERE person = ?1 AND (
@@ -179,53 +185,75 @@ pub(super) fn allowed(
     Ok(Allowed { consents, grants })
 }
 
-/// Ends what may act for a person: of one client, or all of it.
-pub(super) fn stop(
+/// Whose access ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    /// What one client may do for a person.
+    One(PersonId, ClientRef),
+    /// What all clients may do for a person.
+    Person(PersonId),
+    /// What a client may do for all people.
+    Client(ClientRef),
+}
+
+/// Ends consents, codes on their way and grants. How many codes and grants ended.
+pub(super) fn end(
     db: &Connection,
-    what: &ToApps,
+    of: Of,
+    why: EndedWhy,
+    now: Timestamp,
 ) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
-    let (person, now) = (what.person, what.now);
-    let client = what.client.map(|client| client.text());
-    db.prepare_cached("DELETE FROM consents WHERE person = ?1 AND (?2 IS NULL OR client = ?2)")?
-        .execute(params![person.text(), client])?;
+    let (which, first, second) = match of {
+        Of::One(person, client) => (
+            "person = ?1 AND client = ?2",
+            person.text(),
+            Some(client.text()),
+        ),
+        Of::Person(person) => ("person = ?1 AND ?2 IS NULL", person.text(), None),
+        Of::Client(client) => ("client = ?1 AND ?2 IS NULL", client.text(), None),
+    };
+    db.prepare_cached(&format!("DELETE FROM consents WHERE {which}"))?
+        .execute(params![first, second])?;
     // A code on its way would make a grant a moment later.
     let codes = db
-        .prepare_cached(
-            "UPDATE codes SET spent_at = ?3, idp = NULL
-             WHERE person = ?1 AND (?2 IS NULL OR client = ?2) AND spent_at IS NULL",
-        )?
-        .execute(params![person.text(), client, seconds(now)])?;
+        .prepare_cached(&format!(
+            "UPDATE codes SET spent_at = ?3, idp = NULL WHERE {which} AND spent_at IS NULL"
+        ))?
+        .execute(params![first, second, seconds(now)])?;
     let ended: Vec<(GrantId, Timestamp)> = db
-        .prepare_cached(
+        .prepare_cached(&format!(
             "UPDATE grants SET ended_at = ?3, ended_why = ?4, idp = NULL
-             WHERE person = ?1 AND (?2 IS NULL OR client = ?2) AND ended_at IS NULL
-             RETURNING id, access_until",
-        )?
-        .query_map(
-            params![
-                person.text(),
-                client,
-                seconds(now),
-                EndedWhy::Stopped.word()
-            ],
-            |row| Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?)),
-        )?
+             WHERE {which} AND ended_at IS NULL RETURNING id, access_until"
+        ))?
+        .query_map(params![first, second, seconds(now), why.word()], |row| {
+            Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?))
+        })?
         .collect::<Result<_, _>>()?;
     let entries = ended
         .into_iter()
         .map(|(grant, until)| publish(db, Ended::Grant(grant), 0, until))
         .collect::<Result<Vec<_>, _>>()?;
-    let ended = codes + entries.len();
+    Ok((codes + entries.len(), entries))
+}
+
+/// Ends what may act for a person: of one client, or all of it.
+pub(super) fn stop(
+    db: &Connection,
+    what: &ToApps,
+) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
+    let of = match what.client {
+        Some(client) => Of::One(what.person, client),
+        None => Of::Person(what.person),
+    };
+    let (ended, entries) = end(db, of, EndedWhy::Stopped, what.now)?;
+    let client = what.client.map(|client| audit::client_name(db, client));
     let deed = Deed::Stopped {
-        person,
-        shown: audit::shown(db, person)?,
-        client: what
-            .client
-            .map(|client| audit::client_name(db, client))
-            .transpose()?,
+        person: what.person,
+        shown: audit::shown(db, what.person)?,
+        client: client.transpose()?,
         ended,
     };
-    audit::act(db, &what.by, deed, now)?;
+    audit::act(db, &what.by, deed, what.now)?;
     Ok((ended, entries))
 }
 

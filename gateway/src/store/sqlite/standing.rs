@@ -9,7 +9,7 @@ use vestibule_core::{
 
 use super::{
     super::{Decided, EndedWhy, Standing, StandingGrant, client_key},
-    parties,
+    operator, parties,
     row::{id, json, seconds},
 };
 
@@ -36,6 +36,9 @@ pub(super) fn grant(db: &Connection, ask: &StandingGrant) -> Result<Standing, ru
         return Ok(Standing::Replayed);
     }
     let person = person(db, ask)?;
+    if operator::is_blocked(db, person)? {
+        return Ok(Standing::Stopped);
+    }
     let client = client_key(&ask.client_id);
     db.prepare_cached(
         "INSERT INTO clients (reference, client_id, name, since) VALUES (?1, ?2, ?3, ?4)

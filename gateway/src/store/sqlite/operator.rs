@@ -1,0 +1,433 @@
+//! What operators see and decide.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use vestibule_core::{
+    audit::{Actor, Deed},
+    flow::{Entry, FlowCode, Outcome, Step},
+    id::{ClientRef, PersonId},
+    operator::{Block, Cause, ClientRow, FlowFilter, FlowRow, PersonRow, Standing},
+    scope::ScopeSet,
+    secret::Digest,
+    time::Timestamp,
+};
+
+use super::{
+    super::{ClientDecision, EndedWhy, NewLink, ToClient, ToPerson},
+    audit,
+    person::{self, Of},
+    row::{damaged, flow_code, from_seconds, id, seconds, timestamp},
+};
+use crate::revocation::Revocation;
+
+/// Grants that live at `?1`.
+const LIVES: &str = "ended_at IS NULL AND ends_at > ?1 AND idle_until > ?1";
+
+const CLIENT_COLUMNS: &str = "reference, client_id, name, since, blocked_at, blocked_why,
+     trusted_at, scopes";
+
+fn block(row: &Row<'_>, at: usize) -> Result<Option<Block>, rusqlite::Error> {
+    let since: Option<i64> = row.get(at)?;
+    let why: Option<String> = row.get(at + 1)?;
+    Ok(since.map(|since| Block {
+        since: from_seconds(since),
+        why: why.unwrap_or_default(),
+    }))
+}
+
+fn standing_of(row: &Row<'_>, at: usize) -> Result<Standing, rusqlite::Error> {
+    Ok(Standing {
+        blocked: block(row, at)?,
+        trusted: row.get::<_, Option<i64>>(at + 2)?.map(from_seconds),
+        limit: row
+            .get::<_, Option<String>>(at + 3)?
+            .map(|text| ScopeSet::parse(&text).map_err(|_| damaged(at + 3, "no scopes")))
+            .transpose()?,
+    })
+}
+
+/// What was decided about a client, and its id.
+pub(super) fn standing(
+    db: &Connection,
+    client: ClientRef,
+) -> Result<Option<(String, Standing)>, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT client_id, blocked_at, blocked_why, trusted_at, scopes FROM clients
+         WHERE reference = ?1",
+    )?
+    .query_row([client.text()], |row| {
+        Ok((row.get(0)?, standing_of(row, 1)?))
+    })
+    .optional()
+}
+
+fn client_row(
+    db: &Connection,
+    row: &Row<'_>,
+    now: Timestamp,
+) -> Result<ClientRow, rusqlite::Error> {
+    let reference = id(row, 0, ClientRef::parse)?;
+    let (people, grants, used) = db
+        .prepare_cached(&format!(
+            "SELECT count(DISTINCT person), count(*), max(used_at) FROM grants
+             WHERE client = ?2 AND {LIVES}"
+        ))?
+        .query_row(params![seconds(now), reference.text()], |row| {
+            Ok((
+                row.get::<_, i64>(0)?.cast_unsigned(),
+                row.get::<_, i64>(1)?.cast_unsigned(),
+                row.get::<_, Option<i64>>(2)?.map(from_seconds),
+            ))
+        })?;
+    Ok(ClientRow {
+        reference,
+        client_id: row.get(1)?,
+        name: row.get(2)?,
+        since: timestamp(row, 3)?,
+        people,
+        grants,
+        used,
+        standing: standing_of(row, 4)?,
+    })
+}
+
+pub(super) fn clients(
+    db: &Connection,
+    named: Option<&str>,
+    now: Timestamp,
+    most: u32,
+) -> Result<Vec<ClientRow>, rusqlite::Error> {
+    db.prepare_cached(&format!(
+        "SELECT {CLIENT_COLUMNS} FROM clients
+         WHERE ?1 IS NULL OR instr(lower(coalesce(name, '') || ' ' || client_id), lower(?1)) > 0
+         ORDER BY since DESC LIMIT ?2"
+    ))?
+    .query_map(params![named, most], |row| client_row(db, row, now))?
+    .collect()
+}
+
+pub(super) fn client(
+    db: &Connection,
+    client: ClientRef,
+    now: Timestamp,
+) -> Result<Option<ClientRow>, rusqlite::Error> {
+    db.prepare_cached(&format!(
+        "SELECT {CLIENT_COLUMNS} FROM clients WHERE reference = ?1"
+    ))?
+    .query_row([client.text()], |row| client_row(db, row, now))
+    .optional()
+}
+
+const PERSON_COLUMNS: &str = "people.id, shown, issuer, seen_at, blocked_at, blocked_why,
+     (SELECT 1 FROM operators WHERE person = people.id) IS NOT NULL";
+
+fn person_row(
+    db: &Connection,
+    row: &Row<'_>,
+    now: Timestamp,
+) -> Result<PersonRow, rusqlite::Error> {
+    let person = id(row, 0, PersonId::parse)?;
+    let (apps, grants) = db
+        .prepare_cached(&format!(
+            "SELECT count(DISTINCT client), count(*) FROM grants WHERE person = ?2 AND {LIVES}"
+        ))?
+        .query_row(params![seconds(now), person.text()], |row| {
+            Ok((
+                row.get::<_, i64>(0)?.cast_unsigned(),
+                row.get::<_, i64>(1)?.cast_unsigned(),
+            ))
+        })?;
+    Ok(PersonRow {
+        id: person,
+        shown: row.get(1)?,
+        issuer: row.get(2)?,
+        seen: timestamp(row, 3)?,
+        apps,
+        grants,
+        blocked: block(row, 4)?,
+        operator: row.get(6)?,
+    })
+}
+
+pub(super) fn people(
+    db: &Connection,
+    named: Option<&str>,
+    now: Timestamp,
+    most: u32,
+) -> Result<Vec<PersonRow>, rusqlite::Error> {
+    db.prepare_cached(&format!(
+        "SELECT {PERSON_COLUMNS} FROM people
+         WHERE ?1 IS NULL OR instr(lower(shown || ' ' || coalesce(name, '') || ' ' ||
+               coalesce(email, '') || ' ' || subject), lower(?1)) > 0
+         ORDER BY seen_at DESC LIMIT ?2"
+    ))?
+    .query_map(params![named, most], |row| person_row(db, row, now))?
+    .collect()
+}
+
+pub(super) fn one_person(
+    db: &Connection,
+    person: PersonId,
+    now: Timestamp,
+) -> Result<Option<PersonRow>, rusqlite::Error> {
+    db.prepare_cached(&format!(
+        "SELECT {PERSON_COLUMNS} FROM people WHERE people.id = ?1"
+    ))?
+    .query_row([person.text()], |row| person_row(db, row, now))
+    .optional()
+}
+
+/// Whom a client may act for, by their live grants.
+pub(super) fn people_of(
+    db: &Connection,
+    client: ClientRef,
+    now: Timestamp,
+    most: u32,
+) -> Result<Vec<PersonRow>, rusqlite::Error> {
+    db.prepare_cached(&format!(
+        "SELECT {PERSON_COLUMNS} FROM people WHERE people.id IN
+             (SELECT person FROM grants WHERE client = ?2 AND {LIVES})
+         ORDER BY seen_at DESC LIMIT ?3"
+    ))?
+    .query_map(params![seconds(now), client.text(), most], |row| {
+        person_row(db, row, now)
+    })?
+    .collect()
+}
+
+/// How many codes and grants ended; `None` for a client that is not there.
+pub(super) fn decide_client(
+    db: &Connection,
+    to: &ToClient,
+) -> Result<(Option<usize>, Vec<Revocation>), rusqlite::Error> {
+    let Some((_, before)) = standing(db, to.client)? else {
+        return Ok((None, Vec::new()));
+    };
+    let name = audit::client_name(db, to.client)?;
+    let client = to.client;
+    let (deed, ended, entries) = match &to.decision {
+        ClientDecision::Ends => {
+            let of = Of::Client(client);
+            let (ended, entries) = person::end(db, of, EndedWhy::Stopped, to.now)?;
+            let deed = Deed::ClientStopped {
+                client,
+                name,
+                ended,
+            };
+            (deed, ended, entries)
+        }
+        ClientDecision::Stands(after) => {
+            let blocked = after.blocked.as_ref();
+            db.prepare_cached(
+                "UPDATE clients SET blocked_at = ?2, blocked_why = ?3, trusted_at = ?4,
+                        scopes = ?5 WHERE reference = ?1",
+            )?
+            .execute(params![
+                client.text(),
+                blocked.map(|block| seconds(block.since)),
+                blocked.map(|block| block.why.as_str()),
+                after.trusted.map(seconds),
+                after.limit.as_ref().map(ToString::to_string)
+            ])?;
+            // What a narrower limit takes away was in tokens already.
+            let narrower = after.limit != before.limit && after.limit.is_some();
+            let (ended, entries) = if blocked.is_some() || narrower {
+                person::end(db, Of::Client(client), EndedWhy::Blocked, to.now)?
+            } else {
+                (0, Vec::new())
+            };
+            let deed = Deed::ClientChanged {
+                client,
+                name,
+                before,
+                after: after.clone(),
+                ended,
+            };
+            (deed, ended, entries)
+        }
+    };
+    audit::act(db, &to.by, deed, to.now)?;
+    Ok((Some(ended), entries))
+}
+
+/// How many codes and grants ended; `None` for a person who is not there.
+pub(super) fn decide_person(
+    db: &Connection,
+    to: &ToPerson,
+) -> Result<(Option<usize>, Vec<Revocation>), rusqlite::Error> {
+    let Some(before) = one_person(db, to.person, to.now)? else {
+        return Ok((None, Vec::new()));
+    };
+    let block = to.block.as_ref();
+    db.prepare_cached("UPDATE people SET blocked_at = ?2, blocked_why = ?3 WHERE id = ?1")?
+        .execute(params![
+            to.person.text(),
+            block.map(|block| seconds(block.since)),
+            block.map(|block| block.why.as_str())
+        ])?;
+    let (ended, entries) = match block {
+        Some(_) => {
+            db.prepare_cached("DELETE FROM sessions WHERE person = ?1")?
+                .execute([to.person.text()])?;
+            person::end(db, Of::Person(to.person), EndedWhy::Blocked, to.now)?
+        }
+        None => (0, Vec::new()),
+    };
+    let deed = Deed::PersonChanged {
+        person: to.person,
+        shown: before.shown,
+        before: before.blocked,
+        after: to.block.clone(),
+        ended,
+    };
+    audit::act(db, &to.by, deed, to.now)?;
+    Ok((Some(ended), entries))
+}
+
+pub(super) fn is_blocked(db: &Connection, person: PersonId) -> Result<bool, rusqlite::Error> {
+    db.prepare_cached("SELECT blocked_at IS NOT NULL FROM people WHERE id = ?1")?
+        .query_row([person.text()], |row| row.get(0))
+}
+
+pub(super) fn is_operator(db: &Connection, person: PersonId) -> Result<bool, rusqlite::Error> {
+    let found = db
+        .prepare_cached("SELECT 1 FROM operators WHERE person = ?1")?
+        .query_row([person.text()], |_| Ok(()))
+        .optional()?;
+    Ok(found.is_some())
+}
+
+pub(super) fn make_link(db: &Connection, link: &NewLink) -> Result<(), rusqlite::Error> {
+    db.prepare_cached("INSERT INTO operator_links (digest, expires_at) VALUES (?1, ?2)")?
+        .execute(params![link.digest.text(), seconds(link.expires)])?;
+    let expires = link.expires;
+    audit::act(db, &link.by, Deed::LinkMade { expires }, link.now)
+}
+
+/// Spends a link; whether it was one that lasts.
+pub(super) fn use_link(
+    db: &Connection,
+    link: Digest,
+    person: PersonId,
+    now: Timestamp,
+) -> Result<bool, rusqlite::Error> {
+    let spent = db
+        .prepare_cached("DELETE FROM operator_links WHERE digest = ?1 AND expires_at > ?2")?
+        .execute(params![link.text(), seconds(now)])?;
+    if spent == 0 {
+        return Ok(false);
+    }
+    db.prepare_cached(
+        "INSERT INTO operators (person, since) VALUES (?1, ?2) ON CONFLICT (person) DO NOTHING",
+    )?
+    .execute(params![person.text(), seconds(now)])?;
+    let shown = audit::shown(db, person)?;
+    let by = Actor::Person {
+        id: person,
+        shown: shown.clone(),
+    };
+    audit::act(db, &by, Deed::OperatorMade { person, shown }, now)?;
+    Ok(true)
+}
+
+/// Keeps the row of a login up with its newest steps.
+pub(super) fn head(
+    db: &Connection,
+    flow: FlowCode,
+    steps: &[Entry],
+) -> Result<(), rusqlite::Error> {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+        return Ok(());
+    };
+    let (mut client, mut server, mut person) = (None, None, None);
+    for entry in steps {
+        match &entry.step {
+            Step::Asked {
+                client: name,
+                server: title,
+                ..
+            } => (client, server) = (Some(name), Some(title)),
+            Step::SignedIn { person: shown } => person = Some(shown),
+            _ => {}
+        }
+    }
+    let outcome = match last.step.outcome() {
+        Outcome::Open => "open",
+        Outcome::Succeeded => "ok",
+        Outcome::Failed => "failed",
+    };
+    db.prepare_cached(
+        "INSERT INTO flow_heads (code, begun_at, last_at, client, server, person, outcome, error)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (code) DO UPDATE SET
+             last_at = excluded.last_at, outcome = excluded.outcome, error = excluded.error,
+             client = coalesce(excluded.client, client),
+             server = coalesce(excluded.server, server),
+             person = coalesce(excluded.person, person)",
+    )?
+    .execute(params![
+        flow.to_string(),
+        seconds(first.at),
+        seconds(last.at),
+        client,
+        server,
+        person,
+        outcome,
+        last.step.code()
+    ])
+    .map(|_| ())
+}
+
+pub(super) fn flows(
+    db: &Connection,
+    filter: &FlowFilter,
+    most: u32,
+) -> Result<Vec<FlowRow>, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT code, begun_at, last_at, client, server, person, outcome, error FROM flow_heads
+         WHERE (NOT ?1 OR outcome = 'failed') AND (?2 IS NULL OR error = ?2)
+           AND (?3 IS NULL OR instr(lower(client), lower(?3)) > 0)
+           AND (?4 IS NULL OR instr(lower(person), lower(?4)) > 0)
+           AND last_at < ?5
+         ORDER BY last_at DESC, code LIMIT ?6",
+    )?
+    .query_map(
+        params![
+            filter.failed,
+            filter.error,
+            filter.client,
+            filter.person,
+            filter.before.map_or(i64::MAX, seconds),
+            most
+        ],
+        |row| {
+            Ok(FlowRow {
+                flow: flow_code(row, 0)?,
+                begun: timestamp(row, 1)?,
+                last: timestamp(row, 2)?,
+                client: row.get(3)?,
+                server: row.get(4)?,
+                person: row.get(5)?,
+                outcome: row.get(6)?,
+                error: row.get(7)?,
+            })
+        },
+    )?
+    .collect()
+}
+
+pub(super) fn causes(db: &Connection, since: Timestamp) -> Result<Vec<Cause>, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT error, count(*), min(last_at), max(last_at) FROM flow_heads
+         WHERE outcome = 'failed' AND error IS NOT NULL AND last_at >= ?1
+         GROUP BY error ORDER BY count(*) DESC, error",
+    )?
+    .query_map([seconds(since)], |row| {
+        Ok(Cause {
+            error: row.get(0)?,
+            flows: row.get::<_, i64>(1)?.cast_unsigned(),
+            first: timestamp(row, 2)?,
+            last: timestamp(row, 3)?,
+        })
+    })?
+    .collect()
+}
