@@ -108,17 +108,18 @@ fn at_consent(fault: &str) -> Option<(Scene, Seen)> {
     if !known.contains(&fault) {
         return None;
     }
-    let scene = Scene::new();
+    let idp = Idp::start();
     match fault {
-        "provider-down" => scene.idp.with(|told| told.document = Value::Null),
-        "provider-of-another-issuer" => scene
-            .idp
-            .with(|told| told.document["issuer"] = json!("https://other.example")),
-        "provider-endpoint-not-https" => scene
-            .idp
-            .with(|told| told.document["token_endpoint"] = json!("ftp://127.0.0.1/token")),
+        "provider-down" => idp.with(|told| told.document = Value::Null),
+        "provider-of-another-issuer" => {
+            idp.with(|told| told.document["issuer"] = json!("https://other.example"));
+        }
+        "provider-endpoint-not-https" => {
+            idp.with(|told| told.document["token_endpoint"] = json!("ftp://127.0.0.1/token"));
+        }
         _ => {}
     }
+    let scene = Scene::at("", idp);
     let (flow, ticket, token) = scene.consent(&[]);
     let ours = scene.gate.origin.clone();
     let answer = match fault {

@@ -146,7 +146,7 @@ fn judge(expected: &Expected) -> Result<(), String> {
         ));
     }
     for field in ["What happened", "Cause", "How to see it", "Fix", "Who can"] {
-        if !page.contains(&format!("<dt>{field}</dt><dd>")) {
+        if !page.contains(&format!("<dt>{field}</dt><dd")) {
             return Err(format!("the record lacks “{field}”"));
         }
     }

@@ -29,7 +29,11 @@ impl Scene {
     }
 
     pub(super) fn with(more: &str) -> Self {
-        let idp = Idp::start();
+        Self::at(more, Idp::start())
+    }
+
+    /// With a provider that is as it is before the gateway first asks it.
+    pub(super) fn at(more: &str, idp: Idp) -> Self {
         let gate = Gate::start_in(more, &[("VESTIBULE_IDP__ISSUER", &idp.issuer)]);
         Self {
             gate,
