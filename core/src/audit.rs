@@ -35,10 +35,19 @@ pub enum Record {
         steps: Vec<(FlowCode, Entry)>,
     },
     /// What somebody did to somebody's access.
-    Act(Act),
+    Act(Box<Act>),
 }
 
 impl Record {
+    /// The word of its kind, by which it is sought.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Calls(_) => "calls",
+            Self::Steps { .. } => "steps",
+            Self::Act(_) => "act",
+        }
+    }
+
     /// The times of the first and last of it; `None` of nothing.
     pub fn times(&self) -> Option<(Timestamp, Timestamp)> {
         let spread = |times: &mut dyn Iterator<Item = Timestamp>| {
@@ -422,6 +431,13 @@ pub enum Deed {
         /// What they are called.
         shown: String,
     },
+    /// Somebody is an operator by a link no more.
+    OperatorUnmade {
+        /// The person.
+        person: PersonId,
+        /// What they are called.
+        shown: String,
+    },
     /// A key was made.
     KeyRotated {
         /// Of which purpose.
@@ -442,6 +458,7 @@ impl Deed {
             Self::PersonChanged { .. } => "person.changed",
             Self::LinkMade { .. } => "admin.link_made",
             Self::OperatorMade { .. } => "admin.operator_made",
+            Self::OperatorUnmade { .. } => "admin.operator_unmade",
             Self::KeyRotated { .. } => "key.rotated",
         }
     }
@@ -480,6 +497,9 @@ impl Deed {
             Self::PersonChanged { shown, .. } => format!("let {shown} in again"),
             Self::LinkMade { .. } => "made a link for a new operator".to_owned(),
             Self::OperatorMade { shown, .. } => format!("made {shown} an operator, by a link"),
+            Self::OperatorUnmade { shown, .. } => {
+                format!("took the role by link from {shown}")
+            }
             Self::KeyRotated { purpose, key } => format!("made {purpose} key {key}"),
         }
     }

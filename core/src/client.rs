@@ -205,6 +205,8 @@ pub enum KnownBy {
     },
     /// It registered itself, and nothing it says was checked.
     Dynamic,
+    /// It registered itself, and an operator looked at it since.
+    Vouched,
 }
 
 /// A redirect URI that was found in its client's own list. Only this can be redirected to.
@@ -247,11 +249,12 @@ impl Client {
     /// As operators decided about it: vouched for, or limited to some scopes.
     #[must_use]
     pub fn standing(mut self, standing: &Standing) -> Self {
-        if standing.trusted.is_some() {
+        let same = standing.trusted_described == Some(self.described());
+        if standing.trusted.is_some() && same {
             match &mut self.known_by {
                 KnownBy::Document { trusted, .. } => *trusted = true,
-                known_by @ KnownBy::Dynamic => *known_by = KnownBy::Operator,
-                KnownBy::Operator => {}
+                known_by @ KnownBy::Dynamic => *known_by = KnownBy::Vouched,
+                KnownBy::Operator | KnownBy::Vouched => {}
             }
         }
         if let Some(limit) = &standing.limit {
@@ -313,7 +316,7 @@ impl Client {
     pub fn may_hear_early_errors(&self, redirect: &MatchedRedirect) -> bool {
         match &self.known_by {
             KnownBy::Operator | KnownBy::Document { trusted: true, .. } => true,
-            KnownBy::Document { trusted: false, .. } | KnownBy::Dynamic => {
+            KnownBy::Document { trusted: false, .. } | KnownBy::Dynamic | KnownBy::Vouched => {
                 redirect.kind == RedirectKind::Loopback
             }
         }

@@ -11,7 +11,7 @@ use crate::uri::with_query;
 pub struct Way {
     /// The app.
     pub app: &'static str,
-    /// What to do, in a sentence.
+    /// The name of the message that says what to do.
     pub how: &'static str,
     /// A link that the app itself follows, if it has one.
     pub link: Option<String>,
@@ -30,7 +30,7 @@ pub fn ways(name: &str, uri: &str) -> Vec<Way> {
     vec![
         Way {
             app: "Visual Studio Code",
-            how: "Follow the link, or put this into .vscode/mcp.json and start the server there.",
+            how: "way-vscode",
             // A blank is %20 in a link of its own scheme, and no plus.
             link: Some(format!(
                 "vscode:mcp/install?{}",
@@ -40,19 +40,19 @@ pub fn ways(name: &str, uri: &str) -> Vec<Way> {
         },
         Way {
             app: "Claude",
-            how: "Settings, Connectors, Add custom connector: paste the address.",
+            how: "way-claude",
             link: None,
             text: Some(uri.to_owned()),
         },
         Way {
             app: "Claude Code",
-            how: "Run this, then /mcp inside it to sign in.",
+            how: "way-claude-code",
             link: None,
             text: Some(format!("claude mcp add --transport http {name} {uri}")),
         },
         Way {
             app: "Cursor",
-            how: "Follow the link, or put this into ~/.cursor/mcp.json.",
+            how: "way-cursor",
             link: Some(with_query(
                 "cursor://anysphere.cursor-deeplink/mcp/install",
                 &[("name", name), ("config", &STANDARD.encode(cursor))],
@@ -61,7 +61,7 @@ pub fn ways(name: &str, uri: &str) -> Vec<Way> {
         },
         Way {
             app: "Codex",
-            how: "Run these two.",
+            how: "way-codex",
             link: None,
             text: Some(format!(
                 "codex mcp add {name} --url {uri}\ncodex mcp login {name}"
@@ -69,13 +69,13 @@ pub fn ways(name: &str, uri: &str) -> Vec<Way> {
         },
         Way {
             app: "Gemini CLI",
-            how: "Run this, then /mcp auth inside it to sign in.",
+            how: "way-gemini",
             link: None,
             text: Some(format!("gemini mcp add --transport http {name} {uri}")),
         },
         Way {
             app: "MCP Inspector",
-            how: "Run this, and press Connect.",
+            how: "way-inspector",
             link: None,
             text: Some(format!(
                 "npx @modelcontextprotocol/inspector --transport http --server-url {uri}"
@@ -83,7 +83,7 @@ pub fn ways(name: &str, uri: &str) -> Vec<Way> {
         },
         Way {
             app: "A terminal",
-            how: "Sign in, see the tools, call one.",
+            how: "way-terminal",
             link: None,
             text: Some(format!("vestibule login {uri}\nvestibule call {uri}")),
         },

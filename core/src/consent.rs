@@ -187,7 +187,7 @@ pub fn may_be_left_out(
     navigation: Navigation,
 ) -> bool {
     let vouched_for = match &client.known_by {
-        KnownBy::Operator | KnownBy::Document { trusted: true, .. } => true,
+        KnownBy::Operator | KnownBy::Vouched | KnownBy::Document { trusted: true, .. } => true,
         KnownBy::Document { trusted: false, .. } | KnownBy::Dynamic => false,
     };
     matches!(remembered, Remembered::All { .. })

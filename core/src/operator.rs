@@ -6,6 +6,7 @@ use crate::{
     flow::FlowCode,
     id::{ClientRef, PersonId},
     scope::ScopeSet,
+    secret::Digest,
     time::Timestamp,
 };
 
@@ -65,6 +66,9 @@ pub struct Standing {
     pub blocked: Option<Block>,
     /// Somebody looked at it and vouches for it.
     pub trusted: Option<Timestamp>,
+    /// As it described itself then; of another description nobody vouched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_described: Option<Digest>,
     /// What it may ask for at most.
     pub limit: Option<ScopeSet>,
 }
@@ -86,6 +90,8 @@ pub struct ClientRow {
     pub grants: u64,
     /// When tokens were last issued to it.
     pub used: Option<Timestamp>,
+    /// Where its answers went, by what people allowed; ten at most.
+    pub redirects: Vec<String>,
     /// What was decided.
     pub standing: Standing,
 }

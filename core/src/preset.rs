@@ -82,7 +82,7 @@ pub fn likeness(client: &Client, redirect: &MatchedRedirect) -> Likeness {
             host,
             trusted: false,
         } => Some(preset.owns(host)),
-        KnownBy::Dynamic => match redirect.kind() {
+        KnownBy::Dynamic | KnownBy::Vouched => match redirect.kind() {
             RedirectKind::Loopback => None,
             RedirectKind::Https => {
                 let url = Url::parse(redirect.text()).ok();

@@ -89,6 +89,9 @@ pub struct SignIn {
     /// Digest of the link that makes whoever signs in an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Digest>,
+    /// The session of the browser until now; it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Digest>,
 }
 
 impl fmt::Debug for SignIn {
@@ -139,6 +142,7 @@ mod tests {
             begun: Timestamp::from_unix(1000),
             to: Destination::Apps,
             link: None,
+            before: None,
         };
         let state = sign_in.seal(&sealer(), "mine", [0; 12]);
         let opened = |cookie, at| SignIn::open(&state, &sealer(), cookie, Timestamp::from_unix(at));

@@ -35,6 +35,9 @@ pub struct Ticket {
     /// Whom the page named, because they were signed in at our own pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<PersonId>,
+    /// What it showed of the client; see [`crate::client::Client::described`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described: Option<Digest>,
 }
 
 /// Where our own page sends a browser on to after a decision.
@@ -170,6 +173,7 @@ mod tests {
             flow: FlowCode::from_random(&[1; 8]),
             ask: ask(),
             named: None,
+            described: None,
         }
     }
 

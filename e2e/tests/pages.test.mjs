@@ -54,7 +54,7 @@ async function open(page, url, origin = new URL(stack.gateway.url).origin) {
 }
 
 /** Judges what is shown, in both widths and colours, and keeps a picture of each. */
-async function judge(page, name) {
+async function judge(page, name, { lang = 'en', dir = 'ltr' } = {}) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
     for (const width of [360, 1280]) {
@@ -68,7 +68,7 @@ async function judge(page, name) {
       }));
       assert.ok(told.over <= 0, `${name} at ${width}: ${told.over} px too wide`);
       assert.equal(told.headings, 1, `${name}: one heading`);
-      assert.ok(told.title.length > 5 && told.lang === 'en' && told.dir === 'ltr', `${name}: ${JSON.stringify(told)}`);
+      assert.ok(told.title.length > 5 && told.lang === lang && told.dir === dir, `${name}: ${JSON.stringify(told)}`);
       // Through the debugger, which the page's own policy does not bind.
       await page.evaluate(axe);
       const { violations } = await page.evaluate(() =>
@@ -231,7 +231,10 @@ test('an operator sees what happens, and ends what must end', async () => {
   const { admin } = stack.gateway;
   const page = await stack.browser.person();
   await page.goto(`${admin}/console`, { waitUntil: 'commit' });
-  await follow(page, { person: 'ada', arrived: (address) => address === `${admin}/console` });
+  await follow(page, { person: 'ada', arrived: (address) => address.includes('/operator/pass/') });
+  await judge(page, 'to-console');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.waitForURL(`${admin}/console`);
   await page.waitForLoadState('load');
   for (const [name, path] of [
     ['console', '/console'],
@@ -290,6 +293,36 @@ test('an operator sees what happens, and ends what must end', async () => {
   await open(page, of('/flows'));
   await judge(page, 'flows');
   await bob.context().close();
+  await page.context().close();
+});
+
+test('pages in German, in a language that is longer, and written from the right', async () => {
+  const page = await stack.browser.person();
+  for (const [tag, dir, words] of [
+    ['de', 'ltr', /Darf diese App/],
+    ['en-XA', 'ltr', /Lét thís ápp/],
+    ['ar-XB', 'rtl', /Lét thís ápp/],
+  ]) {
+    const url = new URL(String(client.authorization().url));
+    url.searchParams.set('ui_locales', tag);
+    const weight = await open(page, String(url));
+    assert.ok(weight <= 20_000, `consent weighs ${weight} in ${tag}`);
+    assert.match(await page.locator('main').innerText(), words);
+    await judge(page, `consent-${tag}`, { lang: tag, dir });
+    const flow = await flowOn(page);
+    for (const [name, path] of [
+      ['apps', '/apps'],
+      ['landing', '/'],
+      ['connect', '/connect/weather'],
+      ['flow', flow],
+      ['refusal', '/authorize?client_id=vcl_unknown'],
+    ]) {
+      const address = new URL(of(path));
+      address.searchParams.set('ui_locales', tag);
+      await open(page, String(address));
+      await judge(page, `${name}-${tag}`, { lang: tag, dir });
+    }
+  }
   await page.context().close();
 });
 

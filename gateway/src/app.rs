@@ -53,14 +53,6 @@ pub enum StartError {
         /// What the operating system said.
         error: std::io::Error,
     },
-    /// The control socket.
-    #[error("{path}: {error}")]
-    Socket {
-        /// Where.
-        path: PathBuf,
-        /// What the operating system said.
-        error: std::io::Error,
-    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -139,6 +131,9 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         &trust,
         world,
     )?);
+    let configured = office.clients.values();
+    let configured = configured.map(|client| (client.id.clone(), client.name_for_people()));
+    runtime.block_on(store.know_clients(configured.collect(), world.now()))?;
     let pages = routes::routes(Arc::clone(&office), extra(&office));
 
     let listeners =
@@ -225,22 +220,27 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         office: Some(Arc::clone(&office)),
     });
     let socket = socket::path_of(&config.store);
-    let control = socket::listen(&socket).map_err(|error| StartError::Socket {
-        path: socket.clone(),
-        error,
-    })?;
-    runtime.spawn({
-        let desk = Arc::clone(&desk);
-        let mut stopped = stopped.clone();
-        async move {
-            let stopped = async move {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            };
-            if let Err(error) = socket::serve(control, desk, stopped).await {
-                tracing::error!(event = "admin.failed", %error);
-            }
+    match socket::listen(&socket) {
+        Ok(control) => {
+            let desk = Arc::clone(&desk);
+            let mut stopped = stopped.clone();
+            runtime.spawn(async move {
+                let stopped = async move {
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
+                };
+                if let Err(error) = socket::serve(control, desk, stopped).await {
+                    tracing::error!(event = "admin.failed", %error);
+                }
+            });
         }
-    });
+        // Not every place takes one, and nobody's tools depend on it.
+        Err(error) => tracing::warn!(
+            event = "admin.no_socket",
+            path = %socket.display(),
+            %error,
+            "commands cannot reach this gateway; the console can",
+        ),
+    }
     let management = Arc::new(Admin::new(Arc::clone(&office), desk));
     runtime.spawn(serve_admin(
         admin_listener,
@@ -374,6 +374,7 @@ fn office(
         failing: Limiter::new(600, 300, 50),
         devices: Limiter::new(30, 10, 50),
         proofs: Seen::default(),
+        sign_ins: Seen::default(),
         tokens: config.tokens,
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),

@@ -23,7 +23,7 @@ use vestibule_core::{
 use crate::{
     config::Auditing,
     pulse::Pulse,
-    store::{Store, StoreError},
+    store::{Sought, Store, StoreError},
 };
 
 /// Calls that wait for the store, at most.
@@ -32,8 +32,16 @@ const WAITING_MAX: usize = 65_536;
 /// Names that are remembered, one entry for each grant.
 const NAMES_MAX: usize = 10_000;
 
-/// Rows of the store that one search looks at; whoever wants more goes on from there.
-const PAGES_MAX: u32 = 500;
+/// Rows of the store that one search looks at, and calls; whoever wants more goes on from
+/// there.
+const ROWS_MAX: usize = 20_000;
+const LOOKED_AT_MAX: usize = 500_000;
+
+/// Rows that are read at once: one may have thousands of calls with arguments.
+const ROWS: u32 = 16;
+
+/// Calls of one row, if their arguments are kept.
+const WITH_ARGUMENTS_MAX: usize = 256;
 
 /// See the module.
 pub struct Audit {
@@ -47,7 +55,7 @@ pub struct Audit {
 }
 
 /// The parties of a token, which have names in the store.
-type Who = Option<(GrantId, PersonId, ClientRef)>;
+type Who = (GrantId, PersonId, ClientRef);
 
 /// A call without the names of its parties.
 struct Noted {
@@ -159,6 +167,10 @@ impl Audit {
         tools: Tools,
         now: Timestamp,
     ) -> Result<Option<Pending>, Full> {
+        // Where nobody is known there is nobody to name, and strangers would fill the disk.
+        let Some(caller) = caller else {
+            return Ok(None);
+        };
         if tools.is_empty() || !self.settings.tool_calls {
             return Ok(None);
         }
@@ -169,10 +181,10 @@ impl Audit {
             audit: Arc::clone(self),
             at: now,
             begun: Instant::now(),
-            who: caller.map(|caller| {
+            who: {
                 let token = caller.token();
                 (token.grant, token.subject, token.client)
-            }),
+            },
             server: Arc::clone(server),
             tools,
             ended: Ended::ClientLeft,
@@ -183,12 +195,21 @@ impl Audit {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves what waits to the store.
-    pub async fn keep(&self) {
+    /// Moves what waits to the store; to its end even if whoever asked goes away.
+    pub async fn keep(self: &Arc<Self>) {
+        let audit = Arc::clone(self);
+        let _ = tokio::spawn(async move { audit.move_all().await }).await;
+    }
+
+    async fn move_all(&self) {
         let _moving = self.moving.lock().await;
+        let most = match self.settings.arguments {
+            true => WITH_ARGUMENTS_MAX,
+            false => CALLS_MAX,
+        };
         let mut waiting = std::mem::take(&mut *self.waiting());
         while !waiting.is_empty() {
-            let rest = waiting.split_off(waiting.len().min(CALLS_MAX));
+            let rest = waiting.split_off(waiting.len().min(most));
             if let Err(error) = self.write(&waiting).await {
                 tracing::error!(event = "audit.unwritten", %error, calls = waiting.len());
                 let mut later = self.waiting();
@@ -226,15 +247,7 @@ impl Audit {
     }
 
     async fn subject(&self, who: Who) -> Result<Subject, StoreError> {
-        let Some((grant, person, client)) = who else {
-            return Ok(Subject {
-                person: None,
-                shown: "nobody".to_owned(),
-                client: None,
-                client_name: "no client".to_owned(),
-                flow: None,
-            });
-        };
+        let (grant, person, client) = who;
         // A token that was exchanged has its grant's person and another client.
         let known = self.names.get(&grant);
         if let Some(known) = known.filter(|known| known.client == Some(client)) {
@@ -250,29 +263,37 @@ impl Audit {
     /// # Errors
     /// [`StoreError`].
     pub async fn calls(
-        &self,
+        self: &Arc<Self>,
         filter: &Filter,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<Found, StoreError> {
         self.keep().await;
         let mut found = Found::default();
-        let mut looked_at = 0;
+        let (mut rows_seen, mut calls_seen) = (0, 0);
         // The row of a cursor is read once more.
         let mut before = after.map(|cursor| cursor.row + 1);
         let mut skip = after.map_or(0, |cursor| cursor.seen);
-        while looked_at < PAGES_MAX {
-            let rows = self.store.audited(before, 50).await?;
+        while rows_seen < ROWS_MAX && calls_seen < LOOKED_AT_MAX {
+            let rows = self.store.audited(Sought {
+                kind: Some("calls"),
+                before,
+                from: filter.from,
+                until: filter.until,
+                most: ROWS,
+            });
+            let rows = rows.await?;
             if rows.is_empty() {
                 return Ok(found);
             }
             for (row, record) in rows {
-                looked_at += 1;
+                rows_seen += 1;
                 before = Some(row);
                 let Record::Calls(page) = record else {
                     continue;
                 };
                 for (seen, call) in page.calls().rev().enumerate().skip(skip) {
+                    calls_seen += 1;
                     if !filter.finds(&call) {
                         continue;
                     }

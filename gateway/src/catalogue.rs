@@ -40,6 +40,16 @@ pub enum Who {
 }
 
 impl Who {
+    /// The message that says it in the language of a page.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Operator => "who-operator",
+            Self::Person => "who-person",
+            Self::App => "who-app",
+            Self::Provider => "who-provider",
+        }
+    }
+
     /// In words.
     pub fn words(self) -> &'static str {
         match self {

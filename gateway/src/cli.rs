@@ -208,11 +208,6 @@ fn start_failed(error: &StartError) -> Exit {
             "stop what listens there, or choose another address",
             Exit::Unreachable,
         ),
-        StartError::Socket { .. } => (
-            "V-RUN-008",
-            "the control socket is beside the store: its folder must be this user's to write",
-            Exit::Unexpected,
-        ),
         StartError::Store(_) => (
             "V-RUN-002",
             "the store is in store.url: stop whoever uses it, or look at its rights and its disk",

@@ -15,6 +15,7 @@ use vestibule_core::{
 };
 
 use crate::{
+    page::language::{self, Language},
     pulse::Pulse,
     store::{Recorded, Store},
     world::World,
@@ -220,57 +221,71 @@ fn log(code: FlowCode, step: &Step) {
     }
 }
 
-/// The provider's words behind our sentence, if there are any.
-fn quoted(said: &str) -> String {
-    if said.is_empty() {
-        String::new()
-    } else {
-        format!(". It said: “{said}”")
-    }
+/// A step in plain words, in English: for logs and for what is kept.
+pub fn sentence(step: &Step) -> String {
+    sentence_in(language::english(), step)
 }
 
 /// A step in plain words.
-pub fn sentence(step: &Step) -> String {
-    match step {
+pub fn sentence_in(language: &Language, step: &Step) -> String {
+    let plain = match step {
         Step::Asked {
             client,
             known_by,
             redirect_host,
             server,
             scopes,
-        } => format!(
-            "“{client}” ({known_by}) asked for {server} ({scopes}); the answer would go to {redirect_host}"
-        ),
-        Step::ConsentShown => "The consent page was shown".to_owned(),
-        Step::Remembered => {
-            "The consent page was left out: the person had allowed the same before".to_owned()
+        } => {
+            let values = [
+                ("client", client.as_str()),
+                ("known", known_by),
+                ("server", server),
+                ("scopes", scopes),
+                ("host", redirect_host),
+            ];
+            return language.say("step-asked", values);
         }
-        Step::Allowed => "The person allowed it".to_owned(),
-        Step::Denied => "The person declined, and the app was told".to_owned(),
-        Step::SentToProvider { host } => format!("The browser was sent to {host} to sign in"),
-        Step::CameBack => "The browser came back from the identity provider".to_owned(),
+        Step::SentToProvider { host } => return language.say("step-sent", [("host", host)]),
+        Step::ProviderRefused { error, said } if said.is_empty() => {
+            return language.say("step-provider-refused", [("error", error)]);
+        }
         Step::ProviderRefused { error, said } => {
-            format!("The identity provider refused: {error}{}", quoted(said))
+            let values = [("error", error.as_str()), ("said", said)];
+            return language.say("step-provider-refused-said", values);
         }
-        Step::ProviderTokenFailed { status: 0, .. } => {
-            "The identity provider did not answer".to_owned()
-        }
+        Step::ProviderTokenFailed { status: 0, .. } => "step-provider-silent",
         Step::ProviderTokenFailed {
             status,
             error,
             said,
-        } => format!(
-            "The identity provider's token endpoint answered {status} {error}{}",
-            quoted(said)
-        ),
-        Step::IdentityRefused { why } => {
-            format!("The identity provider's answer was refused: {why}")
+        } => {
+            let status = status.to_string();
+            let values = [
+                ("status", status.as_str()),
+                ("error", error),
+                ("said", said),
+            ];
+            return match said.is_empty() {
+                true => language.say("step-provider-failed", values),
+                false => language.say("step-provider-failed-said", values),
+            };
         }
-        Step::SignedIn { person } => format!("{person} signed in"),
-        Step::CodeSent => "The app was sent its code".to_owned(),
-        Step::TokensIssued => "The app exchanged its code for access".to_owned(),
-        Step::Refreshed => "The app renewed its access".to_owned(),
-        Step::Revoked => "The access was ended".to_owned(),
-        Step::Refused { code, why } => format!("Refused ({code}): {why}"),
-    }
+        Step::IdentityRefused { why } => {
+            return language.say("step-identity-refused", [("why", why)]);
+        }
+        Step::SignedIn { person } => return language.say("step-signed-in", [("person", person)]),
+        Step::Refused { code, why } => {
+            return language.say("step-refused", [("code", code), ("why", why)]);
+        }
+        Step::ConsentShown => "step-consent-shown",
+        Step::Remembered => "step-remembered",
+        Step::Allowed => "step-allowed",
+        Step::Denied => "step-denied",
+        Step::CameBack => "step-came-back",
+        Step::CodeSent => "step-code-sent",
+        Step::TokensIssued => "step-tokens-issued",
+        Step::Refreshed => "step-refreshed",
+        Step::Revoked => "step-revoked",
+    };
+    language.text(plain)
 }

@@ -25,7 +25,7 @@ use crate::{
     http::{cookie::Jar, held::Held, limit::Limiter, seen::Seen},
     key_cache::KeyCache,
     keys::Keys,
-    page::Frame,
+    page::{Frame, language},
     provider::Provider,
     pulse::Pulse,
     revocation::Revocations,
@@ -69,6 +69,8 @@ pub struct Office {
     pub beginnings: Limiter,
     /// Proofs that were used at MCP servers.
     pub proofs: Seen,
+    /// Sign-ins to our own pages that came back.
+    pub sign_ins: Seen,
     /// How often one client of an address may fail to prove itself.
     pub failures: Limiter,
     /// How often all clients of an address may.
@@ -248,6 +250,7 @@ impl Office {
         Frame {
             instance: self.instance.clone(),
             flow,
+            language: language::now(),
         }
     }
 

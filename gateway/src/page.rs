@@ -2,6 +2,7 @@
 //! works without script.
 
 pub mod diagram;
+pub mod language;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,10 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use vestibule_core::{connect::Way, flow::FlowCode, preset::Likeness};
 
-use self::diagram::Diagram;
+use self::{
+    diagram::Diagram,
+    language::{Language, Message},
+};
 use crate::catalogue::Entry;
 
 /// The one style sheet, at [`STYLE_PATH`].
@@ -30,6 +34,25 @@ pub struct Frame {
     pub instance: String,
     /// The record of this login, if there is one.
     pub flow: Option<FlowCode>,
+    /// In which language it speaks.
+    pub language: &'static Language,
+}
+
+impl Frame {
+    /// A message with nothing put in.
+    pub fn text(&self, id: &str) -> String {
+        self.language.text(id)
+    }
+
+    /// A message with the number of these in it.
+    pub fn count<T>(&self, id: &str, of: &[T]) -> String {
+        self.language.count(id, of.len() as u64)
+    }
+
+    /// A message, to put something in.
+    pub fn say<'m>(&self, id: &'m str) -> Message<'m> {
+        Message::of(self.language, id)
+    }
 }
 
 /// The consent page.
@@ -102,6 +125,8 @@ pub enum KnownByLine<'p> {
     Document(&'p str),
     /// It registered itself.
     Dynamic,
+    /// It registered itself, and an operator vouches for it.
+    Vouched,
 }
 
 /// Whether name and address of the app go together, in one line.
@@ -181,6 +206,8 @@ pub struct Refusal<'p> {
     pub what: &'p str,
     /// What to do.
     pub fix: &'p str,
+    /// Whether these are said in the page's language; else in English.
+    pub own_language: bool,
     /// A way back to the app that is safe to offer: address and host.
     pub back: Option<(&'p str, &'p str)>,
 }
@@ -211,7 +238,9 @@ pub struct Failure<'p> {
     /// Which step, from 1.
     pub number: usize,
     /// Where on the way that is, in words.
-    pub stage: &'static str,
+    pub stage: String,
+    /// The same, for programs.
+    pub stage_word: &'static str,
     /// The error's code.
     pub code: &'p str,
     /// Its name.
@@ -221,7 +250,7 @@ pub struct Failure<'p> {
     /// The provider's own words.
     pub said: Option<&'p str>,
     /// The number in them, what it usually means, and what usually helps.
-    pub hint: Option<(u32, &'p str, String)>,
+    pub hint: Option<(u32, String)>,
     /// Why it is refused.
     pub cause: &'p str,
     /// How to see that this is the case.
@@ -229,9 +258,9 @@ pub struct Failure<'p> {
     /// What to do.
     pub fix: &'p str,
     /// Who can.
-    pub who: &'p str,
+    pub who: String,
     /// What it is not.
-    pub ruled_out: Vec<&'static str>,
+    pub ruled_out: Vec<String>,
 }
 
 /// One error of the catalogue.
@@ -244,6 +273,8 @@ pub struct ErrorCode<'p> {
     pub code: &'p str,
     /// What it is.
     pub entry: &'p Entry,
+    /// Who can mend it.
+    pub who: String,
 }
 
 /// All errors of the catalogue.
@@ -357,6 +388,22 @@ pub struct Operator<'p> {
     pub acts: bool,
     /// Where the console is.
     pub console: &'p str,
+}
+
+/// Asks an operator whether they want to go on to the console.
+#[derive(Template)]
+#[template(path = "to_console.html")]
+pub struct ToConsole<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Who.
+    pub person: &'p str,
+    /// Where it is.
+    pub console: &'p str,
+    /// Where the form goes.
+    pub path: &'p str,
+    /// Binds the form to the session.
+    pub token: &'p str,
 }
 
 /// Logins.

@@ -9,9 +9,9 @@ use axum::{
     response::Response,
     routing::{any, get, post},
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use serde_json::json;
-use vestibule_core::token::device_code;
+use vestibule_core::{params::Params, token::device_code};
 
 use crate::{
     endpoint::{
@@ -20,7 +20,7 @@ use crate::{
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
-    page,
+    page::{self, language},
 };
 
 /// The router of pages and OAuth endpoints; `extra` are routes of the demo.
@@ -74,7 +74,10 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/device", get(device::page).post(device::typed))
         .route(device_code::DONE_PATH, get(device::done))
         .route("/operator", get(operator::welcome))
-        .route("/operator/pass/{browser}", get(operator::pass))
+        .route(
+            "/operator/pass/{browser}",
+            get(operator::ask).post(operator::pass),
+        )
         .route("/flows", get(flows::list))
         .route("/flows/{code}", get(flows::show))
         .route("/flows/{code}/{form}", get(flows::export))
@@ -82,15 +85,28 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/errors/{code}", get(errors::show))
         .route(page::STYLE_PATH, get(well_known::style))
         .route("/connect/{server}", get(connect::server))
-        .route("/", get(connect::landing));
+        .route("/", get(connect::landing))
+        .layer(middleware::from_fn(in_its_language));
+    let nothing = any({
+        let office = Arc::clone(&office);
+        move |request: Request| not_found(office, request)
+    });
     Router::new()
         .merge(open)
         .merge(pages)
-        .with_state(Arc::clone(&office))
+        .with_state(office)
         .merge(extra)
-        .fallback(any(move |request: Request| {
-            not_found(Arc::clone(&office), request)
-        }))
+        .fallback_service(nothing.layer(middleware::from_fn(in_its_language)))
+}
+
+/// Pages speak the language that the request asks for.
+async fn in_its_language(request: Request, next: Next) -> Response {
+    let params = Params::parse(request.uri().query().unwrap_or_default()).unwrap_or_default();
+    let asked = params.one("ui_locales").ok().flatten();
+    let accept = request.headers().get(header::ACCEPT_LANGUAGE);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    let language = language::choose(asked, accept);
+    language::within(language, next.run(request)).await
 }
 
 /// Answers preflights before the method is looked at, and lets answers be read.
@@ -134,13 +150,5 @@ async fn not_found(office: Arc<Office>, request: Request) -> Response {
         cors::open(response.headers_mut());
         return response;
     }
-    answer::Refused {
-        status: StatusCode::NOT_FOUND,
-        code: "V-WEB-001",
-        title: "There is nothing here",
-        what: "This address is not one of this gateway's.",
-        fix: "Look at the address again. The gateway's own page lists its MCP servers.",
-        back: None,
-    }
-    .page(&office, None)
+    answer::Refused::of(StatusCode::NOT_FOUND, "V-WEB-001").page(&office, None)
 }

@@ -21,7 +21,9 @@ pub mod sqlite;
 
 use std::{future::Future, pin::Pin};
 
-pub use self::operator::{ClientDecision, NewLink, ToClient, ToPerson};
+pub use self::operator::{
+    ClientDecision, NewLink, Outcome, Sought, ToClient, ToPerson, UnmakeOperator,
+};
 pub use self::person::{Allowed, NewSession, Person, SignedIn, ToApps};
 
 use vestibule_core::{
@@ -99,6 +101,10 @@ pub struct NewLogin {
     pub named: Option<PersonId>,
     /// Whether the page was left out, by what that person had allowed before.
     pub left_out: bool,
+    /// What the page showed of the client.
+    pub described: Option<Digest>,
+    /// The session of this browser until now.
+    pub session: Option<Digest>,
     /// Nonce and verifier, sealed for [`login_place`].
     pub sealed: Vec<u8>,
     /// When it is too late to come back.
@@ -118,6 +124,10 @@ pub struct TakenLogin {
     pub named: Option<PersonId>,
     /// Whether the page was left out, by what that person had allowed before.
     pub left_out: bool,
+    /// What the page showed of the client.
+    pub described: Option<Digest>,
+    /// The session of this browser until now.
+    pub session: Option<Digest>,
     /// Nonce and verifier, sealed for [`login_place`].
     pub sealed: Vec<u8>,
     /// When it was too late.
@@ -159,8 +169,10 @@ pub struct FinishedLogin {
     pub ask: AskConsent,
     /// The client's name at this time.
     pub client_name: Option<String>,
-    /// What the person was told of it; see [`vestibule_core::client::Client::described`].
+    /// How it describes itself; see [`vestibule_core::client::Client::described`].
     pub described: Digest,
+    /// How it did when the person was asked.
+    pub shown: Option<Digest>,
     /// Whom the page named: nobody else has allowed it.
     pub named: Option<PersonId>,
     /// Whether the page was left out: then the consent must still be there.
@@ -191,6 +203,8 @@ pub enum Finished {
     NotAllowed(PersonId),
     /// An operator does not let this person in; nothing changed.
     Blocked,
+    /// An operator blocked the client or limited it since; nothing changed.
+    NotAdmitted,
 }
 
 /// A grant to make when its code is spent.
@@ -524,7 +538,8 @@ pub trait Store: Send + Sync {
     /// Lets standing grants live again that were stopped. How many. It is in the audit.
     fn allow_again(&self, what: ToApps) -> Answer<'_, usize>;
 
-    /// Begins a session at another place of ours, for somebody who is signed in.
+    /// Begins a session at another place of ours, for somebody who is signed in and was not
+    /// blocked since.
     fn begin_session(
         &self,
         person: PersonId,
@@ -553,11 +568,19 @@ pub trait Store: Send + Sync {
     ) -> Answer<'_, Vec<PersonRow>>;
     /// One person.
     fn person(&self, person: PersonId, now: Timestamp) -> Answer<'_, Option<PersonRow>>;
-    /// Decides about a client. How many codes and grants ended; `None` for one that is not
-    /// there. It is in the audit.
-    fn decide_client(&self, to: ToClient) -> Answer<'_, Option<usize>>;
+    /// Decides about a client. It is in the audit.
+    fn decide_client(&self, to: ToClient) -> Answer<'_, Outcome>;
     /// Decides about a person, likewise.
-    fn decide_person(&self, to: ToPerson) -> Answer<'_, Option<usize>>;
+    fn decide_person(&self, to: ToPerson) -> Answer<'_, Outcome>;
+    /// Knows the clients of the configuration, so that something can be decided about them.
+    fn know_clients(
+        &self,
+        clients: Vec<(String, Option<String>)>,
+        now: Timestamp,
+    ) -> Answer<'_, ()>;
+    /// Takes the role from somebody whom a link made an operator; whether they were one. It is
+    /// in the audit.
+    fn unmake_operator(&self, unmake: UnmakeOperator) -> Answer<'_, bool>;
     /// Whether a link made this person an operator.
     fn is_operator(&self, person: PersonId) -> Answer<'_, bool>;
     /// Makes a link. It is in the audit.
@@ -571,8 +594,8 @@ pub trait Store: Send + Sync {
 
     /// Adds to the audit.
     fn audit(&self, record: Record) -> Answer<'_, ()>;
-    /// The audit, the newest first: rows before number `before`, with their numbers.
-    fn audited(&self, before: Option<u64>, most: u32) -> Answer<'_, Vec<(u64, Record)>>;
+    /// The audit, the newest first, with the numbers of rows.
+    fn audited(&self, sought: Sought) -> Answer<'_, Vec<(u64, Record)>>;
     /// What the parties of a token are called.
     fn subject(&self, grant: GrantId, person: PersonId, client: ClientRef) -> Answer<'_, Subject>;
 

@@ -172,7 +172,11 @@ fn t_con_11_a_planted_session_cookie_is_worth_nothing_before_and_after_the_sign_
     assert!(!page.contains("Signed in as"), "{page}");
     // Signing in again replaces the session; the one before is dead.
     let before = victim.cookies()[SESSION].clone();
-    sign_in(&gate, &victim);
+    let begun = victim.open(&format!("{}/login?to=apps", gate.origin));
+    let callback = victim.sign_in(&begun.one("location"));
+    // On the way back from another site a browser does not show it.
+    victim.set_cookie(SESSION, "");
+    assert_eq!(victim.open(&callback).status, 303);
     attacker.set_cookie(SESSION, &before);
     let page = attacker.open(&format!("{}/apps", gate.origin)).text();
     assert!(!page.contains("Signed in as"), "{page}");
@@ -190,9 +194,15 @@ fn t_con_02_a_sign_in_comes_back_to_the_browser_that_began_it_and_once() {
     assert!(lured.text().contains("V-IDP-002"));
     assert!(!victim.cookies().contains_key(SESSION));
     // It has spent nothing: its own browser goes on, once.
+    let kept = mallory.cookies();
     assert_eq!(mallory.open(&callback).status, 303);
     let again = mallory.open(&callback);
     assert_eq!(again.status, 403, "{}", again.text());
+    for (name, value) in kept {
+        mallory.set_cookie(&name, &value);
+    }
+    let copied = mallory.open(&callback).text();
+    assert!(copied.contains("V-IDP-006"), "{copied}");
     // With a state of our own making but for another login, nobody gets anywhere.
     let changed = callback.replacen("state=vsi_", "state=vsi_A", 1);
     assert_eq!(mallory.open(&changed).status, 403);

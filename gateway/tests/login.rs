@@ -1036,7 +1036,9 @@ fn t_sto_01_t_sto_06_t_idp_12_tkn_11_no_secret_of_a_login_rests_on_disk_or_in_th
     let begun = browser.open(&start.one("location")).one("location");
     let back = browser.sign_in(&begun);
     let done = browser.open(&browser.open(&back).one("location"));
-    let pass = browser.open(&format!("{}{}", gate.origin, done.refresh_target()));
+    let page = format!("{}{}", gate.origin, done.refresh_target());
+    let form = [("token", &*browser.open(&page).field("token"))];
+    let pass = browser.submit(&page, &form, Some(&gate.origin));
     let enter = pass.refresh_target();
     for name in ["code", "state"] {
         canaries.push(query_of(&back, name).expect("there"));

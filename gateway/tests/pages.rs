@@ -81,7 +81,7 @@ fn each_error_has_a_page_and_only_errors_have() {
         let page = is_a_page(&answer);
         for field in ["Cause", "How to see it", "Fix", "Who can"] {
             assert!(
-                page.contains(&format!("<dt>{field}</dt><dd>")),
+                page.contains(&format!("<dt>{field}</dt><dd")),
                 "{code}: {field}"
             );
         }
@@ -97,4 +97,39 @@ fn each_error_has_a_page_and_only_errors_have() {
         assert_eq!(answer.status, 404, "{nothing}");
         assert!(!is_a_page(&answer).contains("<script>"), "{nothing}");
     }
+}
+
+#[test]
+fn pages_speak_the_language_that_is_asked_for() {
+    let gate = Gate::start();
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let page = |path: &str, accept: &str| {
+        let headers = [("accept-language", accept)];
+        let answer = gate.wire().get(&gate.host(), path, &headers);
+        is_a_page(&answer)
+    };
+    let german = page(&path, "de-CH, en;q=0.5");
+    assert!(
+        german.contains("<html lang=\"de\" dir=\"ltr\">"),
+        "{german}"
+    );
+    for part in ["Darf diese App Server A benutzen?", "Ablehnen", "Erlauben"] {
+        assert!(german.contains(part), "{part} in {german}");
+    }
+    assert!(page(&path, "fr").contains("Let this app use Server A?"));
+    let asked = page(&format!("{path}&ui_locales=de"), "en");
+    assert!(asked.contains("Ablehnen"));
+    assert!(page("/nothing", "de").contains("Hier ist nichts"));
+    assert!(page("/apps", "de").contains("Apps, die für Sie handeln können"));
+    // What is said in English only says so.
+    let error = page("/errors/V-IDP-014", "de");
+    assert!(
+        error.contains("<dt>Ursache</dt><dd lang=\"en\" dir=\"ltr\">"),
+        "{error}"
+    );
+    let turned = page(&format!("{path}&ui_locales=ar-XB"), "en");
+    assert!(
+        turned.contains("<html lang=\"ar-XB\" dir=\"rtl\">"),
+        "{turned}"
+    );
 }

@@ -146,7 +146,7 @@ pub fn judge_id_jag(
             granted && (client.credential.is_confidential() || public_clients)
         }
         KnownBy::Document { .. } => client.credential.is_confidential() || public_clients,
-        KnownBy::Dynamic => client.credential.is_confidential(),
+        KnownBy::Dynamic | KnownBy::Vouched => client.credential.is_confidential(),
     };
     if !may {
         return Err(E::GrantTypeNotAllowed);

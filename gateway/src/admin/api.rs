@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vestibule_core::{
     apps,
-    audit::{Act, Actor, Call, Deed, Filter, Outcome, Record},
+    audit::{self, Act, Actor, Call, Deed, Filter, Record},
     flow::FlowCode,
     id::{ClientRef, PersonId},
     keyring::Purpose,
-    operator::{Block, Kind, Role, Standing},
+    operator::{Block, Kind, Role},
     resource::Catalogue,
     scope::ScopeSet,
     secret::Digest,
@@ -39,7 +39,10 @@ use crate::{
     keys::{Keys, KeysError},
     office::Office,
     page::time,
-    store::{ClientDecision, NewLink, Store, StoreError, ToApps, ToClient, ToPerson},
+    store::{
+        ClientDecision, NewLink, Outcome, Sought, Store, StoreError, ToApps, ToClient, ToPerson,
+        UnmakeOperator,
+    },
     world::World,
 };
 
@@ -257,7 +260,9 @@ impl CallQuery {
             server: text(&self.server),
             tool: text(&self.tool),
             outcome: match text(&self.outcome) {
-                Some(word) => Some(Outcome::parse(&word).ok_or("outcome is ok, denied or failed")?),
+                Some(word) => {
+                    Some(audit::Outcome::parse(&word).ok_or("outcome is ok, denied or failed")?)
+                }
                 None => None,
             },
             flow: match text(&self.flow) {
@@ -341,24 +346,19 @@ async fn calls(State(desk): State<Arc<Desk>>, Query(query): Query<CallQuery>) ->
 
 /// The acts of the audit, the newest first.
 pub(super) async fn acts_of(desk: &Desk) -> Result<Vec<Act>, StoreError> {
-    let mut acts = Vec::new();
-    let mut before = None;
-    for _ in 0..40 {
-        let rows = desk.store.audited(before, 500).await?;
-        let Some((last, _)) = rows.last() else {
-            break;
-        };
-        before = Some(*last);
-        acts.extend(rows.into_iter().filter_map(|(_, record)| match record {
-            Record::Act(act) => Some(act),
+    let rows = desk.store.audited(Sought {
+        kind: Some("act"),
+        most: MOST,
+        ..Sought::default()
+    });
+    let acts = rows
+        .await?
+        .into_iter()
+        .filter_map(|(_, record)| match record {
+            Record::Act(act) => Some(*act),
             Record::Calls(_) | Record::Steps { .. } => None,
-        }));
-        if acts.len() >= MOST as usize {
-            break;
-        }
-    }
-    acts.truncate(MOST as usize);
-    Ok(acts)
+        });
+    Ok(acts.collect())
 }
 
 async fn acts(State(desk): State<Arc<Desk>>) -> Answer {
@@ -443,46 +443,39 @@ struct With {
 /// A decision about a client, by its word.
 pub(super) fn decision(
     act: &str,
-    before: Standing,
     why: Option<&str>,
     scopes: Option<&str>,
     now: Timestamp,
 ) -> Result<ClientDecision, &'static str> {
-    let stands = |after| Ok(ClientDecision::Stands(after));
     match act {
         "end" => Ok(ClientDecision::Ends),
-        "block" => stands(Standing {
-            blocked: Some(Block {
-                since: now,
-                why: why_of(why)?,
-            }),
-            ..before
-        }),
-        "unblock" => stands(Standing {
-            blocked: None,
-            ..before
-        }),
-        "trust" => stands(Standing {
-            trusted: Some(now),
-            ..before
-        }),
-        "distrust" => stands(Standing {
-            trusted: None,
-            ..before
-        }),
+        "block" => Ok(ClientDecision::Block(Some(Block {
+            since: now,
+            why: why_of(why)?,
+        }))),
+        "unblock" => Ok(ClientDecision::Block(None)),
+        "trust" => Ok(ClientDecision::Trust(true)),
+        "distrust" => Ok(ClientDecision::Trust(false)),
         "limit" => {
             let scopes = scopes.ok_or("say which scopes; none at all is an empty text")?;
             let limit = ScopeSet::parse(scopes).map_err(|_| "these are no scopes")?;
-            stands(Standing {
-                limit: Some(limit),
-                ..before
-            })
+            Ok(ClientDecision::Limit(Some(limit)))
         }
-        "unlimit" => stands(Standing {
-            limit: None,
-            ..before
-        }),
+        "unlimit" => Ok(ClientDecision::Limit(None)),
         _ => Err("block, unblock, trust, distrust, limit, unlimit or end"),
+    }
+}
+
+/// Why nobody can vouch for a client yet.
+pub(super) const NEVER_SEEN: &str =
+    "nobody has allowed it anything yet, so it is not known how it describes itself";
+
+/// How many codes and grants ended.
+fn ended(outcome: Outcome, what: &str) -> Result<usize, ApiError> {
+    match outcome {
+        Outcome::Now(ended) => Ok(ended),
+        Outcome::NotThere => Err(not_there(what)),
+        Outcome::NeverSeen => Err(wrong(NEVER_SEEN)),
     }
 }
 
@@ -506,17 +499,15 @@ async fn to_client(
     let with = with.map(|Json(with)| with).unwrap_or_default();
     let client = client_named(&desk, &named).await?;
     let now = desk.world.now();
-    let nothing = || not_there("there is no such client");
-    let before = desk.store.client(client, now).await?.ok_or_else(nothing)?;
     let (why, scopes) = (with.why.as_deref(), with.scopes.as_deref());
-    let decision = decision(&act, before.standing, why, scopes, now).map_err(wrong)?;
-    let ended = desk.store.decide_client(ToClient {
+    let decision = decision(&act, why, scopes, now).map_err(wrong)?;
+    let decided = desk.store.decide_client(ToClient {
         client,
         decision,
         by: asker.0,
         now,
     });
-    let ended = ended.await?.ok_or_else(nothing)?;
+    let ended = ended(decided.await?, "there is no such client")?;
     let row = desk.store.client(client, now).await?;
     Ok(Json(json!({ "client": row, "ended": ended })))
 }
@@ -600,18 +591,28 @@ async fn to_person(
         by,
         now,
     };
+    let nobody = "there is no such person";
     let ended = match act.as_str() {
-        "stop" => Some(desk.store.stop(apps(by)).await?),
-        "allow_again" => Some(desk.store.allow_again(apps(by)).await?),
+        "stop" => desk.store.stop(apps(by)).await?,
+        "allow_again" => desk.store.allow_again(apps(by)).await?,
         "block" => {
             let why = why_of(with.why.as_deref()).map_err(wrong)?;
             let block = Block { since: now, why };
-            desk.store.decide_person(decided(Some(block), by)).await?
+            let decided = desk.store.decide_person(decided(Some(block), by));
+            ended(decided.await?, nobody)?
         }
-        "unblock" => desk.store.decide_person(decided(None, by)).await?,
-        _ => return Err(wrong("stop, allow_again, block or unblock")),
+        "unblock" => ended(desk.store.decide_person(decided(None, by)).await?, nobody)?,
+        "unmake" => {
+            let unmake = UnmakeOperator { person, by, now };
+            if !desk.store.unmake_operator(unmake).await? {
+                return Err(wrong(
+                    "no link made them an operator; a group or admin.people may",
+                ));
+            }
+            0
+        }
+        _ => return Err(wrong("stop, allow_again, block, unblock or unmake")),
     };
-    let ended = ended.ok_or_else(|| not_there("there is no such person"))?;
     let row = desk.store.person(person, now).await?;
     Ok(Json(json!({ "person": row, "ended": ended })))
 }
@@ -654,10 +655,10 @@ pub(super) async fn rotate_key(
             key: key.to_string(),
         },
     };
-    desk.store.audit(Record::Act(act)).await?;
     if let Some(office) = &desk.office {
         office.keys.store(Arc::new(listed(desk).await?));
     }
+    desk.store.audit(Record::Act(Box::new(act))).await?;
     Ok(key.to_string())
 }
 

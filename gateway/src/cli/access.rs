@@ -141,6 +141,8 @@ pub(super) enum Grants {
 pub(super) enum Operators {
     /// Makes a link that makes whoever signs in by it an operator, once, within 15 minutes
     Link(ConfigFile),
+    /// Takes the role from somebody whom a link made an operator
+    Remove(One),
 }
 
 #[derive(Args)]
@@ -166,6 +168,9 @@ pub(super) struct Audit {
     /// Calls at most
     #[arg(long, default_value_t = 100)]
     most: u32,
+    /// Where an earlier look stopped
+    #[arg(long)]
+    after: Option<String>,
     /// What was done to access, in place of calls
     #[arg(long)]
     acts: bool,
@@ -347,6 +352,19 @@ fn end_client(ending: &Ending, act: &str, with: &Value, words: &str) -> Result<E
 
 fn change_client(one: &One, act: &str) -> Result<Exit, Said> {
     let control = Control::open(&one.file.config)?;
+    if act == "trust" {
+        // Whoever vouches sees for what.
+        let answer = control.get(&format!("/clients/{}", segment(&one.name)))?;
+        let row = &answer["client"];
+        let redirects = row["redirects"].as_array().cloned().unwrap_or_default();
+        let redirects: Vec<String> = redirects.iter().map(text).collect();
+        say(&format!(
+            "{}\n  id               {}\n  answers went to  {}",
+            client_name(row),
+            text(&row["client_id"]),
+            redirects.join(" ")
+        ));
+    }
     let path = format!("/clients/{}/{act}", segment(&one.name));
     let answer = control.post(&path, &json!({}))?;
     done(&answer, one.json);
@@ -538,7 +556,21 @@ fn revoke(person: &str, client: Option<&str>, yes: bool, file: &ConfigFile) -> R
 }
 
 pub(super) fn operators(command: &Operators) -> Exit {
-    let Operators::Link(file) = command;
+    let file = match command {
+        Operators::Link(file) => file,
+        Operators::Remove(one) => {
+            let path = format!("/people/{}/unmake", segment(&one.name));
+            let gone =
+                Control::open(&one.file.config).and_then(|control| control.post(&path, &json!({})));
+            return match gone {
+                Ok(answer) => {
+                    done(&answer, one.json);
+                    Exit::Ok
+                }
+                Err(said) => said,
+            };
+        }
+    };
     let made =
         Control::open(&file.config).and_then(|control| control.post("/operators/link", &json!({})));
     match made {
@@ -591,6 +623,7 @@ fn audited(arguments: &Audit) -> Result<Exit, Said> {
         ("tool", &arguments.tool),
         ("outcome", &arguments.outcome),
         ("flow", &arguments.flow),
+        ("after", &arguments.after),
     ] {
         if let Some(value) = value {
             params.push((name, value));
@@ -618,16 +651,22 @@ fn audited(arguments: &Audit) -> Result<Exit, Said> {
             ]
         })
         .collect();
+    let next = answer["next"].as_str();
     if rows.is_empty() {
-        say("No call is like that.");
+        match next {
+            Some(next) => say(&format!(
+                "None among the newest: look further back with --after {next}"
+            )),
+            None => say("No call is like that."),
+        }
         return Ok(Exit::Ok);
     }
     let head = [
         "WHEN", "PERSON", "CLIENT", "SERVER", "TOOL", "RESULT", "TIME", "FLOW",
     ];
     print(&table(&head, &rows));
-    if answer["next"].is_string() {
-        say("There are older ones: --most shows more.");
+    if let Some(next) = next {
+        say(&format!("There may be older ones: --after {next}"));
     }
     Ok(Exit::Ok)
 }

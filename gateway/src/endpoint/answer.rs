@@ -6,7 +6,16 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use vestibule_core::{WireError, flow::FlowCode};
 
-use crate::{catalogue, http::cors, office::Office, page, store::StoreError};
+use crate::{
+    catalogue,
+    http::cors,
+    office::Office,
+    page::{
+        self,
+        language::{self, Argument},
+    },
+    store::StoreError,
+};
 
 /// JSON with the headers of every OAuth answer (RFC 6749 §5.1).
 pub fn json(status: StatusCode, body: &Value) -> Response {
@@ -77,31 +86,68 @@ pub fn too_many(seconds: u64) -> Response {
 
 /// A page that says no.
 pub struct Refused<'p> {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// The code of the catalogue.
-    pub code: &'static str,
-    /// What happened.
-    pub title: &'p str,
-    /// In a sentence.
-    pub what: &'p str,
-    /// What to do.
-    pub fix: &'p str,
-    /// A way back that is safe to offer.
-    pub back: Option<(&'p str, &'p str)>,
+    status: StatusCode,
+    code: &'static str,
+    message: &'static str,
+    values: Vec<(&'p str, Argument<'p>)>,
+    back: Option<(&'p str, &'p str)>,
 }
 
-impl Refused<'_> {
+impl<'p> Refused<'p> {
+    /// With the status and the code of the catalogue, whose message says what and what to do.
+    pub fn of(status: StatusCode, code: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message: code,
+            values: Vec::new(),
+            back: None,
+        }
+    }
+
+    /// With another message than the code's.
+    #[must_use]
+    pub fn saying(mut self, message: &'static str) -> Self {
+        self.message = message;
+        self
+    }
+
+    /// With a text that the message puts in.
+    #[must_use]
+    pub fn with(mut self, name: &'p str, text: &'p str) -> Self {
+        self.values.push((name, Argument::Text(text)));
+        self
+    }
+
+    /// With a way back that is safe to offer: address and host.
+    #[must_use]
+    pub fn back(mut self, location: &'p str, host: &'p str) -> Self {
+        self.back = Some((location, host));
+        self
+    }
+
+    /// The code of the catalogue.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What happened, in English, for the record of a login.
+    pub fn title(&self) -> String {
+        language::english().with(self.message, &self.values)
+    }
+
     /// Draws it.
     pub fn page(&self, office: &Office, flow: Option<FlowCode>) -> Response {
+        let language = language::now();
         page::answer(
             self.status,
             &page::Refusal {
                 frame: office.frame(flow),
                 code: self.code,
-                title: self.title,
-                what: self.what,
-                fix: self.fix,
+                title: &language.with(self.message, &self.values),
+                what: &language.attribute(self.message, "what", &self.values),
+                fix: &language.attribute(self.message, "fix", &self.values),
+                own_language: true,
                 back: self.back,
             },
         )
@@ -116,15 +162,22 @@ pub fn from_catalogue(office: &Office, status: StatusCode, code: &str) -> Respon
         page::harden(&mut bare);
         return bare;
     };
-    Refused {
-        status,
-        code,
-        title: &entry.title,
-        what: &entry.cause,
-        fix: &entry.fix,
-        back: None,
+    // What people meet often is said in their language.
+    if language::english().has(code) {
+        return Refused::of(status, code).page(office, None);
     }
-    .page(office, None)
+    page::answer(
+        status,
+        &page::Refusal {
+            frame: office.frame(None),
+            code,
+            title: &entry.title,
+            what: &entry.cause,
+            fix: &entry.fix,
+            own_language: false,
+            back: None,
+        },
+    )
 }
 
 /// Sends a browser on. 303, so that a form is never posted again elsewhere (RFC 9700 §4.12).

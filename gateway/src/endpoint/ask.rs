@@ -22,7 +22,7 @@ use super::{
 use crate::{
     config::LookAlikes,
     office::Office,
-    page::{self, Before, KnownByLine, LikenessLine},
+    page::{self, Before, KnownByLine, LikenessLine, language},
     store::Person,
 };
 
@@ -119,9 +119,9 @@ pub(super) async fn ask(
     };
     let name = client
         .name_for_people()
-        .unwrap_or_else(|| "An app without a name".to_owned());
+        .unwrap_or_else(|| language::now().text("consent-nameless"));
     let redirect_host = match device {
-        Some(_) => "a device or program without a browser".to_owned(),
+        Some(_) => language::now().text("consent-device-host"),
         None => host_for_people(ask.redirect.text()),
     };
     let likeness = preset::likeness(client, &ask.redirect);
@@ -149,6 +149,10 @@ pub(super) async fn ask(
             KnownByLine::Dynamic,
             "registered itself, not verified".to_owned(),
         ),
+        KnownBy::Vouched => (
+            KnownByLine::Vouched,
+            "registered itself, an operator vouches for it".to_owned(),
+        ),
     };
     visit.step(
         office,
@@ -166,6 +170,7 @@ pub(super) async fn ask(
         flow: visit.flow,
         ask: ask.clone(),
         named: known.person.as_ref().map(|person| person.id),
+        described: Some(client.described()),
     };
     if device.is_none()
         && known.person.is_some()
@@ -240,7 +245,7 @@ pub(super) async fn ask(
 /// Goes to the provider at once; whoever comes back must be the one who allowed it.
 async fn leave_out(office: &Office, visit: &Visit, ticket: &Ticket) -> Response {
     visit.step(office, Step::Remembered);
-    match begin_login(office, ticket, true).await {
+    match begin_login(office, ticket, None, true).await {
         Ok((location, cookie)) => {
             let mut response = answer::redirect(&location);
             response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -258,17 +263,7 @@ async fn leave_out(office: &Office, visit: &Visit, ticket: &Ticket) -> Response 
 fn look_alike(office: &Office, visit: &Visit) -> Response {
     let why = "the app's name is that of another, or mixes alphabets";
     visit.refused(office, "V-CLI-004", why);
-    Refused {
-        status: StatusCode::FORBIDDEN,
-        code: "V-CLI-004",
-        title: "This app looks like another",
-        what: "It calls itself like an app that people know, at an address that is not that \
-               app's, or it writes its name with letters that are easily taken for others.",
-        fix: "If you did not expect this, close the page. If it is an app of your company, ask \
-              your administrator to add it.",
-        back: None,
-    }
-    .page(office, Some(visit.flow))
+    Refused::of(StatusCode::FORBIDDEN, "V-CLI-004").page(office, Some(visit.flow))
 }
 
 pub(super) fn unreadable(office: &Office, visit: &Visit) -> Response {
@@ -277,13 +272,5 @@ pub(super) fn unreadable(office: &Office, visit: &Visit) -> Response {
         "V-AUT-004",
         "the parameters are not properly encoded",
     );
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-AUT-004",
-        title: "This link cannot be read",
-        what: "Its parameters are not properly encoded.",
-        fix: "Start again from the app itself.",
-        back: None,
-    }
-    .page(office, Some(visit.flow))
+    Refused::of(StatusCode::BAD_REQUEST, "V-AUT-004").page(office, Some(visit.flow))
 }

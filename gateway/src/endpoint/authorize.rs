@@ -30,6 +30,7 @@ use super::{
 use crate::{
     http::peer::client_address,
     office::{NoClient, Office, Purpose},
+    page::language,
 };
 
 /// GET and form POST (OpenID Connect Core §3.1.2.1).
@@ -133,15 +134,7 @@ async fn pushed(
                 "V-AUT-005",
                 "the pushed request is not known or too old",
             );
-            Refused {
-                status: StatusCode::BAD_REQUEST,
-                code: "V-AUT-005",
-                title: "This link is no longer valid",
-                what: "The app prepared this sign-in too long ago, or it was prepared elsewhere.",
-                fix: "Start again from the app itself.",
-                back: None,
-            }
-            .page(office, Some(visit.flow))
+            Refused::of(StatusCode::BAD_REQUEST, "V-AUT-005").page(office, Some(visit.flow))
         }
     }
 }
@@ -159,16 +152,11 @@ fn refused_redirect(
         return answer::redirect(&location);
     }
     let host = host_for_people(refusal.to.text());
-    let what = format!("The app's request cannot be used: {}.", refusal.error);
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-AUT-003",
-        title: "This request cannot be used",
-        what: &what,
-        fix: "This is for the makers of the app to mend. You can go back to it and tell it.",
-        back: Some((&location, &host)),
-    }
-    .page(office, Some(visit.flow))
+    let why = refusal.error.to_string();
+    Refused::of(StatusCode::BAD_REQUEST, "V-AUT-003")
+        .with("why", &why)
+        .back(&location, &host)
+        .page(office, Some(visit.flow))
 }
 
 fn refused_page(office: &Office, visit: &Visit, refusal: PageRefusal) -> Response {
@@ -177,17 +165,11 @@ fn refused_page(office: &Office, visit: &Visit, refusal: PageRefusal) -> Respons
         PageRefusal::RedirectMissing | PageRefusal::RedirectUnknown => "V-AUT-002",
     };
     visit.refused(office, code, &refusal.to_string());
-    let what = format!("In short: {refusal}.");
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code,
-        title: "This link cannot be used",
-        what: &what,
-        fix: "Start again from the app itself. If that does not help, remove the server from \
-              the app and add it anew, so that it registers again.",
-        back: None,
-    }
-    .page(office, Some(visit.flow))
+    let why = refusal.to_string();
+    Refused::of(StatusCode::BAD_REQUEST, code)
+        .saying("V-AUT-001")
+        .with("why", &why)
+        .page(office, Some(visit.flow))
 }
 
 fn no_client(office: &Office, visit: &Visit, why: &NoClient, params: &Params<'_>) -> Response {
@@ -196,34 +178,22 @@ fn no_client(office: &Office, visit: &Visit, why: &NoClient, params: &Params<'_>
         return answer::from_catalogue(office, StatusCode::SERVICE_UNAVAILABLE, "V-STO-001");
     }
     // One page for every way a document can fail: nobody learns about our network by it.
-    let (code, what) = match why {
-        NoClient::Unknown => ("V-CLI-001", "The app's id is not one of this gateway's."),
-        NoClient::NotAdmitted => ("V-CLI-002", "This gateway does not admit that app."),
-        NoClient::Blocked => (
-            "V-CLI-005",
-            "An administrator of this gateway blocked that app.",
-        ),
-        NoClient::Document(_) | NoClient::NotNow => (
-            "V-CLI-003",
-            "The web address that describes the app could not be used.",
-        ),
+    let code = match why {
+        NoClient::Unknown => "V-CLI-001",
+        NoClient::NotAdmitted => "V-CLI-002",
+        NoClient::Blocked => "V-CLI-005",
+        NoClient::Document(_) | NoClient::NotNow => "V-CLI-003",
     };
     visit.refused(office, code, &why.to_string());
-    // Whoever is stuck here has an app that kept an id too long; its address tells which.
+    // Whoever is stuck here has an app that kept an id too long; its address tells which. What
+    // its makers call things is known in English.
     let redirect = params.one("redirect_uri").ok().flatten();
-    let start_again = match redirect.and_then(preset::by_redirect) {
-        Some(preset) => preset.start_again,
-        None => "Remove the server from the app and add it anew, so that it registers again.",
+    let preset = redirect.and_then(preset::by_redirect);
+    let again = match preset.filter(|_| language::now().tag == language::english().tag) {
+        Some(preset) => preset.start_again.to_owned(),
+        None => language::now().text("start-again"),
     };
-    let fix =
-        format!("{start_again} If that does not help, ask your administrator to admit the app.");
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code,
-        title: "This app is not known here",
-        what,
-        fix: &fix,
-        back: None,
-    }
-    .page(office, Some(visit.flow))
+    Refused::of(StatusCode::BAD_REQUEST, code)
+        .with("again", &again)
+        .page(office, Some(visit.flow))
 }

@@ -196,7 +196,7 @@ async fn finish(
     let now = office.world.now();
     let grant = GrantId::new(office.world.random());
     let code = format!("{}{}", authorization_code::PREFIX, office.random_text());
-    let (cookie, session) = session::begin(office, from.headers);
+    let (cookie, session) = session::begin(office, login.session);
     let person = Person {
         // Known once the store has it.
         id: PersonId::new(office.world.random()),
@@ -214,6 +214,7 @@ async fn finish(
             left_out: login.left_out,
             client_name: client.name_for_people(),
             described: client.described(),
+            shown: login.described,
             session,
             code: Digest::of(code.as_bytes()),
             grant,
@@ -241,6 +242,10 @@ async fn finish(
             office.flows.record(login.flow, step);
             let person = Person { id, ..person };
             ask_again(office, login, &client, person, from.headers).await
+        }
+        Ok(Finished::NotAdmitted) => {
+            let why = "an operator blocked the app, or limited what it may ask for";
+            return refused(office, login, "V-CLI-005", why, AuthorizeError::NotAllowed);
         }
         Ok(Finished::Blocked) => {
             let why = "an operator does not let this person in";
@@ -355,15 +360,7 @@ fn tell_client(office: &Office, login: &TakenLogin, why: AuthorizeError) -> Resp
 }
 
 fn incomplete(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-IDP-005",
-        title: "This address is not complete",
-        what: "The identity provider's answer lacks its parameters.",
-        fix: "Start again from the app.",
-        back: None,
-    }
-    .page(office, None)
+    Refused::of(StatusCode::BAD_REQUEST, "V-IDP-005").page(office, None)
 }
 
 /// The login is still there for the browser that began it; its record hears of this.
@@ -376,51 +373,17 @@ async fn another_browser(office: &Office, state: Digest) -> Response {
         };
         office.flows.record_once(flow, step).await;
     }
-    Refused {
-        status: StatusCode::FORBIDDEN,
-        code: "V-IDP-002",
-        title: "This sign-in was not begun in this browser",
-        what: "The link belongs to a sign-in that somebody allowed in another browser, or that \
-               is over. Nobody was given access.",
-        fix: "If you wanted to connect an app, start again from the app. If somebody sent you \
-              this link, close the page and tell your administrator.",
-        back: None,
-    }
-    .page(office, None)
+    Refused::of(StatusCode::FORBIDDEN, "V-IDP-002").page(office, None)
 }
 
 fn used(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-IDP-006",
-        title: "This sign-in is over",
-        what: "The identity provider's answer was used before, or came too late.",
-        fix: "If the app is not connected yet, start again from the app.",
-        back: None,
-    }
-    .page(office, None)
+    Refused::of(StatusCode::BAD_REQUEST, "V-IDP-006").page(office, None)
 }
 
 fn too_late(office: &Office, login: &TakenLogin) -> Response {
-    Refused {
-        status: StatusCode::GONE,
-        code: "V-IDP-004",
-        title: "The sign-in took too long",
-        what: "More than ten minutes passed between Allow and the way back.",
-        fix: "Start again from the app.",
-        back: None,
-    }
-    .page(office, Some(login.flow))
+    Refused::of(StatusCode::GONE, "V-IDP-004").page(office, Some(login.flow))
 }
 
 fn mixed_up(office: &Office, login: &TakenLogin) -> Response {
-    Refused {
-        status: StatusCode::BAD_REQUEST,
-        code: "V-IDP-003",
-        title: "The answer came from another identity provider",
-        what: "It does not name the provider that this sign-in was sent to.",
-        fix: "Start again from the app. If it happens again, tell your administrator the flow code.",
-        back: None,
-    }
-    .page(office, Some(login.flow))
+    Refused::of(StatusCode::BAD_REQUEST, "V-IDP-003").page(office, Some(login.flow))
 }

@@ -58,13 +58,5 @@ pub async fn server(State(office): State<Arc<Office>>, Path(name): Path<String>)
 
 /// The same whether there is such a server or nobody is to know.
 fn nothing(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::NOT_FOUND,
-        code: "V-WEB-001",
-        title: "There is nothing here",
-        what: "This address is not one of this gateway's.",
-        fix: "Ask whoever runs this gateway for the address of the MCP server.",
-        back: None,
-    }
-    .page(office, None)
+    Refused::of(StatusCode::NOT_FOUND, "V-WEB-001").page(office, None)
 }

@@ -76,7 +76,11 @@ pub async fn decide(
     };
     let decision = form.map(|form| form.decision);
     match decision {
-        Some(Decision::Allow) => allow(&office, &ticket, &cookie).await,
+        Some(Decision::Allow) => {
+            let session = office.jar.session(&headers);
+            let session = session.map(|cookie| Digest::of(cookie.as_bytes()));
+            allow(&office, &ticket, &cookie, session).await
+        }
         Some(Decision::Deny) => {
             let why = AuthorizeError::Denied;
             refuse(&office, &ticket, &cookie, why, Step::Denied).await
@@ -122,16 +126,21 @@ fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response
     let refused = why.page();
     if let Some(flow) = flow {
         let step = Step::Refused {
-            code: refused.code.to_owned(),
-            why: refused.title.to_owned(),
+            code: refused.code().to_owned(),
+            why: refused.title(),
         };
         office.flows.early_once(flow, step);
     }
     refused.page(office, flow)
 }
 
-async fn allow(office: &Office, ticket: &Ticket, form_cookie: &str) -> Response {
-    let (location, cookie) = match begin_login(office, ticket, false).await {
+async fn allow(
+    office: &Office,
+    ticket: &Ticket,
+    form_cookie: &str,
+    session: Option<Digest>,
+) -> Response {
+    let (location, cookie) = match begin_login(office, ticket, session, false).await {
         Ok(begun) => begun,
         Err(NotBegun::Provider(error)) => {
             let step = Step::Refused {
@@ -157,10 +166,11 @@ pub(super) enum NotBegun {
 }
 
 /// Begins the login of a ticket, which its person allowed: where the provider is, and the
-/// cookie that binds the login to this browser (CONS-6).
+/// cookie that binds the login to this browser (CONS-6). `session` is the browser's until now.
 pub(super) async fn begin_login(
     office: &Office,
     ticket: &Ticket,
+    session: Option<Digest>,
     left_out: bool,
 ) -> Result<(String, HeaderValue), NotBegun> {
     let discovered = office.provider.discovered().await;
@@ -189,6 +199,8 @@ pub(super) async fn begin_login(
             ask: ticket.ask.clone(),
             named: ticket.named,
             left_out,
+            described: ticket.described,
+            session,
             sealed: keys.seal_at_rest(&login_place(&state_digest), &plain, &office.world),
             expires: cookie::login_ends(now),
         })
@@ -307,49 +319,11 @@ pub(super) fn comes_from_our_page(office: &Office, headers: &HeaderMap) -> bool 
 impl NotTaken {
     fn page(self) -> Refused<'static> {
         match self {
-            Self::AnotherSite => Refused {
-                status: StatusCode::FORBIDDEN,
-                code: "V-CON-005",
-                title: "The decision did not come from this gateway's page",
-                what: "Another site sent it, or something between this browser and the gateway \
-                       takes away where it came from. Nothing was allowed.",
-                fix: "Start again from the app. If you did not press anything, close the page.",
-                back: None,
-            },
-            Self::AnotherBrowser => Refused {
-                status: StatusCode::FORBIDDEN,
-                code: "V-CON-001",
-                title: "This page does not belong to this browser",
-                what: "The decision did not come from the page that this browser was shown, or \
-                       cookies are switched off.",
-                fix: "Start again from the app, allow cookies for this address, and decide in \
-                      the same window.",
-                back: None,
-            },
-            Self::Malformed => Refused {
-                status: StatusCode::BAD_REQUEST,
-                code: "V-CON-002",
-                title: "This form cannot be read",
-                what: "The form is not the one that was shown.",
-                fix: "Start again from the app.",
-                back: None,
-            },
-            Self::Expired => Refused {
-                status: StatusCode::GONE,
-                code: "V-CON-003",
-                title: "This page is no longer valid",
-                what: "It was open for more than ten minutes, or the app is no longer admitted.",
-                fix: "Start again from the app.",
-                back: None,
-            },
-            Self::Used => Refused {
-                status: StatusCode::GONE,
-                code: "V-CON-004",
-                title: "This page was used already",
-                what: "A decision was made on it before, perhaps in another tab.",
-                fix: "If the app is not connected yet, start again from the app.",
-                back: None,
-            },
+            Self::AnotherSite => Refused::of(StatusCode::FORBIDDEN, "V-CON-005"),
+            Self::AnotherBrowser => Refused::of(StatusCode::FORBIDDEN, "V-CON-001"),
+            Self::Malformed => Refused::of(StatusCode::BAD_REQUEST, "V-CON-002"),
+            Self::Expired => Refused::of(StatusCode::GONE, "V-CON-003"),
+            Self::Used => Refused::of(StatusCode::GONE, "V-CON-004"),
         }
     }
 }
@@ -367,15 +341,7 @@ pub(super) fn not_stored(office: &Office, flow: FlowCode, error: &StoreError) ->
 /// A page for when the store does not answer.
 pub fn store_failed(office: &Office, error: &StoreError) -> Response {
     tracing::error!(event = "store.failed", %error);
-    let mut response = Refused {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "V-STO-001",
-        title: "The gateway cannot go on right now",
-        what: "Its store did not answer. Nothing was changed.",
-        fix: "Wait a moment and start again from the app.",
-        back: None,
-    }
-    .page(office, None);
+    let mut response = Refused::of(StatusCode::SERVICE_UNAVAILABLE, "V-STO-001").page(office, None);
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

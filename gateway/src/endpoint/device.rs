@@ -161,7 +161,7 @@ pub async fn typed(
     let now = office.world.now();
     // Taken before the try, so that many at once are counted like many in a row.
     if office.failures.take_for(address, "device", now).is_err() {
-        let wrong = "Too many codes were tried from here. Wait a few minutes.";
+        let wrong = "device-too-many";
         return draw(
             &office,
             StatusCode::TOO_MANY_REQUESTS,
@@ -182,8 +182,7 @@ pub async fn typed(
         found.state.outcome == DeviceOutcome::Pending && now < found.state.expires
     };
     let Some((code, found)) = found.filter(|(_, found)| waits(found)) else {
-        let wrong =
-            "No device waits with this code. Look at it again, or start anew on the device.";
+        let wrong = "device-none";
         return draw(&office, StatusCode::NOT_FOUND, &cookie, "", Some(wrong));
     };
     office.failures.give_back(address, "device");
@@ -191,7 +190,7 @@ pub async fn typed(
         .client(&found.request.client_id, Purpose::Login, address)
         .await
     else {
-        let wrong = "The program behind this code is no longer admitted here.";
+        let wrong = "device-not-admitted";
         return draw(&office, StatusCode::NOT_FOUND, &cookie, "", Some(wrong));
     };
     let ask = device_code::ask(&found.request, &found.device, &keys.device, &office.issuer);
@@ -274,26 +273,9 @@ fn form_token_matches(key: &MacKey, cookie: &str, token: &str) -> bool {
 }
 
 fn another_page(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::FORBIDDEN,
-        code: "V-DEV-001",
-        title: "This page does not belong to this browser",
-        what: "The code did not come from the page that this browser was shown, or the device \
-               has its answer already.",
-        fix: "Open the address that the device shows, allow cookies for it, and type the code.",
-        back: None,
-    }
-    .page(office, None)
+    Refused::of(StatusCode::FORBIDDEN, "V-DEV-001").page(office, None)
 }
 
 fn not_offered(office: &Office) -> Response {
-    Refused {
-        status: StatusCode::NOT_FOUND,
-        code: "V-DEV-002",
-        title: "Devices cannot be connected here",
-        what: "This gateway does not offer sign-in by a code.",
-        fix: "Ask your administrator to switch it on: tokens.device = true.",
-        back: None,
-    }
-    .page(office, None)
+    Refused::of(StatusCode::NOT_FOUND, "V-DEV-002").page(office, None)
 }

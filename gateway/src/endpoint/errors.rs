@@ -9,7 +9,11 @@ use axum::{
 use http::StatusCode;
 
 use super::answer::Refused;
-use crate::{catalogue, office::Office, page};
+use crate::{
+    catalogue,
+    office::Office,
+    page::{self, language},
+};
 
 /// All of them.
 pub async fn list(State(office): State<Arc<Office>>) -> Response {
@@ -25,21 +29,16 @@ pub async fn list(State(office): State<Arc<Office>>) -> Response {
 /// One.
 pub async fn show(State(office): State<Arc<Office>>, Path(code): Path<String>) -> Response {
     let Some((code, entry)) = catalogue::find(&code) else {
-        return Refused {
-            status: StatusCode::NOT_FOUND,
-            code: "V-WEB-001",
-            title: "There is no such error",
-            what: "This code is not one of this program's.",
-            fix: "Look at the code again, or read the list at /errors.",
-            back: None,
-        }
-        .page(&office, None);
+        return Refused::of(StatusCode::NOT_FOUND, "V-WEB-001")
+            .saying("no-error")
+            .page(&office, None);
     };
     page::answer(
         StatusCode::OK,
         &page::ErrorCode {
             frame: office.frame(None),
             code,
+            who: language::now().text(entry.who.message()),
             entry,
         },
     )

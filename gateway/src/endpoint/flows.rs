@@ -22,7 +22,7 @@ use crate::{
     catalogue, flow_list,
     flows::{self, Flow},
     office::Office,
-    page,
+    page::{self, language},
 };
 
 /// In which form.
@@ -159,6 +159,7 @@ fn as_file(kind: &'static str, body: String) -> Response {
 }
 
 fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
+    let language = language::now();
     let first = flow.steps.first().map(|entry| entry.at);
     let steps = flow
         .steps
@@ -169,7 +170,7 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
                 Outcome::Failed => "failed",
                 Outcome::Open | Outcome::Succeeded => "ok",
             };
-            (after, flows::sentence(&entry.step), mark)
+            (after, flows::sentence_in(language, &entry.step), mark)
         })
         .collect();
     let state = match flow.outcome() {
@@ -180,14 +181,14 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
                 .last()
                 .is_some_and(|last| last.step.code().is_some()) =>
         {
-            "Succeeded, and the access goes on; what the app asked for last was refused.".to_owned()
+            language.text("flow-went-on")
         }
-        Outcome::Succeeded => "Succeeded.".to_owned(),
-        Outcome::Failed => format!("Failed at step {}.", flow.steps.len()),
+        Outcome::Succeeded => language.text("flow-succeeded"),
+        Outcome::Failed => language.say("flow-failed", [("number", &flow.steps.len().to_string())]),
     };
     let code = code.to_string();
     let last = flow.steps.last();
-    let happened = last.map(|entry| flows::sentence(&entry.step.without_words()));
+    let happened = last.map(|entry| flows::sentence_in(language, &entry.step.without_words()));
     page::answer(
         StatusCode::OK,
         &page::Flow {
@@ -202,26 +203,30 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
     )
 }
 
+/// After how many seconds somebody who has not come back probably sees an error elsewhere.
+const LONG: u64 = 20;
+
 /// For whom a login waits, and since when.
 fn waiting(office: &Office, flow: &Flow) -> String {
     let Some(last) = flow.steps.last() else {
         return String::new();
     };
     let seconds = office.world.now().since(last.at).as_secs();
-    let (whom, aside) = match &last.step {
-        Step::ConsentShown | Step::Asked { .. } => {
-            ("the person to decide on the consent page".to_owned(), "")
+    let long = seconds >= LONG;
+    let seconds = seconds.to_string();
+    let since = ("seconds", seconds.as_str());
+    let language = language::now();
+    match &last.step {
+        Step::ConsentShown | Step::Asked { .. } => language.say("flow-waits-person", [since]),
+        Step::SentToProvider { host } => {
+            let message = match long {
+                true => "flow-waits-back-long",
+                false => "flow-waits-back",
+            };
+            language.say(message, [since, ("host", host)])
         }
-        Step::SentToProvider { host } => (
-            format!("the person to come back from {host}"),
-            " If an error is shown there: either our redirect URI is not registered, or the \
-             person may not use the application, or a policy blocks the sign-in. Their page has \
-             an id of the request; ask for it.",
-        ),
-        _ => ("the identity provider".to_owned(), ""),
-    };
-    let aside = if seconds >= 20 { aside } else { "" };
-    format!("Waiting for {whom}, since {seconds}\u{a0}s.{aside}")
+        _ => language.say("flow-waits-provider", [since]),
+    }
 }
 
 /// What went wrong, if the login ended with an error; a person who declined made none.
@@ -229,44 +234,39 @@ fn failure<'f>(office: &Office, flow: &'f Flow, happened: &'f str) -> Option<pag
     let step = &flow.steps.last()?.step;
     let (code, entry) = catalogue::find(step.code()?)?;
     let steps: Vec<Step> = flow.steps.iter().map(|entry| entry.step.clone()).collect();
+    let language = language::now();
+    let stage = Stage::of(&steps);
     Some(page::Failure {
         number: flow.steps.len(),
-        stage: Stage::of(&steps).words(),
+        stage: language.text(&format!("stage-{}", stage.words().replace(' ', "-"))),
+        stage_word: stage.words(),
         code,
         title: &entry.title,
         happened,
         said: step.said(),
         hint: step.said().and_then(aadsts::hint).map(|hint| {
             let helps = hint.helps.replace("{public_url}", office.issuer.text());
-            (hint.number, hint.means, helps)
+            let values = [("means", hint.means), ("helps", &helps)];
+            (hint.number, language.say("flow-usually", values))
         }),
         cause: &entry.cause,
         check: &entry.check,
         fix: &entry.fix,
-        who: entry.who.words(),
+        who: language.text(entry.who.message()),
         ruled_out: flow::ruled_out(&steps)
             .into_iter()
             .map(|what| match what {
-                RuledOut::App => "the app's id and redirect URI: they were in order",
-                RuledOut::Consent => "the consent: it was given, in the same browser",
-                RuledOut::OurRedirect => {
-                    "our redirect URI at the identity provider: the browser came back to it"
-                }
-                RuledOut::SignIn => "the person's sign-in: the identity provider sent a code",
+                RuledOut::App => "ruled-out-app",
+                RuledOut::Consent => "ruled-out-consent",
+                RuledOut::OurRedirect => "ruled-out-redirect",
+                RuledOut::SignIn => "ruled-out-sign-in",
             })
+            .map(|message| language.text(message))
             .collect(),
     })
 }
 
 /// The same whether there is such a login or not.
 fn not_for_you(office: &Office, code: Option<FlowCode>) -> Response {
-    Refused {
-        status: StatusCode::NOT_FOUND,
-        code: "V-FLW-001",
-        title: "This record is not for this browser",
-        what: "The record of a sign-in is shown to the browser that began it.",
-        fix: "Open it there, or give your operator the flow code: the log has the same steps.",
-        back: None,
-    }
-    .page(office, code)
+    Refused::of(StatusCode::NOT_FOUND, "V-FLW-001").page(office, code)
 }

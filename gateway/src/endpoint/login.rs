@@ -9,6 +9,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, Uri, header};
 use vestibule_core::{
+    assertion::Once,
     authorize::LoginWishes,
     callback::{Answer, Says},
     flow::Step,
@@ -16,7 +17,7 @@ use vestibule_core::{
     params::Params,
     pkce::CodeVerifier,
     secret::Digest,
-    sign_in::{Destination, SignIn},
+    sign_in::{self, Destination, SignIn},
     ticket::TicketError,
 };
 
@@ -28,7 +29,7 @@ use super::{
 use crate::{office::Office, page, store::SignedIn};
 
 /// `GET /login?to=…`: to the provider and back. Nothing is stored.
-pub async fn begin(State(office): State<Arc<Office>>, uri: Uri) -> Response {
+pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::parse(uri.query().unwrap_or_default()).unwrap_or_default();
     let one = |name| params.one(name).ok().flatten();
     let link = one("link").map(|link| Digest::of(link.as_bytes()));
@@ -53,6 +54,10 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri) -> Response {
         begun: office.world.now(),
         to,
         link,
+        before: office
+            .jar
+            .session(&headers)
+            .map(|cookie| Digest::of(cookie.as_bytes())),
     };
     let state = sign_in.seal(&office.keys.load().browser, &binding, office.world.random());
     let location = office.provider.authorization_url(
@@ -81,7 +86,7 @@ pub(super) async fn came_back(office: &Office, headers: &HeaderMap, answer: &Ans
         None => Err(TicketError::NotOurs),
     };
     let mut response = match opened {
-        Ok(sign_in) => match sign_in_of(office, headers, answer, &sign_in).await {
+        Ok(sign_in) => match sign_in_of(office, answer, &sign_in, &state).await {
             Ok(response) | Err(response) => response,
         },
         Err(TicketError::Expired) => answer::from_catalogue(office, StatusCode::GONE, "V-IDP-004"),
@@ -98,9 +103,9 @@ pub(super) async fn came_back(office: &Office, headers: &HeaderMap, answer: &Ans
 
 async fn sign_in_of(
     office: &Office,
-    headers: &HeaderMap,
     answer: &Answer,
     sign_in: &SignIn,
+    state: &Digest,
 ) -> Result<Response, Response> {
     let refused = |step: &Step| {
         let code = step.code().unwrap_or("V-IDP-008");
@@ -108,6 +113,15 @@ async fn sign_in_of(
         answer::from_catalogue(office, StatusCode::FORBIDDEN, code)
     };
     let failed = |error| refused(&callback::step_of(&error));
+    // Copies of one answer cause one request to the provider (T-IDP-02).
+    let once = Once {
+        digest: *state,
+        until: sign_in.begun.plus(sign_in::LIFE),
+    };
+    if !office.sign_ins.first_use(once, office.world.now()) {
+        let status = StatusCode::BAD_REQUEST;
+        return Err(answer::from_catalogue(office, status, "V-IDP-006"));
+    }
     let discovered = office.provider.discovered().await.map_err(failed)?;
     if !answer.is_from(office.provider.issuer(), discovered.announces_iss()) {
         let status = StatusCode::BAD_REQUEST;
@@ -130,7 +144,7 @@ async fn sign_in_of(
     let wishes = LoginWishes::default();
     let identity = provider.identify(&discovered, &tokens, &sign_in.nonce, &wishes);
     let identity = identity.await.map_err(failed)?;
-    let (cookie, session) = session::begin(office, headers);
+    let (cookie, session) = session::begin(office, sign_in.before);
     let now = office.world.now();
     let not_stored = |error| store_failed(office, &error);
     let signed_in = office.store.sign_in(SignedIn {

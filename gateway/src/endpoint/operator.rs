@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Body,
     extract::{Path, State},
     response::Response,
 };
@@ -12,7 +13,7 @@ use vestibule_core::{
     uri::with_query,
 };
 
-use super::{answer, consent::store_failed, session::Session};
+use super::{answer, consent::store_failed, login::from_their_page, session::Session};
 use crate::{office::Office, page};
 
 /// The session of somebody with a role, or the page that is shown instead.
@@ -57,11 +58,37 @@ pub async fn welcome(State(office): State<Arc<Office>>, headers: HeaderMap) -> R
     }
 }
 
-/// `GET /operator/pass/{browser}`: on to the console, whose cookie has this digest.
+/// `GET /operator/pass/{browser}`: asks before anybody is handed over, since another site may
+/// have sent the browser here.
+pub async fn ask(
+    State(office): State<Arc<Office>>,
+    Path(browser): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(browser) = Digest::parse(&browser) else {
+        return answer::from_catalogue(&office, StatusCode::BAD_REQUEST, "V-ADM-003");
+    };
+    match operator(&office, &headers, Destination::Console(browser)).await {
+        Ok((session, _)) => page::answer_with_form(
+            StatusCode::OK,
+            &page::ToConsole {
+                frame: office.frame(None),
+                person: &session.person.shown,
+                console: office.console.text(),
+                path: &Destination::Console(browser).path(),
+                token: &session.form_token(&office),
+            },
+        ),
+        Err(response) => response,
+    }
+}
+
+/// `POST /operator/pass/{browser}`: on to the console, whose cookie has this digest.
 pub async fn pass(
     State(office): State<Arc<Office>>,
     Path(browser): Path<String>,
     headers: HeaderMap,
+    body: Body,
 ) -> Response {
     let Some(browser) = Digest::parse(&browser) else {
         return answer::from_catalogue(&office, StatusCode::BAD_REQUEST, "V-ADM-003");
@@ -70,6 +97,12 @@ pub async fn pass(
         Ok((session, _)) => session,
         Err(response) => return response,
     };
+    if from_their_page(&office, &session, &headers, body)
+        .await
+        .is_none()
+    {
+        return answer::from_catalogue(&office, StatusCode::FORBIDDEN, "V-APP-001");
+    }
     let pass = Pass {
         id: TicketId::new(office.world.random()),
         person: session.person.id,

@@ -48,14 +48,14 @@ impl Session {
     }
 }
 
-/// A new session in the browser that sent these headers: its cookie, and what is stored. It is
-/// always another than before, so nobody profits from a cookie that was planted (T-CON-11).
-pub(super) fn begin(office: &Office, headers: &HeaderMap) -> (String, NewSession) {
+/// A new session of a browser: its cookie, and what is stored. It is always another than
+/// before, so nobody profits from a cookie that was planted (T-CON-11). `before` is what the
+/// browser had when it set out: on the way back from another site it does not show it.
+pub(super) fn begin(office: &Office, before: Option<Digest>) -> (String, NewSession) {
     let cookie = office.random_text();
-    let before = office.jar.session(headers);
     let session = NewSession {
         digest: Digest::of(cookie.as_bytes()),
-        replaces: before.map(|cookie| Digest::of(cookie.as_bytes())),
+        replaces: before,
         ends: office.world.now().plus(office.tokens.session_ttl),
     };
     (cookie, session)

@@ -1,11 +1,29 @@
 //! Times as people say them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use vestibule_core::time::Timestamp;
 
-/// A day: `12 Nov 2026`, by UTC.
+use super::language::{self, Argument, Language};
+
+/// A day: `12 Nov 2026`, by UTC, in the language of the request.
 pub fn day(at: Timestamp) -> String {
-    format(at, "%-d %b %Y")
+    day_in(language::now(), at)
+}
+
+fn day_in(language: &Language, at: Timestamp) -> String {
+    let Some(moment) = moment_of(at) else {
+        return "–".to_owned();
+    };
+    // A year is no number that is counted, and gets no separators.
+    let year = moment.year().to_string();
+    language.with(
+        "date",
+        &[
+            ("day", Argument::Number(u64::from(moment.day()))),
+            ("month", Argument::Number(u64::from(moment.month()))),
+            ("year", Argument::Text(&year)),
+        ],
+    )
 }
 
 /// A moment: `2026-11-12 14:03:07Z`.
@@ -13,25 +31,30 @@ pub fn moment(at: Timestamp) -> String {
     format(at, "%Y-%m-%d %H:%M:%SZ")
 }
 
-/// How long ago, to the largest unit: `3 days ago`.
+/// How long ago, to the largest unit: `3 days ago`, in the language of the request.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    ago_in(language::now(), at, now)
+}
+
+fn ago_in(language: &Language, at: Timestamp, now: Timestamp) -> String {
     let seconds = now.since(at).as_secs();
-    let (count, unit) = match seconds {
-        0..60 => return "just now".to_owned(),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural} ago")
+    match seconds {
+        0..60 => language.text("just-now"),
+        60..3600 => language.count("minutes-ago", seconds / 60),
+        3600..86_400 => language.count("hours-ago", seconds / 3600),
+        _ => language.count("days-ago", seconds / 86_400),
+    }
+}
+
+fn moment_of(at: Timestamp) -> Option<DateTime<Utc>> {
+    DateTime::<Utc>::from_timestamp(i64::try_from(at.unix()).ok()?, 0)
 }
 
 fn format(at: Timestamp, form: &str) -> String {
-    // A moment beyond the calendar is one of no clock.
-    let seconds = i64::try_from(at.unix()).unwrap_or(i64::MAX);
-    match DateTime::<Utc>::from_timestamp(seconds, 0) {
+    match moment_of(at) {
         Some(moment) => moment.format(form).to_string(),
-        None => "never".to_owned(),
+        // A moment beyond the calendar is one of no clock.
+        None => "–".to_owned(),
     }
 }
 
@@ -44,7 +67,10 @@ mod tests {
         let at = Timestamp::from_unix;
         assert_eq!(day(at(1_794_441_600)), "12 Nov 2026");
         assert_eq!(moment(at(0)), "1970-01-01 00:00:00Z");
-        assert_eq!(day(at(u64::MAX)), "never");
+        assert_eq!(day(at(u64::MAX)), "–");
+        let german = language::choose(Some("de"), None);
+        assert_eq!(day_in(german, at(1_794_441_600)), "12. Nov. 2026");
+        assert_eq!(ago_in(german, at(0), at(7200)), "vor 2 Stunden");
         for (seconds, said) in [
             (0, "just now"),
             (59, "just now"),

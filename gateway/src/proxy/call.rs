@@ -133,10 +133,21 @@ fn tools(messages: &[Message<'_>], body: Option<&Bytes>) -> Tools {
     called
         .filter(|(_, message)| message.calls_tool())
         .map(|(at, message)| Called {
-            tool: message.tool().unwrap_or("not named by a text").into(),
+            tool: beginning(message.tool().unwrap_or("not named by a text")).into(),
             arguments: arguments.get_mut(at).and_then(Option::take),
         })
         .collect()
+}
+
+/// Bytes of a tool's name that are noted: what waits for the store is bounded by number.
+const NAME_MAX: usize = 512;
+
+fn beginning(name: &str) -> &str {
+    let mut end = name.len().min(NAME_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 /// The arguments of each message of a body that was read already.
@@ -151,15 +162,19 @@ fn arguments(body: &[u8]) -> Vec<Option<Box<str>>> {
         #[serde(borrow)]
         arguments: Option<&'b RawValue>,
     }
-    let of = |message: Message<'_>| {
-        let arguments = message.params?.arguments?;
-        Some(audit::arguments(arguments.get()))
+    let of = |message: &str| {
+        let message: Message<'_> = serde_json::from_str(message).ok()?;
+        Some(audit::arguments(message.params?.arguments?.get()))
     };
     if body.trim_ascii_start().starts_with(b"[") {
-        let messages = serde_json::from_slice::<Vec<Message<'_>>>(body).unwrap_or_default();
-        return messages.into_iter().map(of).collect();
+        // Each by itself: one of another form takes no other with it.
+        let messages = serde_json::from_slice::<Vec<&RawValue>>(body).unwrap_or_default();
+        return messages
+            .into_iter()
+            .map(|message| of(message.get()))
+            .collect();
     }
-    vec![serde_json::from_slice(body).ok().and_then(of)]
+    vec![std::str::from_utf8(body).ok().and_then(of)]
 }
 
 fn may(message: &Message<'_>, mount: &Mount, caller: Option<&Caller>) -> Result<(), Refusal> {

@@ -47,8 +47,9 @@ use self::{
 use super::{
     Allowed, Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished, FinishedLogin,
     FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLink, NewLogin, NewSession,
-    Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn, Standing, StandingGrant,
-    Store, StoreError, TakenLogin, ToApps, ToClient, ToPerson, client_key,
+    Outcome, Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn, Sought, Standing,
+    StandingGrant, Store, StoreError, TakenLogin, ToApps, ToClient, ToPerson, UnmakeOperator,
+    client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -206,8 +207,8 @@ impl Store for Sqlite {
             }
             db.prepare_cached(
                 "INSERT INTO logins (state, binding, flow, issuer, ask, sealed, expires_at,
-                        named, left_out)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                        named, left_out, described, session)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 login.state.text(),
@@ -218,7 +219,9 @@ impl Store for Sqlite {
                 login.sealed,
                 seconds(login.expires),
                 login.named.map(|person| person.text()),
-                login.left_out
+                login.left_out,
+                login.described.map(|digest| digest.text()),
+                login.session.map(|digest| digest.text())
             ])?;
             Ok(Decided::Now)
         }))
@@ -240,7 +243,8 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| {
             db.prepare_cached(
                 "DELETE FROM logins WHERE state = ?1 AND binding = ?2
-                 RETURNING flow, issuer, ask, sealed, expires_at, named, left_out",
+                 RETURNING flow, issuer, ask, sealed, expires_at, named, left_out,
+                           described, session",
             )?
             .query_row(params![state.text(), binding.text()], |row| {
                 Ok(TakenLogin {
@@ -251,6 +255,8 @@ impl Store for Sqlite {
                     expires: timestamp(row, 4)?,
                     named: optional_id(row, 5, PersonId::parse)?,
                     left_out: row.get(6)?,
+                    described: optional_id(row, 7, Digest::parse)?,
+                    session: optional_id(row, 8, Digest::parse)?,
                 })
             })
             .optional()
@@ -462,7 +468,10 @@ impl Store for Sqlite {
     }
 
     fn begin_session(&self, of: PersonId, session: NewSession, now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(self.write(move |db| person::begin_session(db, of, &session, now)))
+        Box::pin(self.write(move |db| match operator::is_blocked(db, of)? {
+            true => Ok(()),
+            false => person::begin_session(db, of, &session, now),
+        }))
     }
 
     fn clients(
@@ -500,12 +509,24 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| operator::one_person(db, of, now)))
     }
 
-    fn decide_client(&self, to: ToClient) -> Answer<'_, Option<usize>> {
+    fn decide_client(&self, to: ToClient) -> Answer<'_, Outcome> {
         Box::pin(self.write_ending(move |db| operator::decide_client(db, &to)))
     }
 
-    fn decide_person(&self, to: ToPerson) -> Answer<'_, Option<usize>> {
+    fn decide_person(&self, to: ToPerson) -> Answer<'_, Outcome> {
         Box::pin(self.write_ending(move |db| operator::decide_person(db, &to)))
+    }
+
+    fn know_clients(
+        &self,
+        clients: Vec<(String, Option<String>)>,
+        now: Timestamp,
+    ) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| operator::know(db, &clients, now)))
+    }
+
+    fn unmake_operator(&self, unmake: UnmakeOperator) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| operator::unmake(db, &unmake)))
     }
 
     fn is_operator(&self, of: PersonId) -> Answer<'_, bool> {
@@ -532,8 +553,8 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| audit::append(db, &record)))
     }
 
-    fn audited(&self, before: Option<u64>, most: u32) -> Answer<'_, Vec<(u64, Record)>> {
-        Box::pin(self.read(move |db| audit::before(db, before, most)))
+    fn audited(&self, sought: Sought) -> Answer<'_, Vec<(u64, Record)>> {
+        Box::pin(self.read(move |db| audit::sought(db, &sought)))
     }
 
     fn subject(&self, grant: GrantId, of: PersonId, client: ClientRef) -> Answer<'_, Subject> {
@@ -696,11 +717,16 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<Finished, rusq
     let same = earlier
         .iter()
         .find(|earlier| earlier.redirect == redirect && earlier.described == Some(login.described));
+    if !operator::admits(db, reference, &login.ask.scopes)? {
+        return Ok(Finished::NotAdmitted);
+    }
     person::begin_session(db, person, &login.session, login.now)?;
     // What was remembered may have been taken back while the browser was at the provider.
     let remembered = same.is_some_and(|same| same.scopes.includes(&login.ask.scopes));
     let forgotten = login.left_out && !remembered;
-    if forgotten || login.named.is_some_and(|named| named != person) {
+    // Nobody allowed what the client says of itself by now.
+    let changed = login.shown.is_some_and(|shown| shown != login.described);
+    if forgotten || changed || login.named.is_some_and(|named| named != person) {
         return Ok(Finished::NotAllowed(person));
     }
     // Whoever allows more keeps what was allowed before.

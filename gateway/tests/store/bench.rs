@@ -168,6 +168,7 @@ pub fn login_of(code: &str, grant: u8, subject: &str) -> FinishedLogin {
         left_out: false,
         client_name: Some("Test".into()),
         described: Digest::of(b"as described"),
+        shown: Some(Digest::of(b"as described")),
         session: session(code),
         code: Digest::of(code.as_bytes()),
         grant: grant_id(grant),
@@ -197,6 +198,8 @@ pub fn new_login(ticket: u8, state: &str) -> NewLogin {
         ask: ask(),
         named: None,
         left_out: false,
+        described: None,
+        session: None,
         sealed: b"sealed".to_vec(),
         expires: at(1600),
     }

@@ -1,10 +1,11 @@
 //! What operators see and decide.
 
 use vestibule::store::{
-    ClientDecision, Finished, NewLink, Recorded, SignedIn, Standing, ToClient, ToPerson,
+    ClientDecision, Finished, NewLink, Outcome, Recorded, SignedIn, Sought, Standing, ToClient,
+    ToPerson, UnmakeOperator,
 };
 use vestibule_core::{
-    audit::{Actor, Record},
+    audit::Actor,
     bearer::Revocations as _,
     flow::{Entry, FlowCode, Step},
     id::{ClientRef, PersonId},
@@ -86,39 +87,46 @@ async fn t_adm_07_a_decision_ends_what_it_says_and_is_told() {
         client: ClientRef::of("nobody"),
         ..decide(ClientDecision::Ends)
     };
-    assert_eq!(store.decide_client(unknown).await.expect("answers"), None);
-    let trusted = ClientStanding {
-        trusted: Some(at(1100)),
-        ..ClientStanding::default()
-    };
-    let ended = store
-        .decide_client(decide(ClientDecision::Stands(trusted)))
-        .await;
-    assert_eq!(ended.expect("answers"), Some(0), "to vouch ends nothing");
-    let limited = ClientStanding {
-        limit: Some(ScopeSet::of(["a:read"])),
-        ..ClientStanding::default()
-    };
-    let ended = store
-        .decide_client(decide(ClientDecision::Stands(limited.clone())))
+    let outcome = store.decide_client(unknown).await;
+    assert_eq!(outcome.expect("answers"), Outcome::NotThere);
+    let outcome = store
+        .decide_client(decide(ClientDecision::Trust(true)))
         .await;
     assert_eq!(
-        ended.expect("answers"),
-        Some(2),
+        outcome.expect("answers"),
+        Outcome::Now(0),
+        "to vouch ends nothing"
+    );
+    let limit = Some(ScopeSet::of(["a:read"]));
+    let outcome = store
+        .decide_client(decide(ClientDecision::Limit(limit.clone())))
+        .await;
+    assert_eq!(
+        outcome.expect("answers"),
+        Outcome::Now(2),
         "tokens have the scopes of before"
     );
     assert!(bench.revocations.now().grant_ended(&grant_id(1)));
+    // The second changed what it names alone.
+    let limited = ClientStanding {
+        trusted: Some(at(1100)),
+        trusted_described: Some(Digest::of(b"as described")),
+        limit,
+        blocked: None,
+    };
     let (_, stands) = store
         .standing(client())
         .await
         .expect("answers")
         .expect("there");
     assert_eq!(stands, limited);
-    let rows = store.audited(None, 10).await.expect("answers");
-    let acts = rows
-        .iter()
-        .filter(|(_, record)| matches!(record, Record::Act(_)));
-    assert_eq!(acts.count(), 2, "and nothing of what changed nothing");
+    let acts = store.audited(Sought {
+        kind: Some("act"),
+        most: 10,
+        ..Sought::default()
+    });
+    let acts = acts.await.expect("answers");
+    assert_eq!(acts.len(), 2, "and nothing of what changed nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +146,7 @@ async fn t_adm_07_who_is_blocked_is_not_let_in_by_any_way() {
         why: "left".into(),
     };
     let ended = store.decide_person(decide(Some(block.clone()))).await;
-    assert_eq!(ended.expect("answers"), Some(1));
+    assert_eq!(ended.expect("answers"), Outcome::Now(1));
     assert!(bench.revocations.now().grant_ended(&grant_id(1)));
     let session_of = Digest::of(b"one");
     assert_eq!(
@@ -277,4 +285,75 @@ async fn logins_are_listed_by_their_last_step() {
     let causes = store.causes(at(0)).await.expect("answers");
     assert_eq!((causes[0].flows, causes[0].first), (1, at(16)));
     assert_eq!(store.causes(at(17)).await.expect("answers"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_adm_07_what_was_decided_meanwhile_holds_for_what_was_judged_before() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    bench.finish("one", 1, "ada").await;
+    let decide = |client: &str, decision| ToClient {
+        client: ClientRef::of(client),
+        decision,
+        by: by(),
+        now: at(1100),
+    };
+    let limit = |scopes: &[&str]| ClientDecision::Limit(Some(ScopeSet::of(scopes.iter().copied())));
+    // A login whose page was shown before.
+    let done = store.decide_client(decide("vcl_test", limit(&["b:read"])));
+    done.await.expect("answers");
+    let mut late = login_of("late", 2, "ada");
+    late.ask.scopes = ScopeSet::of(["a:read"]);
+    let login = store.finish_login(late).await;
+    assert_eq!(login.expect("answers"), Finished::NotAdmitted);
+    // A machine, and a client that is known only by this.
+    let ask = |n| standing("m", "https://gw.example/a/mcp", None, n);
+    let got = store.standing_grant(ask(3)).await.expect("answers");
+    assert!(matches!(got, Standing::Now(..)), "{got:?}");
+    let never = store.decide_client(decide("vcl_machine", ClientDecision::Trust(true)));
+    assert_eq!(never.await.expect("answers"), Outcome::NeverSeen);
+    let done = store.decide_client(decide("vcl_machine", limit(&["other"])));
+    assert_eq!(done.await.expect("answers"), Outcome::Now(1));
+    let got = store.standing_grant(ask(4)).await.expect("answers");
+    assert_eq!(got, Standing::Stopped);
+    let done = store.decide_client(decide("vcl_machine", ClientDecision::Limit(None)));
+    done.await.expect("answers");
+    let got = store.standing_grant(ask(5)).await.expect("answers");
+    assert!(matches!(got, Standing::Now(..)), "{got:?}");
+    let block = Block {
+        since: at(1100),
+        why: "old".into(),
+    };
+    let done = store.decide_client(decide("vcl_machine", ClientDecision::Block(Some(block))));
+    assert_eq!(done.await.expect("answers"), Outcome::Now(1));
+    let got = store.standing_grant(ask(6)).await.expect("answers");
+    assert_eq!(got, Standing::Stopped);
+    // Its tokens under grants of others, by exchange, carry its epoch.
+    let of = ClientRef::of("vcl_machine");
+    assert_eq!(bench.revocations.now().client_epoch(&of), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_adm_01_a_role_by_link_can_be_taken_away() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    let ada = bench.finish("one", 1, "ada").await;
+    let unmake = || UnmakeOperator {
+        person: ada,
+        by: by(),
+        now: at(1100),
+    };
+    assert!(!store.unmake_operator(unmake()).await.expect("answers"));
+    let link = Digest::of(b"link");
+    let new = NewLink {
+        digest: link,
+        expires: at(2000),
+        by: by(),
+        now: at(1100),
+    };
+    store.make_link(new).await.expect("answers");
+    assert!(store.use_link(link, ada, at(1100)).await.expect("answers"));
+    assert!(store.is_operator(ada).await.expect("answers"));
+    assert!(store.unmake_operator(unmake()).await.expect("answers"));
+    assert!(!store.is_operator(ada).await.expect("answers"));
 }

@@ -212,6 +212,7 @@ async fn cons_2_who_allows_more_keeps_what_was_allowed() {
         let mut login = login_of(code, grant, "ada");
         login.ask.scopes = ScopeSet::of([scope]);
         login.described = Digest::of(described);
+        login.shown = Some(login.described);
         login
     };
     let scopes_after = |login: FinishedLogin| async {
@@ -231,4 +232,13 @@ async fn cons_2_who_allows_more_keeps_what_was_allowed() {
         "write",
         "of another description nothing is kept"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_con_04_what_a_client_says_of_itself_since_the_page_nobody_allowed() {
+    let bench = Bench::new();
+    let mut login = login_of("one", 1, "ada");
+    login.shown = Some(Digest::of(b"what the page said"));
+    let finished = bench.store.finish_login(login).await.expect("stored");
+    assert!(matches!(finished, Finished::NotAllowed(_)), "{finished:?}");
 }

@@ -39,8 +39,10 @@ impl Answer {
         !self.all(name).is_empty()
     }
 
+    /// As it is read: without the marks that keep a word's direction to itself.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        let text = String::from_utf8_lossy(&self.body);
+        text.replace("<bdi>", "").replace("</bdi>", "")
     }
 
     pub fn json(&self) -> Value {

@@ -105,17 +105,30 @@ pub(super) async fn export(
     let Ok(filter) = query.filter() else {
         return not_there(&admin);
     };
-    let found = match office.audit.calls(&filter, query.cursor(), EXPORTED).await {
-        Ok(found) => found,
-        Err(error) => return store_failed(office, &error),
+    let mut calls: Vec<CallLine> = Vec::new();
+    let mut after = query.cursor();
+    // A search stops now and then, so that it holds up nobody; an export goes on.
+    let next = loop {
+        let most = EXPORTED - calls.len();
+        let found = match office.audit.calls(&filter, after, most).await {
+            Ok(found) => found,
+            Err(error) => return store_failed(office, &error),
+        };
+        calls.extend(found.calls.into_iter().map(CallLine::of));
+        after = found.next;
+        if after.is_none() || calls.len() >= EXPORTED {
+            break after;
+        }
     };
-    let calls: Vec<CallLine> = found.calls.into_iter().map(CallLine::of).collect();
     let (kind, name, body) = match form.as_str() {
         "csv" => ("text/csv; charset=utf-8", "tool-calls.csv", csv(&calls)),
         "json" => (
             "application/json",
             "tool-calls.json",
-            format!("{:#}\n", serde_json::json!({ "calls": calls })),
+            format!(
+                "{:#}\n",
+                serde_json::json!({ "calls": calls, "next": next.map(|next| next.to_string()) })
+            ),
         ),
         _ => return not_there(&admin),
     };

@@ -25,9 +25,9 @@ use super::{
     Frame, Told, not_there,
 };
 use crate::{
-    endpoint::{answer, store_failed},
+    endpoint::store_failed,
     page::{self, time},
-    store::{StoreError, ToClient},
+    store::{Outcome, StoreError, ToClient},
 };
 
 #[derive(Deserialize)]
@@ -131,6 +131,7 @@ struct One {
     blocked: Option<(String, String)>,
     trusted: Option<String>,
     limit: Option<String>,
+    redirects: Vec<String>,
     people: Vec<PersonLine>,
 }
 
@@ -184,6 +185,7 @@ async fn draw(
                 .map(|block| (time::moment(block.since), block.why.clone())),
             trusted: standing.trusted.map(time::moment),
             limit: standing.limit.as_ref().map(ToString::to_string),
+            redirects: row.redirects.clone(),
             people: people.iter().map(|row| person_line(row, now)).collect(),
             client_id: row.client_id,
         },
@@ -239,7 +241,7 @@ async fn acted(
         let wrong = Some("To end it for everybody, type its name as it is written above.");
         return draw(admin, who, client, None, wrong).await;
     }
-    let decision = api::decision(act, row.standing.clone(), one("why"), one("scopes"), now);
+    let decision = api::decision(act, one("why"), one("scopes"), now);
     let decision = match decision {
         Ok(decision) => decision,
         Err(wrong) => return draw(admin, who, client, None, Some(wrong)).await,
@@ -250,9 +252,12 @@ async fn acted(
         by: who.actor(),
         now,
     });
-    let Some(ended) = decided.await? else {
-        let status = StatusCode::NOT_FOUND;
-        return Ok(answer::from_catalogue(office, status, "V-ADM-005"));
+    let ended = match decided.await? {
+        Outcome::Now(ended) => ended,
+        Outcome::NotThere => return Ok(not_there(admin)),
+        Outcome::NeverSeen => {
+            return draw(admin, who, client, None, Some(api::NEVER_SEEN)).await;
+        }
     };
     tracing::warn!(event = "admin.client", act, client = %client, user_ref = %who.person.id, ended);
     let told = match (act, ended) {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     endpoint::store_failed,
     page::{self, time},
-    store::{StoreError, ToApps, ToPerson},
+    store::{Outcome, StoreError, ToApps, ToPerson, UnmakeOperator},
 };
 
 #[derive(Deserialize)]
@@ -117,6 +117,7 @@ struct One {
     blocked: Option<(String, String)>,
     apps: Vec<AppLine>,
     live: usize,
+    operator: bool,
 }
 
 /// `GET /console/people/{person}`.
@@ -182,6 +183,7 @@ async fn draw(
             told,
             wrong,
             state: state_of(&row),
+            operator: row.operator,
             shown: row.shown,
             id: row.id.text(),
             issuer: row.issuer,
@@ -253,11 +255,22 @@ async fn acted(
         ("block", _) => match api::why_of(one("why")) {
             Ok(why) => {
                 let block = Block { since: now, why };
-                let ended = office.store.decide_person(decided(Some(block))).await?;
-                ended.unwrap_or_default()
+                match office.store.decide_person(decided(Some(block))).await? {
+                    Outcome::Now(ended) => ended,
+                    Outcome::NotThere | Outcome::NeverSeen => return Ok(not_there(admin)),
+                }
             }
             Err(wrong) => return draw(admin, who, person, None, Some(wrong)).await,
         },
+        ("unmake", _) => {
+            let unmake = UnmakeOperator {
+                person,
+                by: who.actor(),
+                now,
+            };
+            office.store.unmake_operator(unmake).await?;
+            0
+        }
         ("unblock", _) => {
             office.store.decide_person(decided(None)).await?;
             0

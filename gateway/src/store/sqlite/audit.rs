@@ -7,15 +7,25 @@ use vestibule_core::{
     time::Timestamp,
 };
 
-use super::row::{flow_code, from_json, json, seconds};
+use super::{
+    super::Sought,
+    row::{flow_code, from_json, json, seconds},
+};
 
 pub(super) fn append(db: &Connection, record: &Record) -> Result<(), rusqlite::Error> {
     let Some((from, until)) = record.times() else {
         return Ok(());
     };
-    db.prepare_cached("INSERT INTO audit (from_at, until_at, record) VALUES (?1, ?2, ?3)")?
-        .execute(params![seconds(from), seconds(until), json(record)?])
-        .map(|_| ())
+    db.prepare_cached(
+        "INSERT INTO audit (kind, from_at, until_at, record) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        record.kind(),
+        seconds(from),
+        seconds(until),
+        json(record)?
+    ])
+    .map(|_| ())
 }
 
 pub(super) fn act(
@@ -25,20 +35,32 @@ pub(super) fn act(
     now: Timestamp,
 ) -> Result<(), rusqlite::Error> {
     let by = by.clone();
-    append(db, &Record::Act(Act { at: now, by, what }))
+    append(db, &Record::Act(Box::new(Act { at: now, by, what })))
 }
 
-pub(super) fn before(
+pub(super) fn sought(
     db: &Connection,
-    before: Option<u64>,
-    most: u32,
+    sought: &Sought,
 ) -> Result<Vec<(u64, Record)>, rusqlite::Error> {
-    let before = before.map_or(i64::MAX, u64::cast_signed);
-    db.prepare_cached("SELECT id, record FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?
-        .query_map(params![before, most], |row| {
-            Ok((row.get::<_, i64>(0)?.cast_unsigned(), from_json(row, 1)?))
-        })?
-        .collect()
+    let kind = match sought.kind {
+        Some(_) => "kind = ?5 AND",
+        None => "?5 IS NULL AND",
+    };
+    db.prepare_cached(&format!(
+        "SELECT id, record FROM audit
+         WHERE {kind} id < ?1 AND until_at >= ?2 AND from_at <= ?3 ORDER BY id DESC LIMIT ?4"
+    ))?
+    .query_map(
+        params![
+            sought.before.map_or(i64::MAX, u64::cast_signed),
+            sought.from.map_or(0, seconds),
+            sought.until.map_or(i64::MAX, seconds),
+            sought.most,
+            sought.kind
+        ],
+        |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), from_json(row, 1)?)),
+    )?
+    .collect()
 }
 
 /// What a grant's parties are called.

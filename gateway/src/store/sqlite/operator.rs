@@ -1,9 +1,11 @@
 //! What operators see and decide.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use vestibule_core::{
     audit::{Actor, Deed},
-    flow::{Entry, FlowCode, Outcome, Step},
+    flow::{self, Entry, FlowCode, Step},
     id::{ClientRef, PersonId},
     operator::{Block, Cause, ClientRow, FlowFilter, FlowRow, PersonRow, Standing},
     scope::ScopeSet,
@@ -12,18 +14,19 @@ use vestibule_core::{
 };
 
 use super::{
-    super::{ClientDecision, EndedWhy, NewLink, ToClient, ToPerson},
+    super::{ClientDecision, EndedWhy, NewLink, Outcome, ToClient, ToPerson, UnmakeOperator},
     audit,
     person::{self, Of},
-    row::{damaged, flow_code, from_seconds, id, seconds, timestamp},
+    publish,
+    row::{damaged, flow_code, from_seconds, id, optional_id, seconds, timestamp},
 };
-use crate::revocation::Revocation;
+use crate::revocation::{Ended, Revocation};
 
 /// Grants that live at `?1`.
 const LIVES: &str = "ended_at IS NULL AND ends_at > ?1 AND idle_until > ?1";
 
 const CLIENT_COLUMNS: &str = "reference, client_id, name, since, blocked_at, blocked_why,
-     trusted_at, scopes";
+     trusted_at, scopes, trusted_described";
 
 fn block(row: &Row<'_>, at: usize) -> Result<Option<Block>, rusqlite::Error> {
     let since: Option<i64> = row.get(at)?;
@@ -42,6 +45,7 @@ fn standing_of(row: &Row<'_>, at: usize) -> Result<Standing, rusqlite::Error> {
             .get::<_, Option<String>>(at + 3)?
             .map(|text| ScopeSet::parse(&text).map_err(|_| damaged(at + 3, "no scopes")))
             .transpose()?,
+        trusted_described: optional_id(row, at + 4, Digest::parse)?,
     })
 }
 
@@ -51,7 +55,8 @@ pub(super) fn standing(
     client: ClientRef,
 ) -> Result<Option<(String, Standing)>, rusqlite::Error> {
     db.prepare_cached(
-        "SELECT client_id, blocked_at, blocked_why, trusted_at, scopes FROM clients
+        "SELECT client_id, blocked_at, blocked_why, trusted_at, scopes, trusted_described
+         FROM clients
          WHERE reference = ?1",
     )?
     .query_row([client.text()], |row| {
@@ -78,7 +83,12 @@ fn client_row(
                 row.get::<_, Option<i64>>(2)?.map(from_seconds),
             ))
         })?;
+    let redirects = db
+        .prepare_cached("SELECT DISTINCT redirect FROM consents WHERE client = ?1 LIMIT 10")?
+        .query_map([reference.text()], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     Ok(ClientRow {
+        redirects,
         reference,
         client_id: row.get(1)?,
         name: row.get(2)?,
@@ -194,68 +204,138 @@ pub(super) fn people_of(
     .collect()
 }
 
-/// How many codes and grants ended; `None` for a client that is not there.
+/// Knows clients of the configuration.
+pub(super) fn know(
+    db: &Connection,
+    clients: &[(String, Option<String>)],
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    for (id, name) in clients {
+        db.prepare_cached(
+            "INSERT INTO clients (reference, client_id, name, since) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (reference) DO UPDATE SET name = excluded.name",
+        )?
+        .execute(params![ClientRef::of(id).text(), id, name, seconds(now)])?;
+    }
+    Ok(())
+}
+
+/// Whether a client may have these scopes now; one that nobody decided about may.
+pub(super) fn admits(
+    db: &Connection,
+    client: ClientRef,
+    scopes: &ScopeSet,
+) -> Result<bool, rusqlite::Error> {
+    Ok(standing(db, client)?.is_none_or(|(_, standing)| {
+        let within = standing.limit.is_none_or(|limit| limit.includes(scopes));
+        standing.blocked.is_none() && within
+    }))
+}
+
+/// The longest life of an access token that the configuration admits.
+const ACCESS_MAX: Duration = Duration::from_secs(3600);
+
+/// Ends everything of a client, also tokens that it has under grants of others.
+fn end_client(
+    db: &Connection,
+    client: ClientRef,
+    why: EndedWhy,
+    now: Timestamp,
+) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
+    let (ended, mut entries) = person::end(db, Of::Client(client), why, now)?;
+    let epoch: u32 = db
+        .prepare_cached(
+            "UPDATE clients SET epoch = epoch + 1 WHERE reference = ?1 RETURNING epoch",
+        )?
+        .query_row([client.text()], |row| row.get(0))?;
+    let until = now.plus(ACCESS_MAX);
+    entries.push(publish(db, Ended::Client(client), epoch, until)?);
+    Ok((ended, entries))
+}
+
 pub(super) fn decide_client(
     db: &Connection,
     to: &ToClient,
-) -> Result<(Option<usize>, Vec<Revocation>), rusqlite::Error> {
+) -> Result<(Outcome, Vec<Revocation>), rusqlite::Error> {
     let Some((_, before)) = standing(db, to.client)? else {
-        return Ok((None, Vec::new()));
+        return Ok((Outcome::NotThere, Vec::new()));
     };
     let name = audit::client_name(db, to.client)?;
     let client = to.client;
-    let (deed, ended, entries) = match &to.decision {
+    let mut after = before.clone();
+    let ends = match &to.decision {
         ClientDecision::Ends => {
-            let of = Of::Client(client);
-            let (ended, entries) = person::end(db, of, EndedWhy::Stopped, to.now)?;
+            let (ended, entries) = end_client(db, client, EndedWhy::Stopped, to.now)?;
             let deed = Deed::ClientStopped {
                 client,
                 name,
                 ended,
             };
-            (deed, ended, entries)
+            audit::act(db, &to.by, deed, to.now)?;
+            return Ok((Outcome::Now(ended), entries));
         }
-        ClientDecision::Stands(after) => {
-            let blocked = after.blocked.as_ref();
-            db.prepare_cached(
-                "UPDATE clients SET blocked_at = ?2, blocked_why = ?3, trusted_at = ?4,
-                        scopes = ?5 WHERE reference = ?1",
-            )?
-            .execute(params![
-                client.text(),
-                blocked.map(|block| seconds(block.since)),
-                blocked.map(|block| block.why.as_str()),
-                after.trusted.map(seconds),
-                after.limit.as_ref().map(ToString::to_string)
-            ])?;
-            // What a narrower limit takes away was in tokens already.
-            let narrower = after.limit != before.limit && after.limit.is_some();
-            let (ended, entries) = if blocked.is_some() || narrower {
-                person::end(db, Of::Client(client), EndedWhy::Blocked, to.now)?
-            } else {
-                (0, Vec::new())
+        ClientDecision::Block(block) => {
+            after.blocked = block.clone();
+            block.is_some()
+        }
+        ClientDecision::Trust(false) => {
+            (after.trusted, after.trusted_described) = (None, None);
+            false
+        }
+        ClientDecision::Trust(true) => {
+            let described = db
+                .prepare_cached(
+                    "SELECT described FROM consents WHERE client = ?1 AND described IS NOT NULL
+                     ORDER BY allowed_at DESC LIMIT 1",
+                )?
+                .query_row([client.text()], |row| optional_id(row, 0, Digest::parse))
+                .optional()?;
+            let Some(described) = described else {
+                return Ok((Outcome::NeverSeen, Vec::new()));
             };
-            let deed = Deed::ClientChanged {
-                client,
-                name,
-                before,
-                after: after.clone(),
-                ended,
-            };
-            (deed, ended, entries)
+            (after.trusted, after.trusted_described) = (Some(to.now), described);
+            false
+        }
+        ClientDecision::Limit(limit) => {
+            after.limit = limit.clone();
+            // What a limit takes away was in tokens already.
+            limit.is_some() && after.limit != before.limit
         }
     };
+    let blocked = after.blocked.as_ref();
+    db.prepare_cached(
+        "UPDATE clients SET blocked_at = ?2, blocked_why = ?3, trusted_at = ?4, scopes = ?5,
+                trusted_described = ?6 WHERE reference = ?1",
+    )?
+    .execute(params![
+        client.text(),
+        blocked.map(|block| seconds(block.since)),
+        blocked.map(|block| block.why.as_str()),
+        after.trusted.map(seconds),
+        after.limit.as_ref().map(ToString::to_string),
+        after.trusted_described.map(|digest| digest.text())
+    ])?;
+    let (ended, entries) = match ends {
+        true => end_client(db, client, EndedWhy::Blocked, to.now)?,
+        false => (0, Vec::new()),
+    };
+    let deed = Deed::ClientChanged {
+        client,
+        name,
+        before,
+        after,
+        ended,
+    };
     audit::act(db, &to.by, deed, to.now)?;
-    Ok((Some(ended), entries))
+    Ok((Outcome::Now(ended), entries))
 }
 
-/// How many codes and grants ended; `None` for a person who is not there.
 pub(super) fn decide_person(
     db: &Connection,
     to: &ToPerson,
-) -> Result<(Option<usize>, Vec<Revocation>), rusqlite::Error> {
+) -> Result<(Outcome, Vec<Revocation>), rusqlite::Error> {
     let Some(before) = one_person(db, to.person, to.now)? else {
-        return Ok((None, Vec::new()));
+        return Ok((Outcome::NotThere, Vec::new()));
     };
     let block = to.block.as_ref();
     db.prepare_cached("UPDATE people SET blocked_at = ?2, blocked_why = ?3 WHERE id = ?1")?
@@ -280,7 +360,21 @@ pub(super) fn decide_person(
         ended,
     };
     audit::act(db, &to.by, deed, to.now)?;
-    Ok((Some(ended), entries))
+    Ok((Outcome::Now(ended), entries))
+}
+
+pub(super) fn unmake(db: &Connection, unmake: &UnmakeOperator) -> Result<bool, rusqlite::Error> {
+    let person = unmake.person;
+    let gone = db
+        .prepare_cached("DELETE FROM operators WHERE person = ?1")?
+        .execute([person.text()])?;
+    if gone == 0 {
+        return Ok(false);
+    }
+    let shown = audit::shown(db, person)?;
+    let deed = Deed::OperatorUnmade { person, shown };
+    audit::act(db, &unmake.by, deed, unmake.now)?;
+    Ok(true)
 }
 
 pub(super) fn is_blocked(db: &Connection, person: PersonId) -> Result<bool, rusqlite::Error> {
@@ -351,9 +445,9 @@ pub(super) fn head(
         }
     }
     let outcome = match last.step.outcome() {
-        Outcome::Open => "open",
-        Outcome::Succeeded => "ok",
-        Outcome::Failed => "failed",
+        flow::Outcome::Open => "open",
+        flow::Outcome::Succeeded => "ok",
+        flow::Outcome::Failed => "failed",
     };
     db.prepare_cached(
         "INSERT INTO flow_heads (code, begun_at, last_at, client, server, person, outcome, error)

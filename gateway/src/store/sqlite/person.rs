@@ -90,7 +90,7 @@ pub(super) fn session(
     db.prepare_cached(
         "SELECT people.id, shown, issuer, subject, groups
          FROM sessions JOIN people ON people.id = sessions.person
-         WHERE digest = ?1 AND ends_at > ?2",
+         WHERE digest = ?1 AND ends_at > ?2 AND blocked_at IS NULL",
     )?
     .query_row(params![session.text(), seconds(now)], |row| {
         Ok(Person {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     assertion::Once,
-    id::{GrantId, PersonId},
+    id::{ClientRef, GrantId, PersonId},
     secret::Digest,
 };
 
@@ -36,7 +36,10 @@ pub(super) fn grant(db: &Connection, ask: &StandingGrant) -> Result<Standing, ru
         return Ok(Standing::Replayed);
     }
     let person = person(db, ask)?;
-    if operator::is_blocked(db, person)? {
+    // Whatever an operator decided since the request was judged, or about a client that no
+    // other rule knows.
+    let admits = operator::admits(db, ClientRef::of(&ask.client_id), &ask.scopes)?;
+    if operator::is_blocked(db, person)? || !admits {
         return Ok(Standing::Stopped);
     }
     let client = client_key(&ask.client_id);
