@@ -65,7 +65,9 @@ test('over TLS: a whole login, and every cookie of the gateway is bound to the h
     assert.match(cookie, /^__Host-/);
     assert.match(cookie, /;\s*secure/i);
     assert.match(cookie, /;\s*httponly/i);
-    assert.match(cookie, /;\s*samesite=lax/i);
+    // That of a person's own session is shown to no other site's link either.
+    const sameSite = cookie.startsWith('__Host-vestibule_session=') ? 'strict' : 'lax';
+    assert.match(cookie, new RegExp(`;\\s*samesite=${sameSite}(;|$)`, 'i'));
     assert.match(cookie, /;\s*path=\/(;|$)/i);
     assert.doesNotMatch(cookie, /;\s*domain=/i);
   }
