@@ -24,6 +24,7 @@ pub mod challenge;
 pub mod client;
 pub mod client_auth;
 pub mod client_document;
+pub mod color;
 pub mod connect;
 pub mod consent;
 pub mod console_pass;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::{Router, routing::get};
 use vestibule_core::{time::Timestamp, uri::Issuer};
 
-use crate::{endpoint::well_known, http::cookie::Jar, office::Office, page};
+use crate::{endpoint::assets, http::cookie::Jar, office::Office};
 
 pub use self::api::{Asker, Desk, local};
 
@@ -48,12 +48,11 @@ impl Admin {
 
 /// All its routes.
 pub fn routes(admin: &Arc<Admin>) -> Router {
-    let style = get(well_known::style);
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .merge(console::routes(admin))
         .with_state(Arc::clone(admin))
         .nest("/api/v1", api::for_operators(admin))
-        .route(page::STYLE_PATH, style)
+        .merge(assets::routes(&admin.office))
 }

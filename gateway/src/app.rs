@@ -32,6 +32,7 @@ use crate::{
     key_cache::KeyCache,
     keys::{Keys, KeysError},
     office::Office,
+    page,
     provider::Provider,
     proxy::{Proxy, pool::Pool, route::Mount},
     pulse::Pulse,
@@ -333,7 +334,8 @@ fn office(
     }
     Ok(Office {
         issuer: config.public_url.clone(),
-        instance: config.instance_name.clone(),
+        style: page::brand::style(config.brand.color),
+        brand: config.brand.clone(),
         landing: config.landing,
         jar: match config.tls {
             Tls::PlainLoopback => Jar::PlainLoopback,

@@ -4,6 +4,7 @@
 //! Unknown keys are errors. Secrets are referred to, never written. `app` alone sees the
 //! whole of this; every part gets its own piece.
 
+mod brand;
 mod reader;
 mod report;
 mod table;
@@ -26,6 +27,7 @@ use vestibule_core::{
     uri::Issuer,
 };
 
+pub use self::brand::{Brand, Logo};
 pub use self::report::{Problem, Report};
 use self::{reader::Reader, table::Table};
 
@@ -64,8 +66,8 @@ pub struct Config {
     pub keys_dir: PathBuf,
     /// Health, console and management. `[admin]`.
     pub admin: Admin,
-    /// The name on pages. `instance.name`.
-    pub instance_name: String,
+    /// Name, color and picture of pages. `[instance]`.
+    pub brand: Brand,
     /// Whether `/` and `/connect/NAME` tell strangers which servers there are. `landing`.
     pub landing: bool,
     /// A certificate authority besides those of the operating system.

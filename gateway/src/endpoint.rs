@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod apps;
 mod ask;
+pub mod assets;
 pub mod authorize;
 pub mod callback;
 pub mod connect;

@@ -19,7 +19,7 @@ use vestibule_core::{
 
 use crate::{
     audit::Audit,
-    config::{Admission, Issuing, Registration, TokenFormat, Tokens},
+    config::{Admission, Brand, Issuing, Registration, TokenFormat, Tokens},
     document_cache::{DocumentCache, LookupError},
     flows::Flows,
     http::{cookie::Jar, held::Held, limit::Limiter, seen::Seen},
@@ -39,8 +39,10 @@ pub use crate::document_cache::Purpose;
 pub struct Office {
     /// Who we are to everybody.
     pub issuer: Issuer,
-    /// The name on pages.
-    pub instance: String,
+    /// What the operator chose for pages.
+    pub brand: Brand,
+    /// The style sheet, with that.
+    pub style: String,
     /// Whether strangers are told which servers there are.
     pub landing: bool,
     /// How cookies are named.
@@ -248,7 +250,8 @@ impl Office {
     /// What every page needs.
     pub fn frame(&self, flow: Option<vestibule_core::flow::FlowCode>) -> Frame {
         Frame {
-            instance: self.instance.clone(),
+            instance: self.brand.name.clone(),
+            logo: self.brand.logo.is_some(),
             flow,
             language: language::now(),
         }

@@ -1,6 +1,7 @@
 //! What people see. Templates escape by default; every page has the same strict headers and
 //! works without script.
 
+pub mod brand;
 pub mod diagram;
 pub mod language;
 pub mod time;
@@ -24,6 +25,20 @@ pub const STYLE: &str = include_str!("page/vestibule.css");
 /// Where it is served.
 pub const STYLE_PATH: &str = "/assets/vestibule.css";
 
+/// The one script, at [`LIVE_PATH`]: it keeps the record of a login up.
+pub const LIVE: &str = include_str!("page/live.js");
+
+/// Where it is served.
+pub const LIVE_PATH: &str = "/assets/live.js";
+
+/// Where the operator's picture is served.
+pub const LOGO_PATH: &str = "/assets/logo";
+
+/// Of the page that the script is for.
+const LIVE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+                           form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
+                           script-src 'self'; connect-src 'self'";
+
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
@@ -32,6 +47,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form
 pub struct Frame {
     /// The instance's name.
     pub instance: String,
+    /// Whether the operator's picture stands before it.
+    pub logo: bool,
     /// The record of this login, if there is one.
     pub flow: Option<FlowCode>,
     /// In which language it speaks.
@@ -504,6 +521,16 @@ pub fn answer(status: StatusCode, page: &impl Template) -> Response {
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    response
+}
+
+/// Renders a page that keeps itself up by the one script.
+pub fn answer_live(page: &impl Template) -> Response {
+    let mut response = answer(StatusCode::OK, page);
+    response.headers_mut().insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(LIVE_POLICY),
     );
     response
 }

@@ -15,12 +15,12 @@ use vestibule_core::{params::Params, token::device_code};
 
 use crate::{
     endpoint::{
-        answer, apps, authorize, callback, connect, consent, device, errors, flows, introspect,
-        login, operator, par, register, revoke, token, well_known,
+        answer, apps, assets, authorize, callback, connect, consent, device, errors, flows,
+        introspect, login, operator, par, register, revoke, token, well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
-    page::{self, language},
+    page::language,
 };
 
 /// The router of pages and OAuth endpoints; `extra` are routes of the demo.
@@ -83,7 +83,6 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/flows/{code}/{form}", get(flows::export))
         .route("/errors", get(errors::list))
         .route("/errors/{code}", get(errors::show))
-        .route(page::STYLE_PATH, get(well_known::style))
         .route("/connect/{server}", get(connect::server))
         .route("/", get(connect::landing))
         .layer(middleware::from_fn(in_its_language));
@@ -91,10 +90,12 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         let office = Arc::clone(&office);
         move |request: Request| not_found(office, request)
     });
+    let assets = assets::routes(&office);
     Router::new()
         .merge(open)
         .merge(pages)
         .with_state(office)
+        .merge(assets)
         .merge(extra)
         .fallback_service(nothing.layer(middleware::from_fn(in_its_language)))
 }

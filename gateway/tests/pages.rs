@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Gate, wire::Answer};
+use support::{Browser, Gate, wire::Answer};
 
 /// What every page must be, whatever is on it.
 fn is_a_page(answer: &Answer) -> String {
@@ -132,4 +132,70 @@ fn pages_speak_the_language_that_is_asked_for() {
         turned.contains("<html lang=\"ar-XB\" dir=\"rtl\">"),
         "{turned}"
     );
+}
+
+#[test]
+fn an_operators_color_and_picture_are_on_every_page_and_do_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logo = folder.path().join("logo");
+    let svg = "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>";
+    std::fs::write(&logo, svg).expect("written");
+    let more = format!("[instance]\nname = \"Contoso\"\ncolor = \"#ffd400\"\nlogo = {logo:?}\n");
+    let gate = Gate::start_with(&more);
+    for path in ["/", "/nothing/here", "/apps", "/device"] {
+        let page = is_a_page(&gate.get(path));
+        assert!(
+            page.contains("<img class=\"logo\" src=\"/assets/logo\" alt=\"\">Contoso"),
+            "{page}"
+        );
+    }
+    let picture = gate.get("/assets/logo");
+    assert_eq!(picture.one("content-type"), "image/svg+xml");
+    assert_eq!(picture.text(), svg);
+    let policy = picture.one("content-security-policy");
+    assert!(
+        policy.contains("default-src 'none'") && policy.contains("sandbox"),
+        "{policy}"
+    );
+    let style = gate.get("/assets/vestibule.css").text();
+    assert_eq!(
+        style.matches("--accent: #").count(),
+        4,
+        "two of ours, two of the operator's"
+    );
+    assert_eq!(Gate::start().get("/assets/logo").status, 404);
+}
+
+#[test]
+fn the_record_of_a_login_has_the_one_script_while_it_goes_on() {
+    let gate = Gate::start();
+    let browser = Browser::new("ada");
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let consent = browser.open(&format!("{}{path}", gate.origin));
+    let page = consent.text();
+    let from = page.find("/flows/").expect("a flow");
+    let flow = format!("{}{}", gate.origin, &page[from..from + 16]);
+    let open = browser.open(&flow);
+    assert_eq!(open.text().matches("<script").count(), 1);
+    assert!(
+        open.text()
+            .contains("<script src=\"/assets/live.js\" defer></script>")
+    );
+    let policy = open.one("content-security-policy");
+    assert!(
+        policy.contains("script-src 'self'; connect-src 'self'"),
+        "{policy}"
+    );
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let script = gate.get("/assets/live.js");
+    assert_eq!(script.one("content-type"), "text/javascript; charset=utf-8");
+    let (ticket, token) = (consent.field("ticket"), consent.field("token"));
+    let form = [
+        ("ticket", &*ticket),
+        ("token", &token),
+        ("decision", "deny"),
+    ];
+    let decision = format!("{}/consent/decision", gate.origin);
+    browser.submit(&decision, &form, Some(&gate.origin));
+    is_a_page(&browser.open(&flow));
 }

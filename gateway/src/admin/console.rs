@@ -63,6 +63,7 @@ pub(super) fn routes(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
 /// What every page of the console has.
 pub(super) struct Frame {
     instance: String,
+    logo: bool,
     person: String,
     acts: bool,
     token: String,
@@ -73,7 +74,8 @@ pub(super) struct Frame {
 impl Frame {
     fn of(admin: &Admin, who: &Who, here: &'static str) -> Self {
         Self {
-            instance: admin.office.instance.clone(),
+            instance: admin.office.brand.name.clone(),
+            logo: admin.office.brand.logo.is_some(),
             person: who.person.shown.clone(),
             acts: who.role == Role::Operator,
             token: who.form_token(&admin.office),

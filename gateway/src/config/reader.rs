@@ -109,7 +109,7 @@ impl Reader<'_> {
             store: self.store(store),
             keys_dir: self.keys(keys),
             admin: self.admin(admin),
-            instance_name: self.instance(instance),
+            brand: self.instance(instance),
             extra_ca_file: self.outbound(outbound),
             public_url: public_url?,
             listen,

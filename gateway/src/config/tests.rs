@@ -171,6 +171,34 @@ fn dcr_9_registration_by_token_needs_a_good_one_and_nothing_else_takes_it() {
 }
 
 #[test]
+fn a_color_and_a_picture_are_what_they_should_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.path().join(name), bytes).expect("written");
+    };
+    write("good", b"<svg></svg>");
+    write("other", b"GIF89a");
+    write("large", &[b' '; 40_000]);
+    let codes = |lines: &str| -> Vec<_> {
+        let text = format!("{SMALL}\n[instance]\n{lines}\n");
+        match Config::read("f", &text, folder.path(), &env()) {
+            Ok(_) => Vec::new(),
+            Err(report) => report.problems().iter().map(Problem::code).collect(),
+        }
+    };
+    for (lines, expected) in [
+        ("color = \"#1f5f5b\"\nlogo = \"good\"", &[][..]),
+        ("color = \"red\"", &["V-CFG-009"]),
+        ("color = \"#000;}body{\"", &["V-CFG-009"]),
+        ("logo = \"other\"", &["V-CFG-044"]),
+        ("logo = \"large\"", &["V-CFG-044"]),
+        ("logo = \"missing\"", &["V-CFG-044"]),
+    ] {
+        assert_eq!(codes(lines), expected, "{lines}");
+    }
+}
+
+#[test]
 fn ops_4_rs_11_rules_on_a_server_that_needs_no_token_are_a_mistake() {
     for rules in [
         "tools = { \"delete_*\" = { allow = [\"group:a\"] } }",

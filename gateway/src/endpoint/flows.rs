@@ -189,18 +189,19 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
     let code = code.to_string();
     let last = flow.steps.last();
     let happened = last.map(|entry| flows::sentence_in(language, &entry.step.without_words()));
-    page::answer(
-        StatusCode::OK,
-        &page::Flow {
-            frame: office.frame(None),
-            code: &code,
-            state: &state,
-            diagram: page::diagram::draw(diagram::arrows(&flow.steps)),
-            open: flow.outcome() == Outcome::Open,
-            steps,
-            failure: failure(office, flow, happened.as_deref().unwrap_or_default()),
-        },
-    )
+    let drawn = page::Flow {
+        frame: office.frame(None),
+        code: &code,
+        state: &state,
+        diagram: page::diagram::draw(diagram::arrows(&flow.steps)),
+        open: flow.outcome() == Outcome::Open,
+        steps,
+        failure: failure(office, flow, happened.as_deref().unwrap_or_default()),
+    };
+    match drawn.open {
+        true => page::answer_live(&drawn),
+        false => page::answer(StatusCode::OK, &drawn),
+    }
 }
 
 /// After how many seconds somebody who has not come back probably sees an error elsewhere.

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use vestibule_core::{metadata, resource::Resource};
 
 use super::answer;
-use crate::{office::Office, page};
+use crate::office::Office;
 
 /// RFC 8414 §3; also where OpenID Connect clients look.
 pub async fn authorization_server(State(office): State<Arc<Office>>) -> Response {
@@ -66,24 +66,5 @@ fn document(body: &serde_json::Value) -> Response {
         HeaderValue::from_static("public, max-age=300"),
     );
     response.headers_mut().remove(header::PRAGMA);
-    response
-}
-
-/// The one style sheet.
-pub async fn style() -> Response {
-    let mut response = Response::new(page::STYLE.into());
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/css; charset=utf-8"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=3600"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
     response
 }

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use vestibule_core::{operator::Roles, uri::Issuer};
+use vestibule_core::{color::Color, operator::Roles, uri::Issuer};
 
 use super::{
-    super::{Admin, Auditing, Limits, TokenFormat, Tokens, table::Table},
+    super::{
+        Admin, Auditing, Brand, Limits, Logo, TokenFormat, Tokens,
+        table::{Table, Value},
+    },
     DAY, HOUR, MINUTE, Reader,
 };
 
@@ -157,11 +160,44 @@ impl Reader<'_> {
         Admin { listen, url, roles }
     }
 
-    pub(super) fn instance(&mut self, table: Option<Table>) -> String {
+    pub(super) fn instance(&mut self, table: Option<Table>) -> Brand {
         let mut table = table.unwrap_or_default();
         let name = table.take("name").and_then(|value| self.filled(&value));
+        let brand = Brand {
+            name: name.unwrap_or_else(|| "Vestibule".to_owned()),
+            color: table.take("color").and_then(|value| self.color(&value)),
+            logo: table.take("logo").and_then(|value| self.logo(&value)),
+        };
         self.leftovers(table);
-        name.unwrap_or_else(|| "Vestibule".to_owned())
+        brand
+    }
+
+    fn color(&mut self, value: &Value) -> Option<Color> {
+        let text = self.filled(value)?;
+        let color = Color::parse(&text);
+        if color.is_none() {
+            let what = format!("instance.color cannot be \"{text}\"");
+            self.wrong(value, "V-CFG-009", what)
+                .fix("write # and six digits, like \"#1f5f5b\"");
+        }
+        color
+    }
+
+    fn logo(&mut self, value: &Value) -> Option<Logo> {
+        let path = self.folder.join(self.filled(value)?);
+        let wrong = match std::fs::metadata(&path) {
+            Ok(file) if file.len() > Logo::MAX => "is larger than 32 KiB".to_owned(),
+            Ok(_) => match std::fs::read(&path).map(Logo::of) {
+                Ok(Some(logo)) => return Some(logo),
+                Ok(None) => "is no SVG, PNG or WebP".to_owned(),
+                Err(error) => format!("cannot be read: {error}"),
+            },
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        let what = format!("the picture {} {wrong}", path.display());
+        self.wrong(value, "V-CFG-044", what)
+            .fix("name a small SVG, PNG or WebP, or leave instance.logo out");
+        None
     }
 
     pub(super) fn outbound(&mut self, table: Option<Table>) -> Option<PathBuf> {
