@@ -2,8 +2,8 @@
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use vestibule_core::{
-    audit::Ended, bearer::BearerError, era::EraError, mcp::BodyError, resource::Resource,
-    uri::Issuer,
+    audit::Ended, bearer::BearerError, dpop::DpopError, era::EraError, mcp::BodyError,
+    resource::Resource, uri::Issuer,
 };
 
 use super::relay::AnswerBody;
@@ -134,9 +134,35 @@ impl Refusal {
         }
     }
 
+    /// Its entry in the catalogue. None for what is no failure, such as a first request
+    /// without a token, and for what only a program that is no client of MCP's would send.
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::ServerUnreachable => "V-SRV-001",
+            Self::ServerSlow => "V-SRV-002",
+            Self::ServerAnswer => "V-SRV-003",
+            Self::NotAudited => "V-SRV-004",
+            Self::TooMany => "V-SRV-005",
+            Self::Origin => "V-SRV-006",
+            Self::Session => "V-SRV-007",
+            Self::Bearer(error) => match error {
+                BearerError::Missing | BearerError::Proof(DpopError::Nonce) => return None,
+                BearerError::Malformed => "V-SRV-010",
+                BearerError::Unknown | BearerError::NotYet => "V-SRV-011",
+                BearerError::Expired => "V-SRV-012",
+                BearerError::WrongAudience => "V-SRV-013",
+                BearerError::Revoked => "V-SRV-014",
+                BearerError::Bound | BearerError::Proof(_) => "V-SRV-015",
+                BearerError::InsufficientScope(_) => "V-SRV-016",
+                BearerError::Denied => "V-SRV-017",
+            },
+            _ => return None,
+        })
+    }
+
     /// The answer at a server's path.
     pub fn response(&self, issuer: &Issuer, resource: &Resource) -> Response<AnswerBody> {
-        let mut response = self.plain();
+        let mut response = self.answer(Some(issuer));
         if let Self::Bearer(error) = self {
             for challenge in error.challenges(issuer, resource) {
                 if let Ok(challenge) = HeaderValue::from_str(&challenge) {
@@ -149,8 +175,21 @@ impl Refusal {
         response
     }
 
-    /// The answer anywhere.
+    /// The answer anywhere else.
     pub fn plain(&self) -> Response<AnswerBody> {
+        self.answer(None)
+    }
+
+    fn answer(&self, issuer: Option<&Issuer>) -> Response<AnswerBody> {
+        // Named as in OAuth, wherever the answer is none of JSON-RPC (RFC 6749 §5.2).
+        let page = self.code().zip(issuer);
+        let page = page.map(|(code, issuer)| format!("{issuer}/errors/{code}"));
+        let explained = |mut body: serde_json::Value| {
+            if let Some(page) = &page {
+                body["error_uri"] = page.as_str().into();
+            }
+            body.to_string()
+        };
         let body = match self {
             Self::Body(error) => rpc_error(error.code(), &error.to_string(), None),
             Self::Era {
@@ -165,13 +204,12 @@ impl Refusal {
                 error: EraError::Batch,
                 ..
             } => rpc_error(-32600, &EraError::Batch.to_string(), None),
-            Self::Bearer(error) => serde_json::json!({
+            Self::Bearer(error) => explained(serde_json::json!({
                 "error": error.error().unwrap_or("unauthorized"),
                 "error_description": error.description(),
-            })
-            .to_string(),
+            })),
             // No JSON-RPC error here: clients tell the age of a server by those (REV-11).
-            other => serde_json::json!({ "error_description": other.to_string() }).to_string(),
+            other => explained(serde_json::json!({ "error_description": other.to_string() })),
         };
         let mut response = Response::new(AnswerBody::full(body));
         *response.status_mut() = self.status();
