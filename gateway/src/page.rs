@@ -1,5 +1,5 @@
 //! What people see. Templates escape by default; every page has the same strict headers and
-//! works without script.
+//! works without script; the record of a login may have one of our own (ADR 21).
 
 pub mod brand;
 pub mod diagram;
@@ -34,13 +34,21 @@ pub const LIVE_PATH: &str = "/assets/live.js";
 /// Where the operator's picture is served.
 pub const LOGO_PATH: &str = "/assets/logo";
 
-/// Of the page that the script is for.
-const LIVE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
-                           form-action 'self'; frame-ancestors 'none'; base-uri 'none'; \
-                           script-src 'self'; connect-src 'self'";
+/// What a page may load and send, and what this one may besides.
+macro_rules! policy {
+    ($($besides:literal)?) => {
+        concat!(
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+             frame-ancestors 'none'; base-uri 'none'",
+            $($besides)?
+        )
+    };
+}
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-                      frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = policy!();
+
+/// Of the page that the script is for.
+const LIVE_POLICY: &str = policy!("; script-src 'self'; connect-src 'self'");
 
 /// What every page needs.
 #[derive(Debug, Clone)]

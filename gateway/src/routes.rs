@@ -151,5 +151,5 @@ async fn not_found(office: Arc<Office>, request: Request) -> Response {
         cors::open(response.headers_mut());
         return response;
     }
-    answer::Refused::of(StatusCode::NOT_FOUND, "V-WEB-001").page(&office, None)
+    answer::nothing_here(&office)
 }

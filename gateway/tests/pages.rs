@@ -58,10 +58,12 @@ fn each_server_has_a_page_that_says_how_to_connect() {
 #[test]
 fn strangers_are_told_of_no_server_where_that_is_not_wished() {
     let gate = Gate::start_in("", &[("VESTIBULE_LANDING", "false")]);
-    for path in ["/", "/connect/a"] {
+    for path in ["/", "/connect/a", "/elsewhere"] {
         let answer = gate.get(path);
         assert_eq!(answer.status, 404, "{path}");
         let text = is_a_page(&answer);
+        // Nobody is sent to a list that is not there.
+        assert!(text.contains("Ask whoever runs this gateway"), "{text}");
         assert!(
             !text.contains("Server A") && !text.contains("/a/mcp"),
             "{path}"
@@ -198,4 +200,28 @@ fn the_record_of_a_login_has_the_one_script_while_it_goes_on() {
     let decision = format!("{}/consent/decision", gate.origin);
     browser.submit(&decision, &form, Some(&gate.origin));
     is_a_page(&browser.open(&flow));
+}
+
+#[test]
+fn every_message_is_said_somewhere() {
+    let gateway = support::repository().join("gateway");
+    let mut said = String::new();
+    let mut folders = vec![gateway.join("src"), gateway.join("templates")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("there") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                said += &std::fs::read_to_string(&path).expect("text");
+            }
+        }
+    }
+    let messages = std::fs::read_to_string(gateway.join("locales/en.ftl")).expect("there");
+    let ids = messages.lines().filter_map(|line| line.split_once(" ="));
+    for (id, _) in ids.filter(|(id, _)| id.starts_with(|c: char| c.is_ascii_alphabetic())) {
+        // These are named by what they are about.
+        let whole = !["stage-", "way-"].iter().any(|part| id.starts_with(part));
+        assert!(!whole || said.contains(&format!("\"{id}\"")), "{id}");
+    }
 }

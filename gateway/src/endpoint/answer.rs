@@ -84,6 +84,17 @@ pub fn too_many(seconds: u64) -> Response {
     response
 }
 
+/// The page for an address that is none: the same whether there is something or nobody is to
+/// know. It names the list of servers where there is one.
+pub fn nothing_here(office: &Office) -> Response {
+    let nothing = Refused::of(StatusCode::NOT_FOUND, "V-WEB-001");
+    let nothing = match office.landing {
+        true => nothing,
+        false => nothing.saying("no-server"),
+    };
+    nothing.page(office, None)
+}
+
 /// A page that says no.
 pub struct Refused<'p> {
     status: StatusCode,

@@ -9,13 +9,13 @@ use axum::{
 use http::StatusCode;
 use vestibule_core::connect;
 
-use super::answer::Refused;
+use super::answer::nothing_here;
 use crate::{office::Office, page};
 
 /// `/`.
 pub async fn landing(State(office): State<Arc<Office>>) -> Response {
     if !office.landing {
-        return nothing(&office);
+        return nothing_here(&office);
     }
     let servers = office
         .catalogue
@@ -38,7 +38,7 @@ pub async fn landing(State(office): State<Arc<Office>>) -> Response {
 pub async fn server(State(office): State<Arc<Office>>, Path(name): Path<String>) -> Response {
     let found = office.catalogue.iter().find(|known| known.name == name);
     let Some(resource) = found.filter(|_| office.landing) else {
-        return nothing(&office);
+        return nothing_here(&office);
     };
     page::answer(
         StatusCode::OK,
@@ -54,9 +54,4 @@ pub async fn server(State(office): State<Arc<Office>>, Path(name): Path<String>)
             ways: connect::ways(&resource.name, &resource.uri),
         },
     )
-}
-
-/// The same whether there is such a server or nobody is to know.
-fn nothing(office: &Office) -> Response {
-    Refused::of(StatusCode::NOT_FOUND, "V-WEB-001").page(office, None)
 }
