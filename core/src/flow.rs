@@ -133,6 +133,10 @@ pub enum Step {
     CodeSent,
     /// The code was redeemed.
     TokensIssued,
+    /// The app came with its access for the first time.
+    Used,
+    /// It asked the server for the first time which tools there are.
+    ToolsListed,
     /// The access was renewed.
     Refreshed,
     /// The access was given back or stopped.
@@ -168,15 +172,20 @@ impl Step {
             | Self::SentToProvider { .. }
             | Self::CameBack
             | Self::SignedIn { .. } => Outcome::Open,
-            Self::CodeSent | Self::TokensIssued | Self::Refreshed | Self::Revoked => {
-                Outcome::Succeeded
-            }
+            Self::CodeSent
+            | Self::TokensIssued
+            | Self::Used
+            | Self::ToolsListed
+            | Self::Refreshed
+            | Self::Revoked => Outcome::Succeeded,
             Self::Denied
             | Self::ProviderRefused { .. }
             | Self::ProviderTokenFailed { .. }
             | Self::IdentityRefused { .. } => Outcome::Failed,
-            // The access goes on as it was.
-            Self::Refused { code, .. } if code == "V-TOK-008" => Outcome::Succeeded,
+            // The login is over, and was good.
+            Self::Refused { code, .. } if code == "V-TOK-008" || code.starts_with("V-SRV-") => {
+                Outcome::Succeeded
+            }
             Self::Refused { .. } => Outcome::Failed,
         }
     }
@@ -249,6 +258,8 @@ pub enum Stage {
     CodeForTokens,
     /// The app renews its access.
     Renewal,
+    /// The app calls its server.
+    Use,
 }
 
 impl Stage {
@@ -262,6 +273,7 @@ impl Stage {
             Self::Identity => "identity",
             Self::CodeForTokens => "code for tokens",
             Self::Renewal => "renewal",
+            Self::Use => "use",
         }
     }
 
@@ -277,6 +289,7 @@ impl Stage {
                     return Self::CodeForTokens;
                 }
                 code if code.starts_with("V-TOK-") => return Self::Renewal,
+                code if code.starts_with("V-SRV-") => return Self::Use,
                 // What else is refused is refused where the login was.
                 _ => {
                     let back = before.contains(&Step::CameBack);
@@ -300,6 +313,7 @@ impl Stage {
             | Step::Refused { .. } => Self::Identity,
             Step::CodeSent | Step::TokensIssued => Self::CodeForTokens,
             Step::Refreshed | Step::Revoked => Self::Renewal,
+            Step::Used | Step::ToolsListed => Self::Use,
         }
     }
 }

@@ -40,6 +40,7 @@ use crate::{
     routes,
     store::{Store, StoreError, sqlite::Sqlite},
     trust::Trust,
+    uses::Uses,
     world::World,
 };
 
@@ -195,6 +196,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
                 .await
                 .is_err()
             {
+                office.uses.keep(&*office.store, &office.flows).await;
                 office.flows.keep().await;
                 office.audit.keep().await;
             }
@@ -276,7 +278,11 @@ impl Running {
     pub fn stop(self) {
         let _ = self.stop.send(true);
         self.threads.join();
-        self.runtime.block_on(self.office.flows.keep());
+        self.runtime.block_on(async {
+            let office = &self.office;
+            office.uses.keep(&*office.store, &office.flows).await;
+            office.flows.keep().await;
+        });
         self.runtime.block_on(self.office.audit.keep());
         // Commands find nobody there from now on.
         let _ = std::fs::remove_file(&self.socket);
@@ -381,6 +387,7 @@ fn office(
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),
         flows: Flows::new(world.clone(), Arc::clone(&store), Arc::clone(&pulse)),
+        uses: Uses::default(),
         audit: Arc::new(Audit::new(
             config.audit,
             Arc::clone(&store),

@@ -284,6 +284,8 @@ pub fn sentence_in(language: &Language, step: &Step) -> String {
         Step::CameBack => "step-came-back",
         Step::CodeSent => "step-code-sent",
         Step::TokensIssued => "step-tokens-issued",
+        Step::Used => "step-used",
+        Step::ToolsListed => "step-tools-listed",
         Step::Refreshed => "step-refreshed",
         Step::Revoked => "step-revoked",
     };

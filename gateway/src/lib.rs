@@ -37,4 +37,5 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod trust;
+pub mod uses;
 pub mod world;

@@ -30,6 +30,7 @@ use crate::{
     pulse::Pulse,
     revocation::Revocations,
     store::{Person, Store, StoreError},
+    uses::Uses,
     world::World,
 };
 
@@ -93,6 +94,8 @@ pub struct Office {
     pub provider: Provider,
     /// The record of logins.
     pub flows: Flows,
+    /// What becomes of their access.
+    pub uses: Uses,
     /// Who called which tool.
     pub audit: Arc<Audit>,
     /// Whether everybody may see the record of every login; only the demo, on loopback.

@@ -251,8 +251,14 @@ pub struct Flow<'p> {
     pub diagram: Option<Diagram>,
     /// Whether more may come.
     pub open: bool,
-    /// Steps: seconds since the first, sentence, mark.
+    /// The login's steps: seconds since the first, sentence, mark.
     pub steps: Vec<(u64, String, &'static str)>,
+    /// Those after it that are folded away.
+    pub between: Vec<(u64, String, &'static str)>,
+    /// The newest after it.
+    pub newest: Vec<(u64, String, &'static str)>,
+    /// Where an operator finds the calls of its tools.
+    pub calls: Option<String>,
     /// What went wrong, if it did.
     pub failure: Option<Failure<'p>>,
 }

@@ -62,6 +62,7 @@ use crate::{
     http::{Doubt, Handler, held::Place, peer::client_address},
     office::Office,
     revocation::Revocations,
+    uses::{self, Use},
 };
 
 /// Everything that a data thread needs; built on it.
@@ -159,7 +160,8 @@ impl Proxy {
         if ![Method::POST, Method::GET, Method::DELETE].contains(request.method()) {
             return Err(Refusal::Method);
         }
-        let caller = guard::judge(self, mount, &request)?;
+        let caller = guard::judge(self, mount, &request)
+            .inspect_err(|refusal| guard::note_refused(self, &request, refusal))?;
         let (parts, body) = request.into_parts();
         let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
         let held = &self.office.held;
@@ -232,6 +234,14 @@ impl Proxy {
             permit.ended(Ended::Answered(answer.status().as_u16()));
             let (answer, body) = answer.into_parts();
             let succeeded = answer.status.is_success();
+            if succeeded
+                && permit.lists_tools()
+                && let Some(caller) = permit.caller()
+            {
+                self.office
+                    .uses
+                    .note(uses::of(caller.token()), Use::ToolsListed, String::new);
+            }
             let mut response = header::for_client(
                 answer,
                 body.is_end_stream(),
@@ -366,6 +376,7 @@ impl Handler for Proxy {
         };
         match begun {
             Begun::Call(mount, origin, call) => Box::pin(async move {
+                let caller = call.caller.clone();
                 let mut response = match Rc::clone(&self).serve(Rc::clone(&mount), call).await {
                     Ok(mut response) => {
                         if let Some(origin) = &origin {
@@ -373,7 +384,14 @@ impl Handler for Proxy {
                         }
                         response
                     }
-                    Err(refusal) => self.refused(&refusal, &mount, origin.as_ref()),
+                    Err(refusal) => {
+                        if let Some((caller, code)) = caller.zip(refusal.code()) {
+                            let noted = &self.office.uses;
+                            let why = || refusal.to_string();
+                            noted.note(uses::of(caller.token()), Use::Refused(code), why);
+                        }
+                        self.refused(&refusal, &mount, origin.as_ref())
+                    }
                 };
                 self.finish(response.headers_mut(), chunked);
                 response

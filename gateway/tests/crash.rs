@@ -5,7 +5,6 @@ mod support;
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -168,20 +167,10 @@ struct Hold {
 
 impl Hold {
     fn build(folder: &Path) -> Self {
-        let source = support::repository().join("gateway/tests/support/hold.c");
-        let library = folder.join("hold.so");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&library)
-            .arg(source)
-            .args(["-ldl"])
-            .status()
-            .expect("a C compiler");
-        assert!(built.success());
         Self {
             gate_file: folder.join("hold"),
             count_file: folder.join("held"),
-            library,
+            library: support::preloaded(folder, "hold.c"),
         }
     }
 

@@ -1144,7 +1144,13 @@ fn rs_9_tkn_10_t_grd_11_t_mcp_06_rules_decide_at_the_login_and_at_each_call() {
         "through the guard"
     );
     let (path, _) = gate.authorize_path("team", "");
-    let location = Browser::new("bob").answer(&gate, &path);
+    let bob = Browser::new("bob");
+    let back = bob.open(&bob.sign_in(&bob.decide(&gate, &path, "allow")));
+    assert_eq!(back.status, 403, "{}", back.text());
+    for part in ["You may not use", "V-POL-001", "/flows/"] {
+        assert!(back.text().contains(part), "{part}: {}", back.text());
+    }
+    let location = back.button();
     assert_eq!(
         query_of(&location, "error").as_deref(),
         Some("access_denied")

@@ -7,7 +7,10 @@ use support::{Browser, Gate, PING, tool_call, wire::Answer};
 /// The code that an answer names; its page exists.
 fn code_of(gate: &Gate, answer: &Answer) -> Option<String> {
     let body = answer.json();
-    let page = body.get("error_uri")?.as_str().expect("a text").to_owned();
+    // Beside the error where that is one of JSON-RPC.
+    let within = body.get("error").and_then(|error| error.get("data"));
+    let page = within.unwrap_or(&body).get("error_uri")?;
+    let page = page.as_str().expect("a text").to_owned();
     let path = page.strip_prefix(&gate.origin).expect("ours");
     assert_eq!(gate.get(path).status, 200, "{page}");
     Some(path.strip_prefix("/errors/").expect("an entry").to_owned())
@@ -45,6 +48,19 @@ fn whatever_is_refused_on_the_data_path_names_its_entry() {
     let call = tool_call("delete_all");
     let denied = gate.call("closed", &login("closed", "").access, &call);
     assert_eq!(told(denied), expect(403, "V-SRV-017"));
+    gate.echo.answers(401, "application/json", "{}");
+    let asks = gate.call("a", &tokens.access, PING);
+    assert!(!asks.has("www-authenticate"), "of the server's own");
+    assert_eq!(told(asks), expect(502, "V-SRV-008"));
+    let era = [
+        good,
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/list"),
+    ];
+    assert_eq!(
+        told(gate.post_mcp("a", &era, PING)),
+        expect(400, "V-SRV-009")
+    );
     let form = [
         ("token", tokens.refresh.as_str()),
         ("client_id", support::CLIENT),

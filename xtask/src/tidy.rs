@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result};
 
 /// The modules of the gateway from top to bottom. A module may use those in the rows below
 /// its own, and nothing beside or above.
-const ROWS: [(&[&str], &str); 10] = [
+const ROWS: [(&[&str], &str); 11] = [
     (&["cli"], "the command line"),
     (&["demo"], "what only the demo has"),
     (&["app"], "composition: builds the world and injects it"),
     (&["routes", "admin"], "which URL goes where"),
     (&["endpoint", "proxy"], "the reasons to be called"),
     (&["office", "flow_list"], "what the endpoints share"),
+    (&["uses"], "what becomes of an access"),
     (
         &[
             "provider",

@@ -89,6 +89,8 @@ pub fn arrows(steps: &[Entry]) -> Vec<Arrow> {
                 (App, Gateway, "code for tokens".into()),
                 (Gateway, App, "access".into()),
             ],
+            Step::Used => vec![(App, Gateway, "calls with its access".into())],
+            Step::ToolsListed => vec![(App, Gateway, "which tools?".into())],
             Step::Refreshed => vec![(App, Gateway, "renews its access".into())],
             Step::Revoked => vec![(Gateway, Gateway, "access ended".into())],
             Step::Refused { code, .. } => vec![(Gateway, Gateway, format!("refused: {code}"))],

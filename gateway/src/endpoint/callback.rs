@@ -22,6 +22,7 @@ use vestibule_core::{
     secret::Digest,
     sign_in,
     token::authorization_code,
+    uri::host_for_people,
 };
 
 use super::{
@@ -35,7 +36,7 @@ use crate::{
     http::peer::client_address,
     office::{Office, Purpose},
     provider::{ProviderError, ProviderTokens},
-    store::{Finished, FinishedLogin, Person, TakenLogin, idp_place, login_place},
+    store::{Finished, FinishedLogin, Person, StoreError, TakenLogin, idp_place, login_place},
 };
 
 /// See the module.
@@ -67,7 +68,7 @@ pub async fn callback(
     {
         Ok(Some(login)) => login,
         Ok(None) => return used(&office),
-        Err(error) => return store_failed(&office, &error),
+        Err(error) => return not_taken(&office, state, &error).await,
     };
     let from = Returning {
         asker,
@@ -175,7 +176,7 @@ async fn answered(
         });
     if !allowed {
         let why = "a rule denies this person the server";
-        return refused(office, login, "V-POL-001", why, AuthorizeError::NotAllowed);
+        return not_allowed(office, login, "V-POL-001", why);
     }
     finish(office, login, identity, &tokens, from).await
 }
@@ -245,11 +246,11 @@ async fn finish(
         }
         Ok(Finished::NotAdmitted) => {
             let why = "an operator blocked the app, or limited what it may ask for";
-            return refused(office, login, "V-CLI-005", why, AuthorizeError::NotAllowed);
+            return not_allowed(office, login, "V-CLI-005", why);
         }
         Ok(Finished::Blocked) => {
             let why = "an operator does not let this person in";
-            return refused(office, login, "V-POL-002", why, AuthorizeError::NotAllowed);
+            return not_allowed(office, login, "V-POL-002", why);
         }
         Err(error) => return not_stored(office, login.flow, &error),
     };
@@ -359,6 +360,24 @@ fn tell_client(office: &Office, login: &TakenLogin, why: AuthorizeError) -> Resp
     )
 }
 
+/// A rule stops it. The person reads that here, and whom to ask: an app says at most that it
+/// did not work. It hears of it when they go back to it.
+fn not_allowed(office: &Office, login: &TakenLogin, code: &'static str, why: &str) -> Response {
+    let step = Step::Refused {
+        code: code.to_owned(),
+        why: why.to_owned(),
+    };
+    office.flows.record(login.flow, step);
+    let refused = login.ask.refused(AuthorizeError::NotAllowed);
+    let location = refused.location(&office.issuer, Some(&office.flow_url(login.flow)));
+    let host = host_for_people(refused.to.text());
+    let server = office.catalogue.by_uri(&login.ask.resource);
+    Refused::of(StatusCode::FORBIDDEN, code)
+        .with("server", server.map_or("", |server| server.title.as_str()))
+        .back(&location, &host)
+        .page(office, Some(login.flow))
+}
+
 fn incomplete(office: &Office) -> Response {
     Refused::of(StatusCode::BAD_REQUEST, "V-IDP-005").page(office, None)
 }
@@ -374,6 +393,17 @@ async fn another_browser(office: &Office, state: Digest) -> Response {
         office.flows.record_once(flow, step).await;
     }
     Refused::of(StatusCode::FORBIDDEN, "V-IDP-002").page(office, None)
+}
+
+/// The store did not give the login out. Whose it is can still be read if its disk is full.
+async fn not_taken(office: &Office, state: Digest, error: &StoreError) -> Response {
+    match office.store.login_flow(state).await {
+        Ok(Some(flow)) => {
+            office.flows.record_once(flow, Step::CameBack).await;
+            not_stored(office, flow, error)
+        }
+        Ok(None) | Err(_) => store_failed(office, error),
+    }
 }
 
 fn used(office: &Office) -> Response {

@@ -1,6 +1,6 @@
 //! `/flows/{code}`: the record of a login, for whoever may see it.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use axum::{
     extract::{Path, State},
@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use vestibule_core::{
     aadsts,
-    flow::{self, FlowCode, Outcome, RuledOut, Stage, Step, diagram},
+    flow::{self, Entry, FlowCode, Outcome, RuledOut, Stage, Step, diagram},
     secret::Digest,
 };
 
@@ -59,9 +59,10 @@ pub async fn export(
 /// Whether somebody sees the logins of others: operators, and in the demo, which is on
 /// loopback, everybody. While the store does not say who it is, nobody.
 async fn may_see_all(office: &Office, headers: &HeaderMap) -> bool {
-    if office.flows_open {
-        return true;
-    }
+    office.flows_open || is_operator(office, headers).await
+}
+
+async fn is_operator(office: &Office, headers: &HeaderMap) -> bool {
     let Ok(Some(session)) = Session::of(office, headers).await else {
         return false;
     };
@@ -114,10 +115,11 @@ async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) ->
             .iter()
             .any(|cookie| Digest::of(cookie.as_bytes()) == browser)
     });
-    if !begun_here && !may_see_all(office, headers).await {
+    let operator = is_operator(office, headers).await;
+    if !(begun_here || operator || office.flows_open) {
         return not_for_you(office, Some(code));
     }
-    in_form(office, code, &flow, form)
+    in_form(office, code, &flow, form, operator)
 }
 
 /// The record for whoever sees all, who was let in elsewhere.
@@ -133,14 +135,15 @@ pub async fn for_operators(office: &Office, code: &str, form: Option<&str>) -> R
         None => None,
     };
     match found {
-        Some((code, flow)) => in_form(office, code, &flow, form),
+        Some((code, flow)) => in_form(office, code, &flow, form, true),
         None => answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005"),
     }
 }
 
-fn in_form(office: &Office, code: FlowCode, flow: &Flow, form: Form) -> Response {
+/// `operator` says whether it is for one, who is shown the way to the console besides.
+fn in_form(office: &Office, code: FlowCode, flow: &Flow, form: Form, operator: bool) -> Response {
     match form {
-        Form::Page => draw(office, code, flow),
+        Form::Page => draw(office, code, flow, operator),
         Form::Json => {
             let body = serde_json::json!({ "flow": code, "steps": flow.steps });
             as_file("application/json", format!("{body:#}\n"))
@@ -158,10 +161,23 @@ fn as_file(kind: &'static str, body: String) -> Response {
     response
 }
 
-fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
+/// Steps after a login that are shown without being asked for: the newest.
+const AFTERWARDS: usize = 10;
+
+/// Which steps are folded away: an access lives on for a month, and is renewed all the time.
+fn folded(steps: &[Entry]) -> Range<usize> {
+    let issued = steps
+        .iter()
+        .position(|entry| entry.step == Step::TokensIssued);
+    let login = issued.map_or(steps.len(), |at| at + 1);
+    login..steps.len().saturating_sub(AFTERWARDS).max(login)
+}
+
+fn draw(office: &Office, code: FlowCode, flow: &Flow, operator: bool) -> Response {
     let language = language::now();
+    let folded = folded(&flow.steps);
     let first = flow.steps.first().map(|entry| entry.at);
-    let steps = flow
+    let mut steps: Vec<_> = flow
         .steps
         .iter()
         .map(|entry| {
@@ -173,6 +189,10 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
             (after, flows::sentence_in(language, &entry.step), mark)
         })
         .collect();
+    let newest = steps.split_off(folded.end);
+    let between = steps.split_off(folded.start);
+    let mut arrows = diagram::arrows(&flow.steps);
+    arrows.retain(|arrow| !folded.contains(&(arrow.step - 1)));
     let state = match flow.outcome() {
         Outcome::Open => waiting(office, flow),
         Outcome::Succeeded
@@ -193,9 +213,13 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow) -> Response {
         frame: office.frame(None),
         code: &code,
         state: &state,
-        diagram: page::diagram::draw(diagram::arrows(&flow.steps)),
+        diagram: page::diagram::draw(arrows),
         open: flow.outcome() == Outcome::Open,
         steps,
+        between,
+        newest,
+        calls: (operator && flow.outcome() == Outcome::Succeeded)
+            .then(|| format!("{}/console/calls?flow={code}", office.console)),
         failure: failure(office, flow, happened.as_deref().unwrap_or_default()),
     };
     match drawn.open {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, header};
 use vestibule_core::{
+    access_token::Opens as _,
     assertion::Once,
     bearer::{self, BearerError, Caller},
     dpop::{DpopError, Expected, Proof, Thumbprint},
@@ -12,7 +13,10 @@ use vestibule_core::{
 };
 
 use super::{Proxy, refuse::Refusal, route::Mount};
-use crate::signature::Proofs;
+use crate::{
+    signature::Proofs,
+    uses::{self, Use},
+};
 
 /// How far a token's times may be off, between replicas whose clocks differ.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -63,7 +67,31 @@ pub fn judge<B>(
     {
         return Err(refused(DpopError::Replayed));
     }
+    if opens.was_first() {
+        proxy
+            .office
+            .uses
+            .note(uses::of(caller.token()), Use::Began, String::new);
+    }
     Ok(Some(caller))
+}
+
+/// Notes in the record of a login that its token was refused, if it is a token of ours.
+pub fn note_refused<B>(proxy: &Proxy, request: &Request<B>, refusal: &Refusal) {
+    let Some(code) = refusal.code() else { return };
+    let values = request.headers().get_all(header::AUTHORIZATION).iter();
+    // Of two tokens nobody knows which was meant.
+    let Ok(shown) = bearer::find(values.map(HeaderValue::as_bytes), None) else {
+        return;
+    };
+    let keys = proxy.office.keys.load();
+    let opens = proxy.seen_tokens.with(&keys, &proxy.office.issuer);
+    if let Some(token) = opens.open(shown.token) {
+        proxy
+            .office
+            .uses
+            .note(uses::of(&token), Use::Refused(code), || refusal.to_string());
+    }
 }
 
 /// Judges the same caller once more, after something that took time: whoever took the token

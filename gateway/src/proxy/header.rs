@@ -264,16 +264,17 @@ pub fn for_client(
     office: &Office,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let status = answer.status;
-    let refused = matches!(status.as_u16(), 401 | 407)
-        || status.is_redirection()
-        || status.is_informational();
-    if refused {
+    let asks = matches!(status.as_u16(), 401 | 407);
+    if asks || status.is_redirection() || status.is_informational() {
         tracing::warn!(
             event = "server.answer_refused",
             server = mount.resource.name,
             status = status.as_u16(),
         );
-        return Err(Refusal::ServerAnswer);
+        return Err(match asks {
+            true => Refusal::ServerCredentials,
+            false => Refusal::ServerAnswer,
+        });
     }
     // It was asked for none, and the bytes are passed as they come.
     let encoded = answer

@@ -86,6 +86,9 @@ pub enum Refusal {
     /// The MCP server answered something that is not let through.
     #[error("the MCP server's answer is not one of MCP's")]
     ServerAnswer,
+    /// The MCP server asked for credentials; what the client has is for this gateway.
+    #[error("the MCP server asks this gateway for credentials")]
+    ServerCredentials,
     /// What waits for the audit is as much as may.
     #[error("the gateway cannot keep its audit right now")]
     NotAudited,
@@ -116,7 +119,9 @@ impl Refusal {
             Self::BodySlow => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) | Self::Era { .. } => StatusCode::BAD_REQUEST,
             Self::Session => StatusCode::NOT_FOUND,
-            Self::ServerUnreachable | Self::ServerAnswer => StatusCode::BAD_GATEWAY,
+            Self::ServerUnreachable | Self::ServerAnswer | Self::ServerCredentials => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::NotAudited => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -129,7 +134,10 @@ impl Refusal {
             Self::Bearer(BearerError::InsufficientScope(_)) => Ended::NeedsScope,
             Self::Bearer(BearerError::Denied) => Ended::Denied,
             Self::Bearer(_) => Ended::Revoked,
-            Self::ServerUnreachable | Self::ServerSlow | Self::ServerAnswer => Ended::ServerFailed,
+            Self::ServerUnreachable
+            | Self::ServerSlow
+            | Self::ServerAnswer
+            | Self::ServerCredentials => Ended::ServerFailed,
             _ => Ended::Refused,
         }
     }
@@ -145,6 +153,8 @@ impl Refusal {
             Self::TooMany => "V-SRV-005",
             Self::Origin => "V-SRV-006",
             Self::Session => "V-SRV-007",
+            Self::ServerCredentials => "V-SRV-008",
+            Self::Era { .. } => "V-SRV-009",
             Self::Bearer(error) => match error {
                 BearerError::Missing | BearerError::Proof(DpopError::Nonce) => return None,
                 BearerError::Malformed => "V-SRV-010",
@@ -181,7 +191,7 @@ impl Refusal {
     }
 
     fn answer(&self, issuer: Option<&Issuer>) -> Response<AnswerBody> {
-        // Named as in OAuth, wherever the answer is none of JSON-RPC (RFC 6749 §5.2).
+        // Named as in OAuth (RFC 6749 §5.2); beside the error where it is one of JSON-RPC.
         let page = self.code().zip(issuer);
         let page = page.map(|(code, issuer)| format!("{issuer}/errors/{code}"));
         let explained = |mut body: serde_json::Value| {
@@ -191,7 +201,7 @@ impl Refusal {
             body.to_string()
         };
         let body = match self {
-            Self::Body(error) => rpc_error(error.code(), &error.to_string(), None),
+            Self::Body(error) => rpc_error(error.code(), &error.to_string(), None, None),
             Self::Era {
                 error: EraError::HeaderMismatch,
                 id,
@@ -199,11 +209,12 @@ impl Refusal {
                 -32020,
                 "HeaderMismatch: the headers do not agree with the body",
                 id.as_deref(),
+                page.as_deref(),
             ),
             Self::Era {
                 error: EraError::Batch,
                 ..
-            } => rpc_error(-32600, &EraError::Batch.to_string(), None),
+            } => rpc_error(-32600, &EraError::Batch.to_string(), None, page.as_deref()),
             Self::Bearer(error) => explained(serde_json::json!({
                 "error": error.error().unwrap_or("unauthorized"),
                 "error_description": error.description(),
@@ -256,9 +267,12 @@ impl Refusal {
     }
 }
 
-fn rpc_error(code: i32, message: &str, id: Option<&str>) -> String {
+fn rpc_error(code: i32, message: &str, id: Option<&str>, page: Option<&str>) -> String {
     // The id is a JSON value that was read already; it goes back as it came.
     let id = id.unwrap_or("null");
-    let error = serde_json::json!({ "code": code, "message": message });
+    let mut error = serde_json::json!({ "code": code, "message": message });
+    if let Some(page) = page {
+        error["data"] = serde_json::json!({ "error_uri": page });
+    }
     format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
 }

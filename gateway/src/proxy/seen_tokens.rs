@@ -2,7 +2,7 @@
 //! once. Whether it is good is judged anew each time: its end, its audience, its revocation.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     sync::{Arc, Weak},
 };
 
@@ -43,6 +43,7 @@ impl SeenTokens {
             seen: self,
             keys,
             issuer,
+            first: Cell::new(false),
         }
     }
 }
@@ -52,6 +53,14 @@ pub struct Remembering<'k> {
     seen: &'k SeenTokens,
     keys: &'k Arc<Keys>,
     issuer: &'k Issuer,
+    first: Cell<bool>,
+}
+
+impl Remembering<'_> {
+    /// Whether what was opened by this was not remembered.
+    pub fn was_first(&self) -> bool {
+        self.first.get()
+    }
 }
 
 impl Opens for Remembering<'_> {
@@ -72,6 +81,7 @@ impl Opens for Remembering<'_> {
         }
         .open(text)?;
         seen.tokens.insert(digest, Arc::clone(&token));
+        self.first.set(true);
         Some(token)
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    calls,
     scene::{Scene, Seen, flow_in},
     support::{
         self, Browser, CLIENT, Gate, REDIRECT, idp::Idp, query_of, signer::Signer, wait_until,
@@ -39,6 +40,8 @@ pub(super) fn cause(fault: &str) -> (Scene, Seen) {
         .or_else(|| at_the_way_back(fault))
         .or_else(|| at_the_provider(fault))
         .or_else(|| after_the_login(fault))
+        .or_else(|| calls::cause(fault))
+        .or_else(|| full_disk(fault))
         .unwrap_or_else(|| panic!("nobody causes {fault}"))
 }
 
@@ -156,6 +159,7 @@ fn at_consent(fault: &str) -> Option<(Scene, Seen)> {
         Seen {
             page: None,
             client,
+            named: None,
             flow: Some(flow),
         }
     } else {
@@ -193,6 +197,7 @@ fn at_the_way_back(fault: &str) -> Option<(Scene, Seen)> {
     let nothing = || Seen {
         page: None,
         client: None,
+        named: None,
         flow: Some(flow.clone()),
     };
     let seen = match fault {
@@ -422,4 +427,40 @@ fn after_the_login(fault: &str) -> Option<(Scene, Seen)> {
         _ => return None,
     };
     Some((scene, seen))
+}
+
+/// A disk that is full from the decision, or from the sign-in, on.
+fn full_disk(fault: &str) -> Option<(Scene, Seen)> {
+    if !["disk-full-at-consent", "disk-full-at-return"].contains(&fault) {
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = folder.path().join("full");
+    let library = support::preloaded(folder.path(), "full.c");
+    let idp = Idp::start();
+    let gate = Gate::start_process(
+        "",
+        &[
+            ("VESTIBULE_IDP__ISSUER", &idp.issuer),
+            ("LD_PRELOAD", library.to_str().expect("text")),
+            ("FULL_WHILE", full.to_str().expect("text")),
+        ],
+    );
+    let browser = Browser::new("ada");
+    let scene = Scene { gate, idp, browser };
+    let fill = || std::fs::write(&full, "").expect("written");
+    let (flow, seen) = if fault == "disk-full-at-consent" {
+        let (flow, ticket, token) = scene.consent(&[]);
+        fill();
+        let ours = scene.gate.origin.clone();
+        let refused = scene.decide(&scene.browser, &ticket, &token, &ours);
+        (flow, Seen::of(&refused))
+    } else {
+        let (flow, url) = scene.allowed();
+        let back = scene.idp.sign_in(&url, "good");
+        fill();
+        (flow.clone(), scene.back(flow, &back))
+    };
+    let flow = Some(flow);
+    Some((scene, Seen { flow, ..seen }))
 }

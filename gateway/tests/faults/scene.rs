@@ -19,6 +19,8 @@ pub(super) struct Seen {
     pub(super) page: Option<String>,
     /// What the client was told.
     pub(super) client: Option<String>,
+    /// The entry that the client's answer names.
+    pub(super) named: Option<String>,
     /// The record's code, if it is known.
     pub(super) flow: Option<String>,
 }
@@ -141,7 +143,11 @@ impl Scene {
 
     /// A login to its code: flow, code, verifier.
     pub(super) fn code(&self) -> (String, String, CodeVerifier) {
-        let (path, verifier) = self.ask(&[]);
+        self.code_for(&[])
+    }
+
+    fn code_for(&self, changes: &[(&str, Option<&str>)]) -> (String, String, CodeVerifier) {
+        let (path, verifier) = self.ask(changes);
         let page = self.open(&path);
         let flow = flow_in(&page.text()).expect("a flow");
         let (ticket, token) = (page.field("ticket"), page.field("token"));
@@ -176,6 +182,20 @@ impl Scene {
         assert_eq!(answer.status, 200, "{}", answer.text());
         let refresh = answer.json()["refresh_token"].as_str().map(str::to_owned);
         (flow, refresh.expect("a refresh token"))
+    }
+
+    /// A login at a server to its access token.
+    pub(super) fn access(&self, server: &str) -> (String, String) {
+        let resource = self.gate.resource(server);
+        let (flow, code, verifier) = match server {
+            "a" => self.code(),
+            _ => self.code_for(&[("resource", Some(&resource)), ("scope", None)]),
+        };
+        let named = [("resource", resource.as_str())];
+        let answer = self.redeem(&code, verifier.expose(), &named);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let access = answer.json()["access_token"].as_str().map(str::to_owned);
+        (flow, access.expect("an access token"))
     }
 
     /// What the record of a login says: its JSON, and its page.
@@ -222,6 +242,7 @@ impl Seen {
         Self {
             page: code_in(&text),
             client: query_of(&location, "error"),
+            named: None,
             flow: flow_in(&text).or_else(|| flow_in(&location)),
         }
     }
@@ -231,7 +252,18 @@ impl Seen {
         Self {
             page: None,
             client: answer.json()["error"].as_str().map(str::to_owned),
+            named: None,
             flow: Some(flow),
+        }
+    }
+
+    /// Of a call of a server.
+    pub(super) fn of_call(flow: Option<String>, answer: &Answer) -> Self {
+        Self {
+            page: None,
+            client: Some(answer.status.to_string()),
+            named: code_in(&answer.text()),
+            flow,
         }
     }
 }

@@ -165,6 +165,11 @@ impl Gate {
 
     /// Asks it to end, as a service manager does, and waits until it has.
     pub fn end(&mut self) {
+        if let Runs::Inside(_) = &self.runs
+            && let Runs::Inside(running) = std::mem::replace(&mut self.runs, Runs::Nowhere)
+        {
+            running.stop();
+        }
         if let Runs::Outside(child, _) = &mut self.runs {
             let asked = Command::new("kill").arg(child.id().to_string()).status();
             assert!(asked.expect("kill runs").success());
@@ -539,6 +544,10 @@ impl Browser {
         let provider = self.decide(gate, path, "allow");
         let callback = self.sign_in(&provider);
         let back = self.open(&callback);
+        if back.status == 403 {
+            // A rule stops it: the person reads why, and goes back to the app.
+            return back.button();
+        }
         assert_eq!(back.status, 303, "{}", back.text());
         back.one("location")
     }
@@ -670,6 +679,20 @@ redirect_uris = ["{WEB_REDIRECT}"]
 }
 
 /// Where a file of the repository is.
+/// A library of `tests/support`, built in `folder`, to be loaded before others.
+pub fn preloaded(folder: &Path, source: &str) -> PathBuf {
+    let library = folder.join(source).with_extension("so");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&library)
+        .arg(repository().join("gateway/tests/support").join(source))
+        .args(["-ldl"])
+        .status()
+        .expect("a C compiler");
+    assert!(built.success());
+    library
+}
+
 pub fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -60,6 +60,15 @@ impl Answer {
         unescape(value.split('"').next().unwrap_or_default())
     }
 
+    /// Where the one link goes that looks like a button.
+    pub fn button(&self) -> String {
+        let text = self.text();
+        let link = text.split("class=\"button\"").nth(1);
+        let link = link.unwrap_or_else(|| panic!("no button: {text}"));
+        let target = link.split("href=\"").nth(1).unwrap_or_default();
+        unescape(target.split('"').next().unwrap_or_default())
+    }
+
     /// Where a page goes on to by itself.
     pub fn refresh_target(&self) -> String {
         let text = self.text();

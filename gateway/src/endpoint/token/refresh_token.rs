@@ -19,6 +19,7 @@ use super::{
 use crate::{
     office::Office,
     store::{Renewal, StoreError, secret_place},
+    uses::Use,
 };
 
 /// How often a renewal is judged again because somebody else was faster.
@@ -100,6 +101,8 @@ pub(super) async fn renew(
         let Some(parties) = stored else { continue };
         if renewed.rotated {
             tracing::info!(event = "token.refreshed", flow = %found.flow);
+            let access = (token.grant(), found.person, client.client().reference());
+            office.uses.note(access, Use::renewed(now), String::new);
         }
         let refresh = RefreshToken::mint(&secret, office.issuer.text(), token.grant(), generation);
         return Ok(Issued {

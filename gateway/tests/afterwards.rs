@@ -1,0 +1,112 @@
+//! What the record of a login tells of the time after it.
+
+mod support;
+
+use serde_json::Value;
+use support::{Browser, Gate, PING, Tokens, wait_until};
+
+const LIST: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
+
+/// The one login of a gateway: its record's code.
+fn flow(gate: &Gate) -> String {
+    let database = rusqlite::Connection::open(gate.folder.join("vestibule.db")).expect("opens");
+    let code = || {
+        let row = database.query_row("SELECT code FROM flow_heads", [], |row| row.get(0));
+        row.ok()
+    };
+    wait_until("the record is kept", || code().is_some());
+    code().expect("a code")
+}
+
+/// The words of its steps; the code of what was refused.
+fn steps(gate: &Gate, browser: &Browser, flow: &str) -> Vec<String> {
+    let record = browser.open(&format!("{}/flows/{flow}/json", gate.origin));
+    let word = |entry: &Value| {
+        let step = &entry["step"];
+        let word = step["code"].as_str().or(step["step"].as_str());
+        word.unwrap_or_default().to_owned()
+    };
+    let record = record.json();
+    let steps = record["steps"].as_array().expect("steps");
+    steps.iter().map(word).collect()
+}
+
+fn begin() -> (Gate, Browser, String, Tokens) {
+    let gate = Gate::start();
+    let mut browser = Browser::new("ada");
+    let tokens = gate.login(&mut browser, "a", "a:read offline_access");
+    let flow = flow(&gate);
+    (gate, browser, flow, tokens)
+}
+
+#[test]
+fn a_record_goes_on_after_its_login_and_says_each_thing_once() {
+    let (gate, browser, flow, tokens) = begin();
+    let told = |word: &str| {
+        let steps = steps(&gate, &browser, &flow);
+        steps.iter().filter(|step| *step == word).count()
+    };
+    assert_eq!(told("used") + told("tools_listed"), 0, "nothing yet");
+    for _ in 0..3 {
+        assert_eq!(gate.call("a", &tokens.access, PING).status, 200);
+        assert_eq!(gate.call("a", &tokens.access, LIST).status, 200);
+        assert_eq!(gate.call("b", &tokens.access, PING).status, 401);
+    }
+    wait_until("all of it is told", || {
+        told("used") == 1 && told("tools_listed") == 1 && told("V-SRV-013") == 1
+    });
+    // Another token of the same access, and the same again.
+    let renewed = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    assert_eq!(gate.call("a", &renewed.access, LIST).status, 200);
+    assert_eq!(gate.call("b", &renewed.access, PING).status, 401);
+    wait_until("the renewal is told", || told("refreshed") == 1);
+    let page = browser
+        .open(&format!("{}/flows/{flow}", gate.origin))
+        .text();
+    assert!(page.contains("Succeeded"), "{page}");
+    for word in ["used", "tools_listed", "V-SRV-013"] {
+        assert_eq!(told(word), 1, "{word}");
+    }
+}
+
+#[test]
+fn many_renewals_are_folded_and_none_is_lost() {
+    let (gate, browser, flow, mut tokens) = begin();
+    for _ in 0..14 {
+        // Renewals of the same hour are told once.
+        gate.turn_clock(3600);
+        tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+        tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    }
+    let refreshed = || {
+        let steps = steps(&gate, &browser, &flow);
+        steps.iter().filter(|step| *step == "refreshed").count()
+    };
+    wait_until("all are told", || refreshed() == 14);
+    let page = browser
+        .open(&format!("{}/flows/{flow}", gate.origin))
+        .text();
+    let (before, rest) = page.split_once("<details>").expect("something is folded");
+    let (between, after) = rest.split_once("</details>").expect("closed");
+    let count = |text: &str| text.matches("The app renewed its access").count();
+    assert_eq!((count(before), count(between), count(after)), (0, 4, 10));
+    assert!(between.contains("4 steps between"), "{between}");
+    let first = steps(&gate, &browser, &flow).len() - 14 + 1;
+    assert!(between.contains(&format!("start=\"{first}\"")), "{between}");
+}
+
+#[test]
+fn what_waits_for_a_record_is_not_lost_when_the_process_ends() {
+    let (mut gate, _, flow, tokens) = begin();
+    assert_eq!(gate.call("a", &tokens.access, PING).status, 200);
+    gate.end();
+    let database = rusqlite::Connection::open(gate.folder.join("vestibule.db")).expect("opens");
+    let told: u32 = database
+        .query_row(
+            "SELECT count(*) FROM flows WHERE code = ?1 AND step LIKE '%\"used\"%'",
+            [&flow],
+            |row| row.get(0),
+        )
+        .expect("a count");
+    assert_eq!(told, 1);
+}
