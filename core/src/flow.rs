@@ -4,11 +4,13 @@
 //! token, a verifier, a cookie or an address with a query, so none can slip in.
 
 pub mod diagram;
+pub mod earlier;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use self::earlier::Guess;
 use crate::time::Timestamp;
 
 /// The name of one login attempt, short enough to say on the telephone: `K7Q2-9MTX`.
@@ -75,6 +77,13 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
+    /// What the app did before, as far as it can be guessed.
+    Probably {
+        /// What.
+        what: Guess,
+    },
+    /// The app registered itself.
+    Registered,
     /// The authorization request was understood.
     Asked {
         /// The app's name, cleaned for people.
@@ -165,7 +174,9 @@ impl Step {
     /// Whether the login ends here, and how.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Asked { .. }
+            Self::Probably { .. }
+            | Self::Registered
+            | Self::Asked { .. }
             | Self::ConsentShown
             | Self::Remembered
             | Self::Allowed
@@ -303,7 +314,7 @@ impl Stage {
             }
         }
         match last {
-            Step::Asked { .. } => Self::Request,
+            Step::Probably { .. } | Step::Registered | Step::Asked { .. } => Self::Request,
             Step::ConsentShown | Step::Remembered | Step::Allowed | Step::Denied => Self::Consent,
             Step::SentToProvider { .. } | Step::ProviderRefused { .. } => Self::SignIn,
             Step::CameBack => Self::WayBack,

@@ -107,6 +107,14 @@ apps-allowed-again = <strong>{ $name } darf wieder für Sie handeln</strong>, ab
 apps-none = Hier kann keine App für Sie handeln. Wenn Sie eine erlauben, steht sie auf dieser Seite, und Sie können sie jederzeit beenden.
 apps-is-stopped = Beendet
 apps-used = Zuletzt benutzt { $ago }
+apps-calls = { $count ->
+    [one] 1 Aufruf in dieser Woche
+   *[other] { $count } Aufrufe in dieser Woche
+}
+apps-recent = Letzte Aufrufe
+call-ok = erledigt
+call-denied = nicht durchgelassen
+call-failed = fehlgeschlagen
 apps-not-connected = Erlaubt, gerade nicht verbunden
 apps-since = seit { $day }
 apps-allow-again = Wieder erlauben
@@ -155,6 +163,11 @@ flow-between = { $count ->
    *[other] { $count } Schritte dazwischen
 }
 flow-calls = Aufrufe seiner Werkzeuge, in der Konsole
+flow-text = Text
+flow-test = Um diese Anmeldung als Test zu versuchen, mit demselben Server und denselben Rechten:
+flow-copy-link = Link kopieren
+flow-copy-report = Für eine Fehlermeldung kopieren
+flow-copied = Kopiert
 flow-take = Zum Mitnehmen:
 flow-succeeded = Gelungen.
 flow-went-on = Gelungen; was die App zuletzt wollte, wurde verweigert.
@@ -180,6 +193,10 @@ who-person = Sie
 who-app = wer die App herstellt
 who-provider = wer den Identitätsanbieter verwaltet
 
+step-probably-challenged = Wahrscheinlich: die App rief den Server ohne Token auf und erfuhr, wo sie sich anmelden kann
+step-probably-resource = Wahrscheinlich: die App las, was der Server braucht
+step-probably-server = Wahrscheinlich: die App las, welche Adressen dieses Gateway hat
+step-registered = Die App hat sich selbst registriert
 step-asked = „{ $client }“ ({ $known }) fragte nach { $server } ({ $scopes }); die Antwort ginge an { $host }
 step-consent-shown = Die Zustimmungsseite wurde gezeigt
 step-remembered = Die Zustimmungsseite entfiel: dasselbe war schon erlaubt

@@ -108,6 +108,14 @@ apps-allowed-again = <strong>{ $name } may act for you again</strong>, from its 
 apps-none = No app can act for you here. When you allow one, it is listed on this page, and you can take it back at any time.
 apps-is-stopped = Stopped
 apps-used = Last used { $ago }
+apps-calls = { $count ->
+    [one] 1 call this week
+   *[other] { $count } calls this week
+}
+apps-recent = Last calls
+call-ok = done
+call-denied = not let through
+call-failed = failed
 apps-not-connected = Allowed, not connected now
 apps-since = since { $day }
 apps-allow-again = Allow again
@@ -156,6 +164,11 @@ flow-between = { $count ->
    *[other] { $count } steps between
 }
 flow-calls = Calls of its tools, in the console
+flow-text = Text
+flow-test = To try this login as a test, with the same server and scopes:
+flow-copy-link = Copy link
+flow-copy-report = Copy for a bug report
+flow-copied = Copied
 flow-take = Take it along:
 flow-succeeded = Succeeded.
 flow-went-on = Succeeded; what the app asked for last was refused.
@@ -181,6 +194,10 @@ who-person = you
 who-app = whoever makes the app
 who-provider = whoever administers the identity provider
 
+step-probably-challenged = Probably: the app called the server without a token, and was told where to sign in
+step-probably-resource = Probably: the app read what the server needs
+step-probably-server = Probably: the app read which addresses this gateway has
+step-registered = The app registered itself
 step-asked = “{ $client }” ({ $known }) asked for { $server } ({ $scopes }); the answer would go to { $host }
 step-consent-shown = The consent page was shown
 step-remembered = The consent page was left out: the person had allowed the same before

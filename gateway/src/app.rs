@@ -26,6 +26,7 @@ use crate::{
     audit::Audit,
     config::{self, Admission, Config, Mode, Server, Tls},
     document_cache::DocumentCache,
+    earlier::Earlier,
     fetch::{self, Documents},
     flows::Flows,
     http::{self as serving, Threads, cookie::Jar, held::Held, limit::Limiter, seen::Seen},
@@ -387,6 +388,7 @@ fn office(
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),
         flows: Flows::new(world.clone(), Arc::clone(&store), Arc::clone(&pulse)),
+        earlier: Earlier::default(),
         uses: Uses::default(),
         audit: Arc::new(Audit::new(
             config.audit,

@@ -32,10 +32,23 @@ const WAITING_MAX: usize = 65_536;
 /// Names that are remembered, one entry for each grant.
 const NAMES_MAX: usize = 10_000;
 
-/// Rows of the store that one search looks at, and calls; whoever wants more goes on from
-/// there.
-const ROWS_MAX: usize = 20_000;
-const LOOKED_AT_MAX: usize = 500_000;
+/// How far one search goes: rows of the store that it looks at, and calls. Whoever wants more
+/// goes on from there.
+struct Effort {
+    rows: usize,
+    calls: usize,
+}
+
+const OF_OPERATORS: Effort = Effort {
+    rows: 20_000,
+    calls: 500_000,
+};
+
+/// Everybody may look at their own calls, as often as they like.
+const OF_PEOPLE: Effort = Effort {
+    rows: 2_000,
+    calls: 50_000,
+};
 
 /// Rows that are read at once: one may have thousands of calls with arguments.
 const ROWS: u32 = 16;
@@ -268,13 +281,46 @@ impl Audit {
         after: Option<Cursor>,
         most: usize,
     ) -> Result<Found, StoreError> {
+        self.search(filter, after, most, OF_OPERATORS).await
+    }
+
+    /// The calls of one person since then, the newest first, as far as a short look finds them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn calls_of(
+        self: &Arc<Self>,
+        person: PersonId,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<Found, StoreError> {
+        let filter = Filter {
+            person: Some(person.text()),
+            from: Some(since),
+            ..Filter::default()
+        };
+        let mut found = self.search(&filter, None, most, OF_PEOPLE).await?;
+        // The filter takes a part of a name, too.
+        found
+            .calls
+            .retain(|call| call.subject.person == Some(person));
+        Ok(found)
+    }
+
+    async fn search(
+        self: &Arc<Self>,
+        filter: &Filter,
+        after: Option<Cursor>,
+        most: usize,
+        effort: Effort,
+    ) -> Result<Found, StoreError> {
         self.keep().await;
         let mut found = Found::default();
         let (mut rows_seen, mut calls_seen) = (0, 0);
         // The row of a cursor is read once more.
         let mut before = after.map(|cursor| cursor.row + 1);
         let mut skip = after.map_or(0, |cursor| cursor.seen);
-        while rows_seen < ROWS_MAX && calls_seen < LOOKED_AT_MAX {
+        while rows_seen < effort.rows && calls_seen < effort.calls {
             let rows = self.store.audited(Sought {
                 kind: Some("calls"),
                 before,

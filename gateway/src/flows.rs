@@ -10,7 +10,7 @@ use std::{
 };
 
 use vestibule_core::{
-    flow::{Entry, FlowCode, Outcome, Step},
+    flow::{Entry, FlowCode, Outcome, Step, earlier::Guess},
     secret::Digest,
 };
 
@@ -89,11 +89,13 @@ impl Flows {
 
     /// A step before the decision.
     pub fn early(&self, code: FlowCode, browser: Option<Digest>, step: Step) {
-        log(code, &step);
-        let entry = Entry {
-            at: self.world.now(),
-            step,
-        };
+        let at = self.world.now();
+        self.early_at(code, browser, Entry { at, step });
+    }
+
+    /// The same, of another time.
+    pub fn early_at(&self, code: FlowCode, browser: Option<Digest>, entry: Entry) {
+        log(code, &entry.step);
         let mut memory = self.memory();
         if !memory.undecided.contains_key(&code) {
             if memory.order.len() >= UNDECIDED_MAX
@@ -229,6 +231,12 @@ pub fn sentence(step: &Step) -> String {
 /// A step in plain words.
 pub fn sentence_in(language: &Language, step: &Step) -> String {
     let plain = match step {
+        Step::Probably { what } => match what {
+            Guess::Challenged => "step-probably-challenged",
+            Guess::ResourceMetadata => "step-probably-resource",
+            Guess::ServerMetadata => "step-probably-server",
+        },
+        Step::Registered => "step-registered",
         Step::Asked {
             client,
             known_by,

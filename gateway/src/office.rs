@@ -3,11 +3,13 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
 use ipnet::IpNet;
 use vestibule_core::{
     access_token::{self, AccessToken},
     client::Client,
     client_document::DocumentUrl,
+    flow::earlier::Seen,
     id::ClientRef,
     metadata::Offered,
     operator::{Role, Roles},
@@ -21,8 +23,9 @@ use crate::{
     audit::Audit,
     config::{Admission, Brand, Issuing, Registration, TokenFormat, Tokens},
     document_cache::{DocumentCache, LookupError},
+    earlier::Earlier,
     flows::Flows,
-    http::{cookie::Jar, held::Held, limit::Limiter, seen::Seen},
+    http::{cookie::Jar, held::Held, limit::Limiter, peer::client_address, seen},
     key_cache::KeyCache,
     keys::Keys,
     page::{Frame, language},
@@ -71,9 +74,9 @@ pub struct Office {
     /// How often strangers may begin something.
     pub beginnings: Limiter,
     /// Proofs that were used at MCP servers.
-    pub proofs: Seen,
+    pub proofs: seen::Seen,
     /// Sign-ins to our own pages that came back.
-    pub sign_ins: Seen,
+    pub sign_ins: seen::Seen,
     /// How often one client of an address may fail to prove itself.
     pub failures: Limiter,
     /// How often all clients of an address may.
@@ -94,6 +97,8 @@ pub struct Office {
     pub provider: Provider,
     /// The record of logins.
     pub flows: Flows,
+    /// What apps did before they had any.
+    pub earlier: Earlier,
     /// What becomes of their access.
     pub uses: Uses,
     /// Who called which tool.
@@ -142,6 +147,12 @@ impl NoClient {
 }
 
 impl Office {
+    /// Keeps for a moment what somebody did who is connected from `peer`.
+    pub fn saw(&self, peer: IpAddr, headers: &HeaderMap, seen: Seen) {
+        let address = client_address(peer, headers, &self.trusted_proxies);
+        self.earlier.saw(address, headers, seen, self.world.now());
+    }
+
     /// The client of this id, however it came to be one, for somebody at `asker`, as operators
     /// decided about it.
     ///

@@ -25,11 +25,11 @@ pub const STYLE: &str = include_str!("page/vestibule.css");
 /// Where it is served.
 pub const STYLE_PATH: &str = "/assets/vestibule.css";
 
-/// The one script, at [`LIVE_PATH`]: it keeps the record of a login up.
-pub const LIVE: &str = include_str!("page/live.js");
+/// The one script, at [`SCRIPT_PATH`]: it keeps the record of a login up, and copies it.
+pub const SCRIPT: &str = include_str!("page/flow.js");
 
 /// Where it is served.
-pub const LIVE_PATH: &str = "/assets/live.js";
+pub const SCRIPT_PATH: &str = "/assets/flow.js";
 
 /// Where the operator's picture is served.
 pub const LOGO_PATH: &str = "/assets/logo";
@@ -48,7 +48,7 @@ macro_rules! policy {
 const POLICY: &str = policy!();
 
 /// Of the page that the script is for.
-const LIVE_POLICY: &str = policy!("; script-src 'self'; connect-src 'self'");
+const SCRIPT_POLICY: &str = policy!("; script-src 'self'; connect-src 'self'");
 
 /// What every page needs.
 #[derive(Debug, Clone)]
@@ -72,6 +72,11 @@ impl Frame {
     /// A message with the number of these in it.
     pub fn count<T>(&self, id: &str, of: &[T]) -> String {
         self.language.count(id, of.len() as u64)
+    }
+
+    /// A message with this number in it.
+    pub fn number(&self, id: &str, number: &u64) -> String {
+        self.language.count(id, *number)
     }
 
     /// A message, to put something in.
@@ -257,6 +262,8 @@ pub struct Flow<'p> {
     pub between: Vec<(u64, String, &'static str)>,
     /// The newest after it.
     pub newest: Vec<(u64, String, &'static str)>,
+    /// The command that does the same with our own client.
+    pub again: Option<String>,
     /// Where an operator finds the calls of its tools.
     pub calls: Option<String>,
     /// What went wrong, if it did.
@@ -356,6 +363,8 @@ pub struct Apps<'p> {
     pub told: Option<&'p Told>,
     /// Each app.
     pub apps: Vec<AppRow>,
+    /// The last calls of tools, the newest first.
+    pub calls: Vec<CallRow>,
     /// Binds the forms to the session.
     pub token: &'p str,
 }
@@ -380,8 +389,25 @@ pub struct AppRow {
     pub stopped: bool,
     /// When it was last used, as people say it.
     pub used: Option<String>,
+    /// How many tools it called in the last week.
+    pub calls: Option<u64>,
     /// What it may do where.
     pub servers: Vec<ServerRow>,
+}
+
+/// A call of a tool.
+#[derive(Debug)]
+pub struct CallRow {
+    /// When, as people say it.
+    pub ago: String,
+    /// The app.
+    pub app: String,
+    /// The tool.
+    pub tool: String,
+    /// The server's title.
+    pub server: String,
+    /// How it ended, in a word.
+    pub ended: String,
 }
 
 /// What an app may do at one server.
@@ -539,12 +565,12 @@ pub fn answer(status: StatusCode, page: &impl Template) -> Response {
     response
 }
 
-/// Renders a page that keeps itself up by the one script.
-pub fn answer_live(page: &impl Template) -> Response {
+/// Renders a page that has the one script.
+pub fn answer_with_script(page: &impl Template) -> Response {
     let mut response = answer(StatusCode::OK, page);
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(LIVE_POLICY),
+        HeaderValue::from_static(SCRIPT_POLICY),
     );
     response
 }

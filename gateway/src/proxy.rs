@@ -161,7 +161,7 @@ impl Proxy {
             return Err(Refusal::Method);
         }
         let caller = guard::judge(self, mount, &request)
-            .inspect_err(|refusal| guard::note_refused(self, &request, refusal))?;
+            .inspect_err(|refusal| guard::note_refused(self, mount, &request, peer, refusal))?;
         let (parts, body) = request.into_parts();
         let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
         let held = &self.office.held;

@@ -2,7 +2,9 @@
 
 mod support;
 
-use support::{Browser, Gate, PING, WEB_CLIENT, WEB_REDIRECT, idp::Idp, query_of, wire::Answer};
+use support::{
+    Browser, Gate, PING, WEB_CLIENT, WEB_REDIRECT, idp::Idp, query_of, tool_call, wire::Answer,
+};
 use vestibule::world::World;
 use vestibule_core::pkce::CodeVerifier;
 
@@ -89,6 +91,42 @@ fn cons_10_an_app_that_is_stopped_is_refused_at_once_and_everywhere() {
         "bob's is his"
     );
     gate.honest_login();
+}
+
+#[test]
+fn a_person_sees_what_their_apps_called_and_nobody_elses_calls() {
+    let gate = Gate::start();
+    let browser = &mut Browser::new("ada");
+    let ada = gate.login(browser, "a", "a:read");
+    let bob = gate.login(&mut Browser::new("bob"), "a", "a:read");
+    for tool in ["get_cities", "get_weather"] {
+        assert_eq!(gate.call("a", &ada.access, &tool_call(tool)).status, 200);
+    }
+    let denied = gate.call("a", &ada.access, &tool_call("set_alert"));
+    assert_eq!(denied.status, 403);
+    let secret = gate.call("a", &bob.access, &tool_call("bobs_own"));
+    assert_eq!(secret.status, 200);
+    let page = sign_in(&gate, browser).text();
+    assert!(page.contains("3 calls this week"), "{page}");
+    assert!(!page.contains("bobs_own"), "{page}");
+    let (_, calls) = page.split_once("Last calls").expect("a list");
+    let order = [
+        "set_alert</code> (Server A) – not let through",
+        "get_weather</code> (Server A) – done",
+    ];
+    let places = order.map(|part| {
+        calls
+            .find(part)
+            .unwrap_or_else(|| panic!("{part}: {calls}"))
+    });
+    assert!(places[0] < places[1], "the newest first: {calls}");
+    // After a week they are no longer told here.
+    gate.turn_clock(8 * 86_400);
+    let page = sign_in(&gate, browser).text();
+    assert!(
+        !page.contains("Last calls") && !page.contains("this week"),
+        "{page}"
+    );
 }
 
 #[test]

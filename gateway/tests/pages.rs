@@ -169,7 +169,7 @@ fn an_operators_color_and_picture_are_on_every_page_and_do_nothing_else() {
 }
 
 #[test]
-fn the_record_of_a_login_has_the_one_script_while_it_goes_on() {
+fn the_record_of_a_login_has_the_one_script_and_goes_on_while_the_login_does() {
     let gate = Gate::start();
     let browser = Browser::new("ada");
     let (path, _) = gate.authorize_path("a", "a:read");
@@ -181,7 +181,7 @@ fn the_record_of_a_login_has_the_one_script_while_it_goes_on() {
     assert_eq!(open.text().matches("<script").count(), 1);
     assert!(
         open.text()
-            .contains("<script src=\"/assets/live.js\" defer></script>")
+            .contains("<script src=\"/assets/flow.js\" defer></script>")
     );
     let policy = open.one("content-security-policy");
     assert!(
@@ -189,7 +189,7 @@ fn the_record_of_a_login_has_the_one_script_while_it_goes_on() {
         "{policy}"
     );
     assert!(!policy.contains("unsafe"), "{policy}");
-    let script = gate.get("/assets/live.js");
+    let script = gate.get("/assets/flow.js");
     assert_eq!(script.one("content-type"), "text/javascript; charset=utf-8");
     let (ticket, token) = (consent.field("ticket"), consent.field("token"));
     let form = [
@@ -199,7 +199,9 @@ fn the_record_of_a_login_has_the_one_script_while_it_goes_on() {
     ];
     let decision = format!("{}/consent/decision", gate.origin);
     browser.submit(&decision, &form, Some(&gate.origin));
-    is_a_page(&browser.open(&flow));
+    let over = browser.open(&flow);
+    assert_eq!(over.one("content-security-policy"), policy);
+    assert!(open.text().contains("data-again") && !over.text().contains("data-again"));
 }
 
 #[test]

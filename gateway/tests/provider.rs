@@ -131,7 +131,7 @@ fn t_idp_12_tkn_11_what_the_provider_gave_is_shown_to_nobody() {
     let again = browser.open(&idp.sign_in(&url, provider_code));
     let seen = format!("{:?}", gate.echo.take());
     // The record of the login in each of its forms, which has none of our own secrets either.
-    let record = ["", "/json", "/mermaid"].map(|form| {
+    let record = ["", "/json", "/mermaid", "/text"].map(|form| {
         let answer = browser.open(&format!("{}/flows/{flow}{form}", gate.origin));
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer

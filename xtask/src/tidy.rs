@@ -15,7 +15,10 @@ const ROWS: [(&[&str], &str); 11] = [
     (&["app"], "composition: builds the world and injects it"),
     (&["routes", "admin"], "which URL goes where"),
     (&["endpoint", "proxy"], "the reasons to be called"),
-    (&["office", "flow_list"], "what the endpoints share"),
+    (
+        &["office", "flow_list", "flow_report"],
+        "what the endpoints share",
+    ),
     (&["uses"], "what becomes of an access"),
     (
         &[
@@ -37,6 +40,7 @@ const ROWS: [(&[&str], &str); 11] = [
         &[
             "catalogue",
             "config",
+            "earlier",
             "pulse",
             "revocation",
             "world",

@@ -1,6 +1,6 @@
 //! A login as messages between those who take part, for a drawing.
 
-use super::{Entry, Outcome, Step};
+use super::{Entry, Outcome, Step, earlier::Guess};
 
 /// Who takes part, from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,11 +13,26 @@ pub enum Lane {
     Gateway,
     /// The identity provider.
     Provider,
+    /// The MCP server; only after a login.
+    Server,
 }
 
 impl Lane {
     /// From left to right.
-    pub const ALL: [Self; 4] = [Self::App, Self::Browser, Self::Gateway, Self::Provider];
+    pub const ALL: [Self; 5] = [
+        Self::App,
+        Self::Browser,
+        Self::Gateway,
+        Self::Provider,
+        Self::Server,
+    ];
+
+    /// Those that these messages need: the server only where it is part of one.
+    pub fn of(arrows: &[Arrow]) -> &'static [Self] {
+        let server = arrows.iter().any(|arrow| arrow.to == Self::Server);
+        let all: &'static [Self] = &Self::ALL;
+        if server { all } else { &all[..4] }
+    }
 
     /// In words.
     pub fn title(self) -> &'static str {
@@ -26,6 +41,7 @@ impl Lane {
             Self::Browser => "Browser",
             Self::Gateway => "Vestibule",
             Self::Provider => "Provider",
+            Self::Server => "MCP server",
         }
     }
 }
@@ -45,15 +61,30 @@ pub struct Arrow {
     pub after: u64,
     /// Whether the login failed here.
     pub failed: bool,
+    /// Whether this is a guess.
+    pub guess: bool,
 }
 
 /// The messages of these steps, in order.
 pub fn arrows(steps: &[Entry]) -> Vec<Arrow> {
-    use Lane::{App, Browser, Gateway, Provider};
+    use Lane::{App, Browser, Gateway, Provider, Server};
     let begun = steps.first().map(|entry| entry.at);
     let mut out = Vec::new();
     for (number, entry) in (1..).zip(steps) {
         let words: Vec<(Lane, Lane, String)> = match &entry.step {
+            Step::Probably {
+                what: Guess::Challenged,
+            } => vec![
+                (App, Gateway, "probably: no token".into()),
+                (Gateway, App, "401: log in here".into()),
+            ],
+            Step::Probably {
+                what: Guess::ResourceMetadata,
+            } => vec![(App, Gateway, "probably: which server?".into())],
+            Step::Probably {
+                what: Guess::ServerMetadata,
+            } => vec![(App, Gateway, "probably: which endpoints?".into())],
+            Step::Registered => vec![(App, Gateway, "registers".into())],
             Step::Asked { server, .. } => {
                 vec![(App, Gateway, format!("asks for {server}"))]
             }
@@ -90,12 +121,28 @@ pub fn arrows(steps: &[Entry]) -> Vec<Arrow> {
                 (Gateway, App, "access".into()),
             ],
             Step::Used => vec![(App, Gateway, "calls with its access".into())],
-            Step::ToolsListed => vec![(App, Gateway, "which tools?".into())],
+            Step::ToolsListed => vec![
+                (App, Gateway, "which tools?".into()),
+                (Gateway, Server, "which tools?".into()),
+            ],
             Step::Refreshed => vec![(App, Gateway, "renews its access".into())],
             Step::Revoked => vec![(Gateway, Gateway, "access ended".into())],
+            // What the server behind did not answer rightly, and what did not come to it.
+            Step::Refused { code, .. }
+                if ["V-SRV-001", "V-SRV-002", "V-SRV-003", "V-SRV-008"].contains(&&**code) =>
+            {
+                vec![
+                    (App, Gateway, "calls".into()),
+                    (Gateway, Server, code.clone()),
+                ]
+            }
+            Step::Refused { code, .. } if code.starts_with("V-SRV-") => {
+                vec![(App, Gateway, format!("refused: {code}"))]
+            }
             Step::Refused { code, .. } => vec![(Gateway, Gateway, format!("refused: {code}"))],
         };
-        let failed = entry.step.outcome() == Outcome::Failed;
+        let failed = entry.step.outcome() == Outcome::Failed || entry.step.code().is_some();
+        let guess = matches!(entry.step, Step::Probably { .. });
         let after = begun.map_or(0, |begun| entry.at.since(begun).as_secs());
         let last = words.len();
         out.extend((1..).zip(words).map(|(place, (from, to, label))| Arrow {
@@ -105,6 +152,7 @@ pub fn arrows(steps: &[Entry]) -> Vec<Arrow> {
             step: number,
             after,
             failed: failed && place == last,
+            guess,
         }));
     }
     out
@@ -113,10 +161,11 @@ pub fn arrows(steps: &[Entry]) -> Vec<Arrow> {
 /// The same as a sequence diagram of Mermaid.
 pub fn mermaid(steps: &[Entry]) -> String {
     let mut out = String::from("sequenceDiagram\n");
-    for lane in Lane::ALL {
+    let arrows = arrows(steps);
+    for lane in Lane::of(&arrows) {
         out += &format!("    participant {lane:?} as {}\n", lane.title());
     }
-    for arrow in arrows(steps) {
+    for arrow in arrows {
         // What ends a statement there, or begins a comment, is no part of a label.
         let label: String = arrow
             .label
@@ -129,7 +178,11 @@ pub fn mermaid(steps: &[Entry]) -> String {
                 }
             })
             .collect();
-        let line = if arrow.failed { "--x" } else { "->>" };
+        let line = match (arrow.failed, arrow.guess) {
+            (true, _) => "--x",
+            (false, true) => "-->>",
+            (false, false) => "->>",
+        };
         out += &format!(
             "    {:?}{line}{:?}: {}. {label} ({} s)\n",
             arrow.from, arrow.to, arrow.step, arrow.after

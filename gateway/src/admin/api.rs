@@ -35,7 +35,8 @@ use super::{
 use crate::{
     audit::{Audit, Cursor},
     catalogue, flow_list,
-    flows::{self, Flows},
+    flow_report::FlowReport,
+    flows::Flows,
     keys::{Keys, KeysError},
     office::Office,
     page::time,
@@ -202,34 +203,10 @@ async fn flow(State(desk): State<Arc<Desk>>, Path(code): Path<String>) -> Answer
     let nothing = || not_there("there is no such login; records are kept for seven days");
     let code = FlowCode::parse(&code).ok_or_else(nothing)?;
     let flow = desk.flows.find(code).await.ok_or_else(nothing)?;
-    let first = flow.steps.first().map(|entry| entry.at);
-    let steps: Vec<Value> = flow
-        .steps
-        .iter()
-        .map(|entry| {
-            json!({
-                "at": entry.at,
-                "after": first.map_or(0, |first| entry.at.since(first).as_secs()),
-                "step": entry.step,
-                "words": flows::sentence(&entry.step),
-                "code": entry.step.code(),
-            })
-        })
-        .collect();
-    let last = flow.steps.last();
-    let error = last
-        .and_then(|entry| catalogue::find(entry.step.code()?))
-        .map(|(code, entry)| {
-            json!({
-                "code": code, "title": entry.title, "cause": entry.cause,
-                "check": entry.check, "fix": entry.fix, "who": entry.who.words(),
-                "said": last.and_then(|entry| entry.step.said()),
-            })
-        });
-    let outcome = format!("{:?}", flow.outcome()).to_lowercase();
-    Ok(Json(json!({
-        "flow": code, "outcome": outcome, "steps": steps, "error": error,
-    })))
+    let report = FlowReport::of(code, &flow, &desk.catalogue);
+    serde_json::to_value(report)
+        .map(Json)
+        .map_err(|_| nothing())
 }
 
 /// What is asked for among calls.

@@ -11,6 +11,7 @@ use super::{
     control::{Control, Said, segment, table},
     print, say,
 };
+use crate::flow_report::FlowReport;
 
 /// How often `tail` asks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -136,38 +137,11 @@ fn show(code: &str, json: bool, config: &Path) -> Result<Exit, Said> {
         print(&format!("{answer:#}\n"));
         return Ok(Exit::Ok);
     }
-    let mut told = format!("{}  {}\n", text(&answer["flow"]), text(&answer["outcome"]));
-    let steps = answer["steps"].as_array().cloned().unwrap_or_default();
-    for (number, step) in (1..).zip(&steps) {
-        let mark = step["code"].as_str().map(|code| format!("  {code}"));
-        told.push_str(&format!(
-            "{number:>3}  {:>4} s  {}{}\n",
-            step["after"],
-            on_one_line(&text(&step["words"]), 300),
-            mark.unwrap_or_default()
-        ));
-    }
-    if answer["error"].is_object() {
-        let error = &answer["error"];
-        told.push_str(&format!(
-            "\n{}  {}\n",
-            text(&error["code"]),
-            text(&error["title"])
-        ));
-        for (name, field) in [
-            ("it said", "said"),
-            ("cause", "cause"),
-            ("check", "check"),
-            ("fix", "fix"),
-            ("who can", "who"),
-        ] {
-            let value = on_one_line(&text(&error[field]), 1000);
-            if !value.is_empty() {
-                told.push_str(&format!("  {name:8} {value}\n"));
-            }
-        }
-    }
-    print(&told);
+    let report: FlowReport = serde_json::from_value(answer).map_err(|error| {
+        say(&format!("the gateway answers with something else: {error}"));
+        Exit::Unexpected
+    })?;
+    print(&report.to_string());
     Ok(Exit::Ok)
 }
 

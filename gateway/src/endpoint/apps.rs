@@ -1,12 +1,12 @@
 //! `/apps`: what may act for a person, and how they end it (CONS-10).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
 use vestibule_core::{
     apps::{self, App},
-    audit::Actor,
+    audit::{Actor, Call, Outcome},
     id::ClientRef,
     params::Params,
     text,
@@ -14,8 +14,9 @@ use vestibule_core::{
 
 use super::{answer, consent::store_failed, login::from_their_page, session::Session};
 use crate::{
+    audit::Found,
     office::Office,
-    page::{self, Told},
+    page::{self, Told, language},
     store::{StoreError, ToApps},
 };
 
@@ -42,8 +43,8 @@ impl Act {
 /// `GET /apps`.
 pub async fn list(State(office): State<Arc<Office>>, headers: HeaderMap) -> Response {
     match Session::of(&office, &headers).await {
-        Ok(Some(session)) => match apps_of(&office, &session).await {
-            Ok(apps) => draw(&office, &session, &apps, None),
+        Ok(Some(session)) => match seen_by(&office, &session).await {
+            Ok((apps, calls)) => draw(&office, &session, &apps, &calls, None),
             Err(error) => store_failed(&office, &error),
         },
         Ok(None) => sign_in_first(&office),
@@ -109,8 +110,50 @@ async fn done(office: &Office, session: &Session, act: Act) -> Result<Response, 
             Told::AllowedAgain(name_of(theirs[0]))
         }
     };
-    let after = apps_of(office, session).await?;
-    Ok(draw(office, session, &after, Some(&told)))
+    let (after, calls) = seen_by(office, session).await?;
+    Ok(draw(office, session, &after, &calls, Some(&told)))
+}
+
+/// How far back calls are shown, and how many of them are counted and shown at most.
+const LATELY: Duration = Duration::from_secs(7 * 86_400);
+const COUNTED: usize = 1000;
+const SHOWN: usize = 10;
+
+/// What a person sees: their apps, and what these did lately.
+async fn seen_by(office: &Office, session: &Session) -> Result<(Vec<App>, Found), StoreError> {
+    let apps = apps_of(office, session).await?;
+    let since = office.world.now().minus(LATELY);
+    let calls = office
+        .audit
+        .calls_of(session.person.id, since, COUNTED)
+        .await?;
+    Ok((apps, calls))
+}
+
+/// How often an app called something lately; `None` if not all of its calls were found.
+fn count_of(app: &App, found: &Found) -> Option<u64> {
+    let theirs = |call: &&Call| call.subject.client == Some(app.client);
+    let count = found.calls.iter().filter(theirs).count() as u64;
+    (found.next.is_none() && count > 0).then_some(count)
+}
+
+fn call_row(office: &Office, call: &Call) -> page::CallRow {
+    let server = office
+        .catalogue
+        .iter()
+        .find(|known| known.name == call.server);
+    let message = match call.ended.outcome() {
+        Outcome::Ok => "call-ok",
+        Outcome::Denied => "call-denied",
+        Outcome::Failed => "call-failed",
+    };
+    page::CallRow {
+        ago: page::time::ago(call.at, office.world.now()),
+        app: text::on_one_line(&call.subject.client_name, 60),
+        tool: text::on_one_line(&call.tool, 60),
+        server: server.map_or_else(|| call.server.clone(), |server| server.title.clone()),
+        ended: language::now().text(message),
+    }
 }
 
 async fn apps_of(office: &Office, session: &Session) -> Result<Vec<App>, StoreError> {
@@ -127,7 +170,13 @@ fn name_of(app: &App) -> String {
     }
 }
 
-fn draw(office: &Office, session: &Session, apps: &[App], told: Option<&Told>) -> Response {
+fn draw(
+    office: &Office,
+    session: &Session,
+    apps: &[App],
+    calls: &Found,
+    told: Option<&Told>,
+) -> Response {
     let now = office.world.now();
     let rows = apps
         .iter()
@@ -136,6 +185,7 @@ fn draw(office: &Office, session: &Session, apps: &[App], told: Option<&Told>) -
             name: name_of(app),
             stopped: app.is_stopped(),
             used: app.used().map(|used| page::time::ago(used, now)),
+            calls: count_of(app, calls),
             servers: app
                 .servers
                 .iter()
@@ -166,6 +216,12 @@ fn draw(office: &Office, session: &Session, apps: &[App], told: Option<&Told>) -
             person: &session.person.shown,
             told,
             apps: rows,
+            calls: calls
+                .calls
+                .iter()
+                .take(SHOWN)
+                .map(|call| call_row(office, call))
+                .collect(),
             token: &session.form_token(office),
         },
     )

@@ -17,7 +17,7 @@ use crate::{office::Office, page};
 pub fn routes(office: &Arc<Office>) -> Router {
     Router::new()
         .route(page::STYLE_PATH, get(style))
-        .route(page::LIVE_PATH, get(live))
+        .route(page::SCRIPT_PATH, get(script))
         .route(page::LOGO_PATH, get(logo))
         .with_state(Arc::clone(office))
 }
@@ -28,8 +28,8 @@ async fn style(State(office): State<Arc<Office>>) -> Response {
 }
 
 /// The one script, of the record of a login.
-async fn live() -> Response {
-    asset("text/javascript; charset=utf-8", page::LIVE)
+async fn script() -> Response {
+    asset("text/javascript; charset=utf-8", page::SCRIPT)
 }
 
 /// The operator's picture. Opened by itself, nothing in it does anything: an SVG is a document

@@ -14,10 +14,12 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use vestibule_core::{
     authorize::{self, AskConsent, PageRefusal, RedirectRefusal, Refusal},
     client::Client,
+    flow::earlier::About,
     id::TicketId,
     par::{self, Pushed},
     params::Params,
     preset,
+    secret::Digest,
     ticket::TicketError,
     uri::host_for_people,
 };
@@ -79,12 +81,12 @@ async fn answer(
     if let Ok(Some(request_uri)) = params.one("request_uri")
         && request_uri.starts_with(par::PREFIX)
     {
-        return pushed(office, visit, headers, &client, request_uri).await;
+        return pushed(office, visit, headers, asker, &client, request_uri).await;
     }
     match authorize::judge(&params, &client, &office.catalogue, &office.policy.own) {
         Ok(ask) => {
             let id = TicketId::new(office.world.random());
-            asked(office, visit, headers, &client, &ask, id).await
+            asked(office, visit, headers, asker, &client, &ask, id).await
         }
         Err(Refusal::Page(refusal)) => refused_page(office, visit, refusal),
         Err(Refusal::Redirect(refusal)) => refused_redirect(office, visit, &client, &refusal),
@@ -96,10 +98,21 @@ async fn asked(
     office: &Office,
     visit: &Visit,
     headers: &HeaderMap,
+    asker: IpAddr,
     client: &Client,
     ask: &AskConsent,
     ticket: TicketId,
 ) -> Response {
+    let server = office.catalogue.by_uri(&ask.resource);
+    visit.earlier(
+        office,
+        &About {
+            client: Digest::of(client.id.as_bytes()),
+            server: server.map_or("", |server| server.name.as_str()),
+            browser: asker,
+            now: office.world.now(),
+        },
+    );
     let known = Known::of(office, headers, client, ask).await;
     let asking = Asking {
         client,
@@ -115,6 +128,7 @@ async fn pushed(
     office: &Office,
     visit: &Visit,
     headers: &HeaderMap,
+    asker: IpAddr,
     client: &Client,
     request_uri: &str,
 ) -> Response {
@@ -126,7 +140,16 @@ async fn pushed(
     };
     match pushed {
         Ok(pushed) if still_theirs(&pushed) => {
-            asked(office, visit, headers, client, &pushed.ask, pushed.id).await
+            asked(
+                office,
+                visit,
+                headers,
+                asker,
+                client,
+                &pushed.ask,
+                pushed.id,
+            )
+            .await
         }
         Ok(_) | Err(TicketError::NotOurs | TicketError::Expired) => {
             visit.refused(

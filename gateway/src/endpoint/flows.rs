@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     catalogue, flow_list,
+    flow_report::{self, FlowReport},
     flows::{self, Flow},
     office::Office,
     page::{self, language},
@@ -31,6 +32,19 @@ enum Form {
     Page,
     Json,
     Mermaid,
+    Text,
+}
+
+impl Form {
+    /// As an address names it.
+    fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "json" => Self::Json,
+            "mermaid" => Self::Mermaid,
+            "text" => Self::Text,
+            _ => return None,
+        })
+    }
 }
 
 /// The page.
@@ -48,10 +62,8 @@ pub async fn export(
     Path((code, form)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let form = match form.as_str() {
-        "json" => Form::Json,
-        "mermaid" => Form::Mermaid,
-        _ => return not_for_you(&office, None),
+    let Some(form) = Form::named(&form) else {
+        return not_for_you(&office, None);
     };
     answer(&office, &code, &headers, form).await
 }
@@ -124,11 +136,8 @@ async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) ->
 
 /// The record for whoever sees all, who was let in elsewhere.
 pub async fn for_operators(office: &Office, code: &str, form: Option<&str>) -> Response {
-    let form = match form {
-        None => Form::Page,
-        Some("json") => Form::Json,
-        Some("mermaid") => Form::Mermaid,
-        Some(_) => return answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005"),
+    let Some(form) = form.map_or(Some(Form::Page), Form::named) else {
+        return answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005");
     };
     let found = match FlowCode::parse(code) {
         Some(code) => office.flows.find(code).await.map(|flow| (code, flow)),
@@ -148,9 +157,15 @@ fn in_form(office: &Office, code: FlowCode, flow: &Flow, form: Form, operator: b
             let body = serde_json::json!({ "flow": code, "steps": flow.steps });
             as_file("application/json", format!("{body:#}\n"))
         }
-        Form::Mermaid => as_file("text/plain; charset=utf-8", diagram::mermaid(&flow.steps)),
+        Form::Mermaid => as_file(TEXT, diagram::mermaid(&flow.steps)),
+        Form::Text => {
+            let report = FlowReport::of(code, flow, &office.catalogue);
+            as_file(TEXT, report.to_string())
+        }
     }
 }
+
+const TEXT: &str = "text/plain; charset=utf-8";
 
 fn as_file(kind: &'static str, body: String) -> Response {
     let mut response = Response::new(body.into());
@@ -182,9 +197,11 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow, operator: bool) -> Respons
         .iter()
         .map(|entry| {
             let after = first.map_or(0, |first| entry.at.since(first).as_secs());
-            let mark = match entry.step.outcome() {
-                Outcome::Failed => "failed",
-                Outcome::Open | Outcome::Succeeded => "ok",
+            let mark = match (entry.step.outcome(), &entry.step) {
+                (Outcome::Failed, _) => "failed",
+                (_, step) if step.code().is_some() => "failed",
+                (_, Step::Probably { .. }) => "guess",
+                (Outcome::Open | Outcome::Succeeded, _) => "ok",
             };
             (after, flows::sentence_in(language, &entry.step), mark)
         })
@@ -218,14 +235,12 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow, operator: bool) -> Respons
         steps,
         between,
         newest,
+        again: flow_report::again(flow, &office.catalogue),
         calls: (operator && flow.outcome() == Outcome::Succeeded)
             .then(|| format!("{}/console/calls?flow={code}", office.console)),
         failure: failure(office, flow, happened.as_deref().unwrap_or_default()),
     };
-    match drawn.open {
-        true => page::answer_live(&drawn),
-        false => page::answer(StatusCode::OK, &drawn),
-    }
+    page::answer_with_script(&drawn)
 }
 
 /// After how many seconds somebody who has not come back probably sees an error elsewhere.

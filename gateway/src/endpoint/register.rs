@@ -1,16 +1,25 @@
 //! `POST /register` (RFC 7591).
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use axum::{body::Body, extract::State, response::Response};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, State},
+    response::Response,
+};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use vestibule_core::{WireError, bearer, register, secret::Digest};
+use vestibule_core::{WireError, bearer, flow::earlier::Seen, register, secret::Digest};
 
 use super::answer;
 use crate::{config::Admission, office::Office};
 
 /// See the module.
-pub async fn post(State(office): State<Arc<Office>>, headers: HeaderMap, body: Body) -> Response {
+pub async fn post(
+    State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     if office.registration.dynamic == Admission::Off {
         return answer::error(WireError::new(
             403,
@@ -64,6 +73,8 @@ pub async fn post(State(office): State<Arc<Office>>, headers: HeaderMap, body: B
                 client = %registered.client.reference(),
                 method = registered.client.credential.method_name(),
             );
+            let id = Digest::of(registered.client.id.as_bytes());
+            office.saw(peer.ip(), &headers, Seen::Registered(id));
             answer::json(StatusCode::CREATED, &registered.answer)
         }
         Err(refused) => {

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::{HeaderMap, header};
 use vestibule_core::{
-    flow::{FlowCode, Step},
+    flow::{FlowCode, Step, earlier::About},
     secret::Digest,
 };
 
@@ -47,6 +47,14 @@ impl Visit {
     pub(super) fn step(&self, office: &Office, step: Step) {
         let browser = Digest::of(self.cookie.as_bytes());
         office.flows.early(self.flow, Some(browser), step);
+    }
+
+    /// What probably came before.
+    pub(super) fn earlier(&self, office: &Office, about: &About<'_>) {
+        let browser = Digest::of(self.cookie.as_bytes());
+        for entry in office.earlier.before(about) {
+            office.flows.early_at(self.flow, Some(browser), entry);
+        }
     }
 
     pub(super) fn refused(&self, office: &Office, code: &str, why: &str) {

@@ -1,19 +1,24 @@
 //! `/.well-known/…`, `/jwks.json` and the style sheet.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     response::Response,
 };
-use http::{HeaderValue, StatusCode, header};
-use vestibule_core::{metadata, resource::Resource};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use vestibule_core::{flow::earlier::Seen, metadata, resource::Resource};
 
 use super::answer;
 use crate::office::Office;
 
 /// RFC 8414 §3; also where OpenID Connect clients look.
-pub async fn authorization_server(State(office): State<Arc<Office>>) -> Response {
+pub async fn authorization_server(
+    State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    office.saw(peer.ip(), &headers, Seen::ServerMetadata);
     let scopes = office
         .catalogue
         .iter()
@@ -28,12 +33,18 @@ pub async fn authorization_server(State(office): State<Arc<Office>>) -> Response
 /// RFC 9728 §3.1, at the path of each server.
 pub async fn protected_resource(
     State(office): State<Arc<Office>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(path): Path<String>,
+    headers: HeaderMap,
 ) -> Response {
     let resource = office
         .catalogue
         .iter()
         .find(|resource| resource.path[1..] == path);
+    if let Some(resource) = resource {
+        let seen = Seen::ResourceMetadata(resource.name.clone());
+        office.saw(peer.ip(), &headers, seen);
+    }
     of_resource(&office, resource)
 }
 

@@ -3,8 +3,8 @@
 
 use vestibule_core::flow::diagram::{Arrow, Lane};
 
-/// Width of the drawing, in its own units.
-const WIDTH: usize = 500;
+/// Width of the drawing, in its own units: as much as the page has.
+const WIDTH: usize = 502;
 /// Height of the names above.
 const HEAD: usize = 40;
 /// Height of one message.
@@ -49,6 +49,8 @@ pub fn draw(arrows: Vec<Arrow>) -> Option<Diagram> {
     if arrows.is_empty() {
         return None;
     }
+    let lanes = Lane::of(&arrows);
+    let middle = |lane| middle(lane, lanes.len());
     let size = (WIDTH, HEAD + ROW * arrows.len() + 10);
     let rows = (1..)
         .zip(arrows)
@@ -75,21 +77,25 @@ pub fn draw(arrows: Vec<Arrow>) -> Option<Diagram> {
                     format!("{to},{y} {back},{} {back},{}", y - 4, y + 4)
                 },
                 label: arrow.label,
-                mark: if arrow.failed { "failed" } else { "ok" },
+                mark: match (arrow.failed, arrow.guess) {
+                    (true, _) => "failed",
+                    (false, true) => "guess",
+                    (false, false) => "ok",
+                },
             }
         })
         .collect();
-    let lanes = Lane::ALL
-        .into_iter()
-        .map(|lane| (middle(lane), lane.title()))
+    let lanes = lanes
+        .iter()
+        .map(|lane| (middle(*lane), lane.title()))
         .collect();
     Some(Diagram { size, lanes, rows })
 }
 
-/// Where a lane stands.
-fn middle(lane: Lane) -> usize {
+/// Where a lane stands among so many.
+fn middle(lane: Lane, lanes: usize) -> usize {
     let place = Lane::ALL.iter().position(|other| *other == lane);
-    let each = (WIDTH - LEFT) / Lane::ALL.len();
+    let each = (WIDTH - LEFT) / lanes;
     LEFT + each / 2 + each * place.unwrap_or_default()
 }
 
@@ -99,9 +105,14 @@ mod tests {
 
     #[test]
     fn lanes_stand_apart_and_inside_the_drawing() {
-        let places = Lane::ALL.map(middle);
-        assert!(places.windows(2).all(|pair| pair[0] + 90 < pair[1]));
-        assert!(places[3] + 40 < WIDTH);
+        for lanes in [4, 5] {
+            let places: Vec<usize> = Lane::ALL[..lanes]
+                .iter()
+                .map(|lane| middle(*lane, lanes))
+                .collect();
+            assert!(places.windows(2).all(|pair| pair[0] + 90 <= pair[1]));
+            assert!(places[lanes - 1] + 40 < WIDTH);
+        }
         assert!(draw(Vec::new()).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! Who calls: one token, opened and judged without asking anybody.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use http::{HeaderValue, Request, header};
 use vestibule_core::{
@@ -8,6 +8,7 @@ use vestibule_core::{
     assertion::Once,
     bearer::{self, BearerError, Caller},
     dpop::{DpopError, Expected, Proof, Thumbprint},
+    flow::earlier::Seen,
     resource::Dpop,
     time::Timestamp,
 };
@@ -76,8 +77,19 @@ pub fn judge<B>(
     Ok(Some(caller))
 }
 
-/// Notes in the record of a login that its token was refused, if it is a token of ours.
-pub fn note_refused<B>(proxy: &Proxy, request: &Request<B>, refusal: &Refusal) {
+/// Notes for the record of a login that its token was refused, if it is a token of ours; or
+/// that somebody came without one, with which logins begin.
+pub fn note_refused<B>(
+    proxy: &Proxy,
+    mount: &Mount,
+    request: &Request<B>,
+    peer: SocketAddr,
+    refusal: &Refusal,
+) {
+    if let Refusal::Bearer(BearerError::Missing) = refusal {
+        let seen = Seen::Challenged(mount.resource.name.clone());
+        proxy.office.saw(peer.ip(), request.headers(), seen);
+    }
     let Some(code) = refusal.code() else { return };
     let values = request.headers().get_all(header::AUTHORIZATION).iter();
     // Of two tokens nobody knows which was meant.

@@ -65,15 +65,7 @@ fn before_consent(fault: &str) -> Option<(Scene, Seen)> {
                 "redirect_uris": ["https://evil.example/cb"],
                 "token_endpoint_auth_method": "none",
             });
-            let registered = scene.gate.wire().request(
-                &scene.gate.host(),
-                "POST",
-                "/register",
-                &[("content-type", "application/json")],
-                asked.to_string().as_bytes(),
-            );
-            let id = registered.json()["client_id"].as_str().map(str::to_owned);
-            let id = id.unwrap_or_else(|| panic!("{}", registered.text()));
+            let id = scene.gate.register(&asked);
             let seen = scene.refused(&[
                 ("client_id", Some(&id)),
                 ("redirect_uri", Some("https://evil.example/cb")),
@@ -258,15 +250,7 @@ fn client_removed() -> (Scene, Seen) {
         "redirect_uris": [REDIRECT],
         "token_endpoint_auth_method": "none",
     });
-    let registered = gate.wire().request(
-        &gate.host(),
-        "POST",
-        "/register",
-        &[("content-type", "application/json")],
-        asked.to_string().as_bytes(),
-    );
-    let id = registered.json()["client_id"].as_str().map(str::to_owned);
-    let id = id.expect("a client id");
+    let id = gate.register(&asked);
     let scene = Scene {
         browser: Browser::new("ada"),
         gate,

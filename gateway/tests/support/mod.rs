@@ -261,6 +261,19 @@ impl Gate {
         (path, verifier)
     }
 
+    /// Registers a client (RFC 7591); its id.
+    pub fn register(&self, metadata: &Value) -> String {
+        let registered = self.wire().request(
+            &self.host(),
+            "POST",
+            "/register",
+            &[("content-type", "application/json")],
+            metadata.to_string().as_bytes(),
+        );
+        let id = registered.json()["client_id"].as_str().map(str::to_owned);
+        id.unwrap_or_else(|| panic!("{}", registered.text()))
+    }
+
     /// A whole login of `person`, to the tokens.
     pub fn login(&self, browser: &mut Browser, server: &str, scope: &str) -> Tokens {
         let (path, verifier) = self.authorize_path(server, scope);

@@ -1,4 +1,4 @@
-//! What the record of a login tells of the time after it.
+//! What the record of a login tells of the time before it and after it.
 
 mod support;
 
@@ -29,6 +29,69 @@ fn steps(gate: &Gate, browser: &Browser, flow: &str) -> Vec<String> {
     let record = record.json();
     let steps = record["steps"].as_array().expect("steps");
     steps.iter().map(word).collect()
+}
+
+#[test]
+fn what_came_before_a_login_is_a_guess_and_told_as_one() {
+    let gate = Gate::start();
+    let browser = Browser::new("ada");
+    let seen = [
+        gate.post_mcp("a", &[], PING).status,
+        gate.get("/.well-known/oauth-protected-resource/a/mcp")
+            .status,
+        gate.get("/.well-known/oauth-authorization-server").status,
+    ];
+    assert_eq!(seen, [401, 200, 200]);
+    let asked = serde_json::json!({
+        "client_name": "An app",
+        "redirect_uris": [support::REDIRECT],
+        "token_endpoint_auth_method": "none",
+    });
+    let id = gate.register(&asked);
+    let (path, _) = gate.authorize_path("a", "a:read");
+    let page = browser.open(&format!(
+        "{}{}",
+        gate.origin,
+        path.replace(support::CLIENT, &id)
+    ));
+    let flow = page.text();
+    let flow = &flow.split("/flows/").nth(1).expect("a flow")[..9];
+    let told = steps(&gate, &browser, flow);
+    let expected = ["probably", "probably", "probably", "registered", "asked"];
+    assert_eq!(told[..5], expected, "{told:?}");
+    let of = |form: &str| {
+        let record = browser.open(&format!("{}/flows/{flow}{form}", gate.origin));
+        record.text()
+    };
+    assert_eq!(
+        of("").matches("<li class=\"guess\">").count(),
+        3,
+        "{}",
+        of("")
+    );
+    assert!(of("").contains("Probably: the app called the server"));
+    assert!(of("/mermaid").contains("App-->>Gateway: 1. probably"));
+    // Another server, and another app: nothing came before.
+    let (path, _) = gate.authorize_path("b", "b:read");
+    let page = browser.open(&format!("{}{path}", gate.origin)).text();
+    let flow = &page.split("/flows/").nth(1).expect("a flow")[..9];
+    assert_eq!(steps(&gate, &browser, flow)[0], "asked");
+}
+
+#[test]
+fn a_record_in_text_has_the_command_that_tries_the_login_again() {
+    let (gate, browser, flow, _) = begin();
+    let text = browser.open(&format!("{}/flows/{flow}/text", gate.origin));
+    let command = format!("vestibule login {} --scope 'a:read'", gate.resource("a"));
+    for part in [flow.as_str(), "succeeded", "exchanged its code", &command] {
+        assert!(text.text().contains(part), "{part}: {}", text.text());
+    }
+    let page = browser
+        .open(&format!("{}/flows/{flow}", gate.origin))
+        .text();
+    assert!(page.replace("&#39;", "'").contains(&command), "{page}");
+    let stranger = Browser::new("eve").open(&format!("{}/flows/{flow}/text", gate.origin));
+    assert_eq!(stranger.status, 404);
 }
 
 fn begin() -> (Gate, Browser, String, Tokens) {
