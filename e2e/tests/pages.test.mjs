@@ -1,19 +1,15 @@
 // What people see: each page in each state, judged by axe-core, without a mouse, at both widths and in both
 // colours. What is asked of the network and what a page weighs is counted in the browser itself.
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { decide, follow } from '../support/browser.mjs';
 import { BareClient, connect, post } from '../support/oauth.mjs';
+import { judge, open, PICTURES } from '../support/pages.mjs';
 import { PEOPLE } from '../support/provider.mjs';
-import { e2e } from '../support/python.mjs';
 import { startStack } from '../support/stack.mjs';
 import { until } from '../support/wait.mjs';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const PICTURES = join(e2e, 'artifacts', 'pages');
 
 let stack;
 let client;
@@ -27,7 +23,6 @@ before(async () => {
   client = new BareClient(stack.url, { redirectUri: stack.callback.url });
   await client.discover();
   assert.equal((await client.register({ client_name: 'A quite long name of an app' })).status, 201);
-  await mkdir(PICTURES, { recursive: true });
 });
 after(() => stack?.stop());
 
@@ -35,50 +30,6 @@ const of = (path) => `${stack.gateway.url}${path}`;
 
 /** The flow that a page's foot names. */
 const flowOn = (page) => page.locator('a[href^="/flows/"]').first().getAttribute('href');
-
-/** Opens a page, and returns what it weighed and whom it asked. */
-async function open(page, url, origin = new URL(stack.gateway.url).origin) {
-  const asked = [];
-  const watch = (request) => asked.push(request);
-  page.on('request', watch);
-  const shown = await page.goto(url, { waitUntil: 'load' });
-  page.off('request', watch);
-  assert.doesNotMatch(await shown.text(), /<script(?! src="\/assets\/live\.js" defer><\/script>)|<style|\sstyle=|\son[a-z]+=/i, 'nothing inline');
-  let weight = 0;
-  for (const request of asked) {
-    assert.equal(new URL(request.url()).origin, origin, 'no other host is asked');
-    const response = await request.response();
-    weight += response ? (await response.body()).length : 0;
-  }
-  return weight;
-}
-
-/** Judges what is shown, in both widths and colours, and keeps a picture of each. */
-async function judge(page, name, { lang = 'en', dir = 'ltr' } = {}) {
-  for (const colorScheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme });
-    for (const width of [360, 1280]) {
-      await page.setViewportSize({ width, height: 800 });
-      const told = await page.evaluate(() => ({
-        over: document.documentElement.scrollWidth - innerWidth,
-        headings: document.querySelectorAll('h1').length,
-        title: document.title,
-        lang: document.documentElement.lang,
-        dir: document.documentElement.dir,
-      }));
-      assert.ok(told.over <= 0, `${name} at ${width}: ${told.over} px too wide`);
-      assert.equal(told.headings, 1, `${name}: one heading`);
-      assert.ok(told.title.length > 5 && told.lang === lang && told.dir === dir, `${name}: ${JSON.stringify(told)}`);
-      // Through the debugger, which the page's own policy does not bind.
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() =>
-        globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
-      const words = violations.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((node) => node.html).join('\n  ')}`);
-      assert.deepEqual(words, [], `${name} at ${width}, ${colorScheme}`);
-      await page.screenshot({ path: join(PICTURES, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-}
 
 async function consent(page) {
   const request = client.authorization();
