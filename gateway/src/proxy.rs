@@ -131,7 +131,7 @@ impl Proxy {
         let mount = match self.routes.find(&request) {
             Ok(Route::Server(mount)) => mount,
             Ok(Route::Pages) => return Begun::Page(request),
-            Err(refusal) => return Begun::Over(refusal.plain()),
+            Err(refusal) => return Begun::Over(refusal.unplaced(&self.office.issuer)),
         };
         let origin = match mount.judge_origin(request.headers(), &self.office.issuer) {
             Ok(origin) => origin,

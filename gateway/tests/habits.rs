@@ -168,19 +168,6 @@ fn register(gate: &Gate, metadata: &Value) -> Answer {
 }
 
 /// A gateway that fetches documents of `site`.
-fn gate_beside(site: &Site) -> Gate {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("ca.pem");
-    std::fs::write(&file, &site.certificate).expect("written");
-    let gate = Gate::start_with(&format!(
-        "[registration]\nunsafe_document_addresses = [\"127.0.0.0/8\", \"::1/128\"]\n\
-         [outbound]\nextra_ca_file = \"{}\"\n",
-        file.display()
-    ));
-    drop(folder);
-    gate
-}
-
 #[test]
 fn habits_of_claude_two_registrations_a_secret_in_the_form_and_a_second_look() {
     let gate = Gate::start();
@@ -252,7 +239,7 @@ fn habits_of_claude_an_operator_s_entry_by_preset() {
 #[test]
 fn habits_of_claude_code_a_document_a_random_port_no_scope_and_five_processes() {
     let site = Site::start();
-    let gate = gate_beside(&site);
+    let gate = Gate::start_beside(&site);
     let id = format!("{}/oauth/claude-code-client-metadata", site.origin);
     let document = json!({
         "client_id": id, "client_name": "Claude Code",
@@ -375,7 +362,7 @@ fn habits_of_cursor_a_scheme_of_its_own_and_the_type_web() {
 #[test]
 fn habits_of_chatgpt_a_document_and_an_address_for_each_connector() {
     let site = Site::start();
-    let gate = gate_beside(&site);
+    let gate = Gate::start_beside(&site);
     let id = format!("{}/oauth/c0ffee/client.json", site.origin);
     let redirects = json!([
         "https://chatgpt.com/connector/oauth/c0ffee",
@@ -728,7 +715,7 @@ fn cimd_10_t_reg_09_documents_of_hosts_that_are_not_listed_are_not_even_fetched(
 #[test]
 fn cimd_12_cimd_8_a_client_whose_document_is_gone_redeems_and_refreshes_nothing() {
     let site = Site::start();
-    let gate = gate_beside(&site);
+    let gate = Gate::start_beside(&site);
     let id = format!("{}/client.json", site.origin);
     let document = json!({ "client_id": id, "client_name": "C",
                            "redirect_uris": [support::REDIRECT] })
@@ -762,7 +749,7 @@ fn cimd_12_cimd_8_a_client_whose_document_is_gone_redeems_and_refreshes_nothing(
 #[test]
 fn cimd_7_cimd_4_a_client_of_a_document_signs_with_the_keys_that_it_names() {
     let site = Site::start();
-    let gate = gate_beside(&site);
+    let gate = Gate::start_beside(&site);
     let (own, other) = (Signer::new(), Signer::new());
     site.publish("/keys.json", 200, &own.jwks());
     let jwks: Value = serde_json::from_str(&own.jwks()).expect("JSON");
@@ -812,7 +799,7 @@ fn cimd_7_cimd_4_a_client_of_a_document_signs_with_the_keys_that_it_names() {
 #[test]
 fn cimd_8_cimd_4_a_document_that_is_away_is_no_answer_about_its_client() {
     let site = Site::start();
-    let gate = gate_beside(&site);
+    let gate = Gate::start_beside(&site);
     let id = format!("{}/client.json", site.origin);
     let document = json!({ "client_id": id, "client_name": "C",
                            "redirect_uris": [support::REDIRECT] })
@@ -822,7 +809,7 @@ fn cimd_8_cimd_4_a_document_that_is_away_is_no_answer_about_its_client() {
     let tokens = client.logs_in();
     // Nobody has a copy any more, as after a restart, and the host does not answer: the
     // client must not register again or throw its tokens away.
-    let other = gate_beside(&site);
+    let other = Gate::start_beside(&site);
     site.publish("/client.json", 503, "");
     let stranded = Visitor::named(&other, &id, support::REDIRECT);
     let answer = stranded.refresh(&tokens.refresh, &[]);

@@ -45,6 +45,19 @@ pub fn error(error: WireError) -> Response {
     )
 }
 
+/// An OAuth error that names its entry of the catalogue (`error_uri`, RFC 6749 §5.2).
+pub fn error_of(office: &Office, error: WireError, code: &str) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let page = format!("{}/errors/{code}", office.issuer);
+    let WireError {
+        error, description, ..
+    } = error;
+    json(
+        status,
+        &json!({ "error": error, "error_description": description, "error_uri": page }),
+    )
+}
+
 /// A client that did not prove itself; challenges for Basic if it tried that.
 pub fn not_authenticated(refused: vestibule_core::client_auth::ClientAuthError) -> Response {
     let mut response = error(refused.wire());

@@ -21,16 +21,17 @@ pub async fn post(
     body: Body,
 ) -> Response {
     if office.registration.dynamic == Admission::Off {
-        return answer::error(WireError::new(
+        let why = WireError::new(
             403,
             "access_denied",
             "clients do not register themselves here; ask the operator",
-        ));
+        );
+        return answer::error_of(&office, why, "V-REG-003");
     }
     if let Some(expected) = &office.registration.initial_access_token
         && !carries(&headers, expected)
     {
-        return not_invited();
+        return not_invited(&office);
     }
     let is_json = headers
         .get(header::CONTENT_TYPE)
@@ -43,19 +44,21 @@ pub async fn post(
                 .eq_ignore_ascii_case("application/json")
         });
     if !is_json {
-        return answer::error(WireError::new(
+        let why = WireError::new(
             415,
             "invalid_client_metadata",
             "send the body as application/json",
-        ));
+        );
+        return answer::error_of(&office, why, "V-REG-001");
     }
     let body = match answer::bounded(body, office.body_max).await {
         Ok(body) => body,
         Err(error) => {
-            return answer::error(WireError {
+            let why = WireError {
                 error: "invalid_client_metadata",
                 ..error.wire()
-            });
+            };
+            return answer::error_of(&office, why, "V-REG-001");
         }
     };
     let keys = office.keys.load();
@@ -79,7 +82,7 @@ pub async fn post(
         }
         Err(refused) => {
             tracing::info!(event = "client.refused", why = %refused);
-            answer::error(refused.wire())
+            answer::error_of(&office, refused.wire(), "V-REG-001")
         }
     }
 }
@@ -95,12 +98,13 @@ fn carries(headers: &HeaderMap, expected: &Digest) -> bool {
         .is_ok_and(|shown| !shown.with_proof && Digest::of(shown.token.as_bytes()) == *expected)
 }
 
-fn not_invited() -> Response {
-    let mut response = answer::error(WireError::new(
+fn not_invited(office: &Office) -> Response {
+    let why = WireError::new(
         401,
         "invalid_token",
         "registration here needs the token that the operator gives out",
-    ));
+    );
+    let mut response = answer::error_of(office, why, "V-REG-002");
     response.headers_mut().insert(
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"vestibule\""),

@@ -153,6 +153,7 @@ impl Refusal {
             Self::TooMany => "V-SRV-005",
             Self::Origin => "V-SRV-006",
             Self::Session => "V-SRV-007",
+            Self::ForeignHost { .. } => "V-WEB-002",
             Self::ServerCredentials => "V-SRV-008",
             Self::Era { .. } => "V-SRV-009",
             Self::Bearer(error) => match error {
@@ -183,6 +184,11 @@ impl Refusal {
             }
         }
         response
+    }
+
+    /// The answer where it is not known which server was meant.
+    pub fn unplaced(&self, issuer: &Issuer) -> Response<AnswerBody> {
+        self.answer(Some(issuer))
     }
 
     /// The answer anywhere else.

@@ -6,7 +6,8 @@ use crate::{
     calls,
     scene::{Scene, Seen, flow_in},
     support::{
-        self, Browser, CLIENT, Gate, REDIRECT, idp::Idp, query_of, signer::Signer, wait_until,
+        self, Browser, CLIENT, Gate, REDIRECT, idp::Idp, query_of, signer::Signer, site::Site,
+        wait_until,
     },
 };
 
@@ -42,6 +43,7 @@ pub(super) fn cause(fault: &str) -> (Scene, Seen) {
         .or_else(|| after_the_login(fault))
         .or_else(|| calls::cause(fault))
         .or_else(|| full_disk(fault))
+        .or_else(|| before_a_login(fault))
         .unwrap_or_else(|| panic!("nobody causes {fault}"))
 }
 
@@ -56,6 +58,28 @@ fn before_consent(fault: &str) -> Option<(Scene, Seen)> {
         "client-document-host-down" => {
             let scene = Scene::new();
             let seen = scene.refused(&[("client_id", Some(document))]);
+            (scene, seen)
+        }
+        "client-document-changed" => {
+            let site = Site::start();
+            let gate = Gate::start_beside(&site);
+            let idp = Idp::start();
+            let browser = Browser::new("ada");
+            let scene = Scene { gate, idp, browser };
+            let id = format!("{}/app.json", site.origin);
+            let with = |redirect: &str| {
+                let document = json!({
+                    "client_id": id, "client_name": "An app", "redirect_uris": [redirect],
+                    "token_endpoint_auth_method": "none",
+                });
+                site.publish("/app.json", 200, &document.to_string());
+            };
+            with(REDIRECT);
+            scene.consent(&[("client_id", Some(&id))]);
+            with("http://127.0.0.1:4711/moved");
+            // What is remembered of a document ends.
+            scene.gate.turn_clock(86_401);
+            let seen = scene.refused(&[("client_id", Some(&id))]);
             (scene, seen)
         }
         "app-looks-like-another" => {
@@ -410,6 +434,30 @@ fn after_the_login(fault: &str) -> Option<(Scene, Seen)> {
         }
         _ => return None,
     };
+    Some((scene, seen))
+}
+
+/// Of these there is no record: what is answered says all.
+fn before_a_login(fault: &str) -> Option<(Scene, Seen)> {
+    let more = match fault {
+        "host-changed-by-a-proxy" | "registration-refused" => "",
+        "registration-without-its-token" => {
+            "[registration]\ndynamic = \"token\"\ntoken = { env = \"REGISTRATION\" }"
+        }
+        "registration-not-offered" => "[registration]\ndynamic = \"off\"",
+        _ => return None,
+    };
+    let scene = Scene::with(more);
+    let gate = &scene.gate;
+    let answer = if fault == "host-changed-by-a-proxy" {
+        gate.wire().get("inside.example:8080", "/a/mcp", &[])
+    } else {
+        let asked = json!({ "redirect_uris": ["http://client.example/cb"] }).to_string();
+        let json = [("content-type", "application/json")];
+        gate.wire()
+            .request(&gate.host(), "POST", "/register", &json, asked.as_bytes())
+    };
+    let seen = Seen::of_call(None, &answer);
     Some((scene, seen))
 }
 

@@ -36,7 +36,14 @@ impl Scene {
 
     /// With a provider that is as it is before the gateway first asks it.
     pub(super) fn at(more: &str, idp: Idp) -> Self {
-        let gate = Gate::start_in(more, &[("VESTIBULE_IDP__ISSUER", &idp.issuer)]);
+        let env = [
+            ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+            (
+                "REGISTRATION",
+                "what the operator gives to those who may register",
+            ),
+        ];
+        let gate = Gate::start_in(more, &env);
         Self {
             gate,
             idp,

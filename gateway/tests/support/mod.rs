@@ -106,6 +106,18 @@ impl Gate {
         gate
     }
 
+    /// Beside a site whose documents of clients it takes.
+    pub fn start_beside(site: &site::Site) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, &site.certificate).expect("written");
+        Self::start_with(&format!(
+            "[registration]\nunsafe_document_addresses = [\"127.0.0.0/8\", \"::1/128\"]\n\
+             [outbound]\nextra_ca_file = \"{}\"\n",
+            file.display()
+        ))
+    }
+
     /// The built program in a process of its own, with these variables besides.
     pub fn start_process(more: &str, env: &[(&str, &str)]) -> Self {
         let mut gate = Self::prepare(more);
