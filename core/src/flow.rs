@@ -344,7 +344,7 @@ pub enum RuledOut {
 
 /// Errors that come after the provider has sent a code, and that do not depend on whose it
 /// is. Its token endpoint may still refuse a person, for a policy or a second factor.
-const WITH_CODE: [&str; 8] = [
+const WITH_CODE: [&str; 10] = [
     "V-IDP-011",
     "V-IDP-014",
     "V-IDP-015",
@@ -353,6 +353,8 @@ const WITH_CODE: [&str; 8] = [
     "V-IDP-018",
     "V-IDP-019",
     "V-IDP-020",
+    "V-POL-001",
+    "V-POL-002",
 ];
 
 /// What the steps of a login rule out as the cause of its failure. What failed says what is
@@ -473,6 +475,7 @@ mod tests {
         );
         let all = [R::App, R::Consent, R::OurRedirect, R::SignIn];
         assert_eq!(after(refused("V-IDP-016")), all);
+        assert_eq!(after(refused("V-POL-001")), all);
         assert_eq!(after(denied), [R::App, R::Consent, R::OurRedirect]);
         // One that does not know us may know nothing of our redirect URI.
         assert_eq!(
