@@ -203,6 +203,15 @@ impl Step {
 }
 
 impl Step {
+    /// Whether it is about the use of an access, after its login.
+    pub fn is_afterwards(&self) -> bool {
+        match self {
+            Self::Used | Self::ToolsListed | Self::Refreshed => true,
+            Self::Refused { code, .. } => code.starts_with("V-SRV-"),
+            _ => false,
+        }
+    }
+
     /// The error of the catalogue, if this step is one.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -250,6 +259,15 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// Which of these steps says how a login stands: the last, unless all that came after a
+/// failure is what apps still tried with an access that is over.
+pub fn deciding(steps: &[Entry]) -> Option<usize> {
+    let last = steps.len().checked_sub(1)?;
+    let before = steps.iter().rposition(|entry| !entry.step.is_afterwards());
+    let failed = before.filter(|at| steps[*at].step.outcome() == Outcome::Failed);
+    Some(failed.unwrap_or(last))
 }
 
 /// Where on its way a login is.
@@ -438,6 +456,33 @@ mod tests {
         }
         assert_eq!(token(401, "invalid_client").said(), Some("AADSTS7000222"));
         assert_eq!(refused("access_denied").said(), None);
+    }
+
+    #[test]
+    fn what_is_tried_after_a_failure_does_not_hide_it() {
+        let refused = |code: &str| Step::Refused {
+            code: code.to_owned(),
+            why: String::new(),
+        };
+        let decides = |steps: &[Step]| {
+            let entries: Vec<Entry> = steps
+                .iter()
+                .map(|step| Entry {
+                    at: Timestamp::from_unix(1),
+                    step: step.clone(),
+                })
+                .collect();
+            deciding(&entries)
+        };
+        let (replay, late) = (refused("V-TOK-006"), refused("V-SRV-014"));
+        let issued = Step::TokensIssued;
+        assert_eq!(decides(&[]), None);
+        assert_eq!(decides(&[issued.clone(), late.clone()]), Some(1));
+        assert_eq!(
+            decides(&[issued.clone(), replay.clone(), late.clone(), Step::Used]),
+            Some(1)
+        );
+        assert_eq!(decides(&[replay, issued, late]), Some(2), "another try");
     }
 
     #[test]

@@ -112,6 +112,7 @@ apps-calls = { $count ->
    *[other] { $count } Aufrufe in dieser Woche
 }
 apps-recent = Letzte Aufrufe
+apps-recent-more = Es kann mehr Aufrufe geben, als hier gezeigt und gezählt sind: nur die neuesten von allen, die dieses Gateway weitergab, wurden durchgesehen. Ihre Administration kann jeden sehen.
 call-ok = erledigt
 call-denied = nicht durchgelassen
 call-failed = fehlgeschlagen
@@ -336,6 +337,9 @@ V-IDP-006 = Diese Anmeldung ist vorbei
 V-POL-001 = Sie dürfen { $server } nicht benutzen
     .what = Sie haben sich angemeldet, aber die Regeln dieses Gateways nehmen Sie für { $server } aus. Die App hat keinen Zugriff erhalten.
     .fix = Bitten Sie Ihre Administration, Sie zuzulassen, und nennen Sie die Kennung unten. Vorher hilft ein neuer Versuch nicht.
+not-admitted-now = Diese App darf das hier nicht
+    .what = Die Administration dieses Gateways hat die App vor oder während Ihrer Anmeldung gesperrt oder beschränkt, was sie verlangen darf. Die App hat keinen Zugriff erhalten.
+    .fix = Fragen Sie Ihre Administration, wenn Sie sie brauchen, und nennen Sie die Kennung unten.
 V-POL-002 = Sie werden hier nicht eingelassen
     .what = Sie haben sich angemeldet, aber die Administration dieses Gateways lässt Sie nicht ein. Es wurde nichts geändert.
     .fix = Fragen Sie Ihre Administration: sie sieht den Grund und kann Sie wieder zulassen.

@@ -113,6 +113,7 @@ apps-calls = { $count ->
    *[other] { $count } calls this week
 }
 apps-recent = Last calls
+apps-recent-more = There may be more calls than are shown and counted here: only the newest of all that this gateway passed on were looked through. Your administrator can see every one.
 call-ok = done
 call-denied = not let through
 call-failed = failed
@@ -337,6 +338,9 @@ V-IDP-006 = This sign-in is over
 V-POL-001 = You may not use { $server }
     .what = You signed in, and the rules of this gateway leave you out of { $server }. The app was given no access.
     .fix = Ask your administrator to let you in, and tell them the flow code below. Trying again does not help before that.
+not-admitted-now = This app may not do this here
+    .what = While you signed in, or before, an administrator of this gateway blocked the app or limited what it may ask for. The app was given no access.
+    .fix = Ask your administrator, if you need it, and tell them the flow code below.
 V-POL-002 = You are not let in here
     .what = You signed in, and an administrator of this gateway does not let you in. Nothing was changed.
     .fix = Ask your administrator: they can see why, and let you in again.

@@ -44,11 +44,21 @@ const OF_OPERATORS: Effort = Effort {
     calls: 500_000,
 };
 
-/// Everybody may look at their own calls, as often as they like.
+/// Everybody may look at their own calls.
 const OF_PEOPLE: Effort = Effort {
     rows: 2_000,
     calls: 50_000,
 };
+
+/// The same where a call has its arguments.
+const WITH_ARGUMENTS: Effort = Effort {
+    rows: 2_000,
+    calls: 2_000,
+};
+
+/// How long what a person was shown is shown again, in seconds; and to how many.
+const SHOWN_AGAIN: u64 = 30;
+const SHOWN_MAX: usize = 1_000;
 
 /// Rows that are read at once: one may have thousands of calls with arguments.
 const ROWS: u32 = 16;
@@ -64,6 +74,7 @@ pub struct Audit {
     /// Held while calls move to the store, so that nobody finds them twice or not at all.
     moving: tokio::sync::Mutex<()>,
     names: Cache<GrantId, Subject>,
+    shown: Cache<(PersonId, u64), Arc<Found>>,
     pulse: Arc<Pulse>,
 }
 
@@ -151,6 +162,7 @@ impl Audit {
             waiting: Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             names: Cache::new(NAMES_MAX),
+            shown: Cache::new(SHOWN_MAX),
         }
     }
 
@@ -281,46 +293,56 @@ impl Audit {
         after: Option<Cursor>,
         most: usize,
     ) -> Result<Found, StoreError> {
+        self.keep().await;
         self.search(filter, after, most, OF_OPERATORS).await
     }
 
-    /// The calls of one person since then, the newest first, as far as a short look finds them.
+    /// The calls of one person within `window` before now, the newest first, as far as a short
+    /// look finds them; the same for half a minute, however often somebody asks.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn calls_of(
-        self: &Arc<Self>,
+        &self,
         person: PersonId,
-        since: Timestamp,
+        now: Timestamp,
+        window: Duration,
         most: usize,
-    ) -> Result<Found, StoreError> {
-        let filter = Filter {
-            person: Some(person.text()),
-            from: Some(since),
-            ..Filter::default()
+    ) -> Result<Arc<Found>, StoreError> {
+        let look = async {
+            let filter = Filter {
+                person: Some(person.text()),
+                from: Some(now.minus(window)),
+                ..Filter::default()
+            };
+            let effort = match self.settings.arguments {
+                true => WITH_ARGUMENTS,
+                false => OF_PEOPLE,
+            };
+            let mut found = self.search(&filter, None, most, effort).await?;
+            // The filter takes a part of a name, too.
+            found
+                .calls
+                .retain(|call| call.subject.person == Some(person));
+            Ok(Arc::new(found))
         };
-        let mut found = self.search(&filter, None, most, OF_PEOPLE).await?;
-        // The filter takes a part of a name, too.
-        found
-            .calls
-            .retain(|call| call.subject.person == Some(person));
-        Ok(found)
+        let key = (person, now.unix() / SHOWN_AGAIN);
+        self.shown.get_or_insert_async(&key, look).await
     }
 
     async fn search(
-        self: &Arc<Self>,
+        &self,
         filter: &Filter,
         after: Option<Cursor>,
         most: usize,
         effort: Effort,
     ) -> Result<Found, StoreError> {
-        self.keep().await;
         let mut found = Found::default();
         let (mut rows_seen, mut calls_seen) = (0, 0);
         // The row of a cursor is read once more.
         let mut before = after.map(|cursor| cursor.row + 1);
         let mut skip = after.map_or(0, |cursor| cursor.seen);
-        while rows_seen < effort.rows && calls_seen < effort.calls {
+        'looking: while rows_seen < effort.rows {
             let rows = self.store.audited(Sought {
                 kind: Some("calls"),
                 before,
@@ -333,6 +355,9 @@ impl Audit {
                 return Ok(found);
             }
             for (row, record) in rows {
+                if calls_seen >= effort.calls {
+                    break 'looking;
+                }
                 rows_seen += 1;
                 before = Some(row);
                 let Record::Calls(page) = record else {

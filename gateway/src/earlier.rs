@@ -17,8 +17,9 @@ use vestibule_core::{
     time::Timestamp,
 };
 
-/// Sights that are kept; the oldest go first.
+/// Sights that are kept, of all and of one network; the oldest go first.
 const KEPT: usize = 2048;
+const KEPT_OF_ONE: usize = 64;
 
 /// See the module. One for the whole process.
 #[derive(Default)]
@@ -35,8 +36,19 @@ impl Earlier {
             seen,
         };
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sights.len() == KEPT {
-            sights.pop_front();
+        let ours = network(address);
+        // Nobody pushes out what others did.
+        let mut theirs = sights
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| network(other.address) == ours)
+            .map(|(place, _)| place);
+        let oldest = theirs.next();
+        let full = theirs.count() + 1 >= KEPT_OF_ONE;
+        match oldest.filter(|_| full) {
+            Some(place) => drop(sights.remove(place)),
+            None if sights.len() == KEPT => drop(sights.pop_front()),
+            None => {}
         }
         sights.push_back(sight);
     }
@@ -45,5 +57,41 @@ impl Earlier {
     pub fn before(&self, about: &About<'_>) -> Vec<Entry> {
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         earlier::probably(sights.make_contiguous(), about)
+    }
+}
+
+/// Who may be one: an address, or the 64 bits that one customer is given.
+fn network(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => u64::from(u32::from(v4)),
+        IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64 ^ u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_pushes_out_what_others_did() {
+        let earlier = Earlier::default();
+        let saw = |address: &str, seen| {
+            let address = address.parse().expect("an address");
+            earlier.saw(address, &HeaderMap::new(), seen, Timestamp::from_unix(1));
+        };
+        let client = Digest::of(b"vcl_1");
+        saw("192.0.2.1", Seen::Registered(client));
+        for last in 0..=u16::MAX {
+            // One customer has as many addresses as they like.
+            saw(&format!("2001:db8::{last:x}"), Seen::ServerMetadata);
+        }
+        let about = About {
+            client,
+            server: "weather",
+            browser: "192.0.2.9".parse().expect("an address"),
+            now: Timestamp::from_unix(2),
+        };
+        assert_eq!(earlier.before(&about).len(), 1);
+        assert_eq!(earlier.0.lock().expect("no panic").len(), KEPT_OF_ONE + 1);
     }
 }

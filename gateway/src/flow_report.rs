@@ -56,7 +56,6 @@ impl FlowReport {
     /// Of a record.
     pub fn of(code: FlowCode, flow: &Flow, servers: &Catalogue) -> Self {
         let first = flow.steps.first().map(|entry| entry.at);
-        let last = flow.steps.last().map(|entry| &entry.step);
         let steps = flow.steps.iter().map(|entry| Told {
             at: entry.at,
             after: first.map_or(0, |first| entry.at.since(first).as_secs()),
@@ -73,7 +72,7 @@ impl FlowReport {
             flow: code,
             outcome: outcome.to_owned(),
             steps: steps.collect(),
-            error: last.and_then(trouble),
+            error: flow.deciding().and_then(|(_, step)| trouble(step)),
             again: again(flow, servers),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use vestibule_core::{
-    flow::{Entry, FlowCode, Outcome, Step, earlier::Guess},
+    flow::{self, Entry, FlowCode, Outcome, Step, earlier::Guess},
     secret::Digest,
 };
 
@@ -60,9 +60,14 @@ pub struct Flow {
 impl Flow {
     /// How it stands.
     pub fn outcome(&self) -> Outcome {
-        self.steps
-            .last()
-            .map_or(Outcome::Open, |entry| entry.step.outcome())
+        self.deciding()
+            .map_or(Outcome::Open, |(_, step)| step.outcome())
+    }
+
+    /// The step that says so, and its place.
+    pub fn deciding(&self) -> Option<(usize, &Step)> {
+        let at = flow::deciding(&self.steps)?;
+        Some((at, &self.steps[at].step))
     }
 }
 

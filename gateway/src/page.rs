@@ -365,6 +365,8 @@ pub struct Apps<'p> {
     pub apps: Vec<AppRow>,
     /// The last calls of tools, the newest first.
     pub calls: Vec<CallRow>,
+    /// Whether there may be others.
+    pub more_calls: bool,
     /// Binds the forms to the session.
     pub token: &'p str,
 }

@@ -62,7 +62,7 @@ use crate::{
     http::{Doubt, Handler, held::Place, peer::client_address},
     office::Office,
     revocation::Revocations,
-    uses::{self, Use},
+    uses::Use,
 };
 
 /// Everything that a data thread needs; built on it.
@@ -240,7 +240,7 @@ impl Proxy {
             {
                 self.office
                     .uses
-                    .note(uses::of(caller.token()), Use::ToolsListed, String::new);
+                    .note_token(caller.token(), Use::ToolsListed, String::new);
             }
             let mut response = header::for_client(
                 answer,
@@ -388,7 +388,7 @@ impl Handler for Proxy {
                         if let Some((caller, code)) = caller.zip(refusal.code()) {
                             let noted = &self.office.uses;
                             let why = || refusal.to_string();
-                            noted.note(uses::of(caller.token()), Use::Refused(code), why);
+                            noted.note_token(caller.token(), Use::Refused(code), why);
                         }
                         self.refused(&refusal, &mount, origin.as_ref())
                     }

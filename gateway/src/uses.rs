@@ -50,11 +50,6 @@ impl Use {
 /// Of which access: its grant, and whose it is.
 pub type Access = (GrantId, PersonId, ClientRef);
 
-/// That of a token.
-pub fn of(token: &AccessToken) -> Access {
-    (token.grant, token.subject, token.client)
-}
-
 /// See the module. One for the whole process.
 pub struct Uses(Mutex<Memory>);
 
@@ -81,6 +76,14 @@ impl Default for Uses {
 impl Uses {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the same of a token's access, unless it was exchanged: what another client does
+    /// with it is not in the record of this login.
+    pub fn note_token(&self, token: &AccessToken, what: Use, why: impl FnOnce() -> String) {
+        if token.actor.is_none() {
+            self.note((token.grant, token.subject, token.client), what, why);
+        }
     }
 
     /// Notes what became of an access; `why` in words, if it was refused.
@@ -124,8 +127,9 @@ async fn tell(noted: &Noted, store: &dyn Store, flows: &Flows) -> Result<(), Sto
         },
         Use::Renewed(_) => Step::Refreshed,
     };
-    // What was forgotten by its age is not begun anew.
-    if flows.find(flow).await.is_none() {
+    // What was forgotten by its age is not begun anew. What the store does not say is asked
+    // again.
+    if store.flow(flow).await?.is_none() && flows.find(flow).await.is_none() {
         return Ok(());
     }
     match step {
@@ -133,4 +137,41 @@ async fn tell(noted: &Noted, store: &dyn Store, flows: &Flows) -> Result<(), Sto
         _ => flows.record_once(flow, step).await,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use vestibule_core::{id::TokenId, scope::ScopeSet};
+
+    use super::*;
+    use crate::world::World;
+
+    #[test]
+    fn what_another_client_does_with_an_exchanged_token_is_not_told() {
+        let world = World::real();
+        let mut token = AccessToken {
+            id: TokenId::new(world.random()),
+            grant: GrantId::new(world.random()),
+            subject: PersonId::new(world.random()),
+            machine: false,
+            client: ClientRef::new(world.random()),
+            subject_epoch: 0,
+            client_epoch: 0,
+            issued: world.now(),
+            expires: world.now(),
+            resource: "https://gw.example/a".to_owned(),
+            scopes: ScopeSet::empty(),
+            confirmation: None,
+            actor: Some(ClientRef::new(world.random())),
+            groups: Vec::new(),
+        };
+        let uses = Uses::default();
+        uses.note_token(&token, Use::Began, String::new);
+        assert!(uses.memory().waiting.is_empty());
+        token.actor = None;
+        for _ in 0..2 {
+            uses.note_token(&token, Use::Began, String::new);
+        }
+        assert_eq!(uses.memory().waiting.len(), 1, "once");
+    }
 }

@@ -133,6 +133,42 @@ fn a_record_goes_on_after_its_login_and_says_each_thing_once() {
 }
 
 #[test]
+fn what_is_tried_after_a_replay_does_not_hide_it() {
+    let (gate, browser, flow, tokens) = begin();
+    let renewed = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    gate.turn_clock(300);
+    assert_eq!(gate.refresh(&tokens.refresh).status, 400, "a replay");
+    assert_eq!(gate.call("a", &renewed.access, PING).status, 401);
+    let told = || steps(&gate, &browser, &flow);
+    wait_until("the call is told", || {
+        told().contains(&"V-SRV-014".to_owned())
+    });
+    let page = browser
+        .open(&format!("{}/flows/{flow}", gate.origin))
+        .text();
+    let at = told().iter().position(|step| step == "V-TOK-006");
+    let failed = format!("Failed at step {}.", at.expect("a replay") + 1);
+    assert!(page.contains(&failed), "{page}");
+    assert!(page.contains("/errors/V-TOK-006"), "{page}");
+    let text = browser.open(&format!("{}/flows/{flow}/text", gate.origin));
+    assert!(text.text().contains("failed\n"), "{}", text.text());
+    assert!(text.text().contains("\nV-TOK-006  "), "{}", text.text());
+}
+
+#[test]
+fn a_first_use_is_told_also_after_a_call_that_was_refused() {
+    let (gate, browser, flow, tokens) = begin();
+    // On each of the threads, whichever they go to.
+    for _ in 0..20 {
+        assert_eq!(gate.call("b", &tokens.access, PING).status, 401);
+    }
+    assert_eq!(gate.call("a", &tokens.access, PING).status, 200);
+    wait_until("the first use is told", || {
+        steps(&gate, &browser, &flow).contains(&"used".to_owned())
+    });
+}
+
+#[test]
 fn many_renewals_are_folded_and_none_is_lost() {
     let (gate, browser, flow, mut tokens) = begin();
     for _ in 0..14 {

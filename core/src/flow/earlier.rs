@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, Step};
 use crate::{secret::Digest, time::Timestamp};
 
-/// How far back a guess looks.
+/// How far back a guess looks, if it is known who registered the client.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// How far back by the address alone, which others may share.
+const BY_ADDRESS: Duration = Duration::from_secs(2 * 60);
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +80,7 @@ pub fn probably(sights: &[Sight], about: &About<'_>) -> Vec<Entry> {
     let challenged = lately.find(|sight| {
         let theirs = match registered {
             Some(app) => sight.address == app.address && sight.agent == app.agent,
-            None => sight.address == about.browser,
+            None => sight.address == about.browser && sight.at >= about.now.minus(BY_ADDRESS),
         };
         theirs && sight.seen == challenged
     });
@@ -160,7 +163,7 @@ mod tests {
             (104, guess(Guess::ResourceMetadata)),
         ];
         assert_eq!(told(&sights, "vcl_1", 110), expected);
-        assert_eq!(told(&sights, "vcl_1", 102 + 601), [], "too long ago");
+        assert_eq!(told(&sights, "vcl_1", 102 + 121), [], "too long ago");
     }
 
     #[test]

@@ -120,14 +120,11 @@ const COUNTED: usize = 1000;
 const SHOWN: usize = 10;
 
 /// What a person sees: their apps, and what these did lately.
-async fn seen_by(office: &Office, session: &Session) -> Result<(Vec<App>, Found), StoreError> {
+async fn seen_by(office: &Office, session: &Session) -> Result<(Vec<App>, Arc<Found>), StoreError> {
     let apps = apps_of(office, session).await?;
-    let since = office.world.now().minus(LATELY);
-    let calls = office
-        .audit
-        .calls_of(session.person.id, since, COUNTED)
-        .await?;
-    Ok((apps, calls))
+    let (person, now) = (session.person.id, office.world.now());
+    let calls = office.audit.calls_of(person, now, LATELY, COUNTED);
+    Ok((apps, calls.await?))
 }
 
 /// How often an app called something lately; `None` if not all of its calls were found.
@@ -222,6 +219,7 @@ fn draw(
                 .take(SHOWN)
                 .map(|call| call_row(office, call))
                 .collect(),
+            more_calls: calls.next.is_some(),
             token: &session.form_token(office),
         },
     )

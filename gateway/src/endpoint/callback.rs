@@ -176,7 +176,7 @@ async fn answered(
         });
     if !allowed {
         let why = "a rule denies this person the server";
-        return not_allowed(office, login, "V-POL-001", why);
+        return not_allowed(office, login, "V-POL-001", "V-POL-001", why);
     }
     finish(office, login, identity, &tokens, from).await
 }
@@ -246,11 +246,11 @@ async fn finish(
         }
         Ok(Finished::NotAdmitted) => {
             let why = "an operator blocked the app, or limited what it may ask for";
-            return not_allowed(office, login, "V-CLI-005", why);
+            return not_allowed(office, login, "V-CLI-005", "not-admitted-now", why);
         }
         Ok(Finished::Blocked) => {
             let why = "an operator does not let this person in";
-            return not_allowed(office, login, "V-POL-002", why);
+            return not_allowed(office, login, "V-POL-002", "V-POL-002", why);
         }
         Err(error) => return not_stored(office, login.flow, &error),
     };
@@ -362,7 +362,13 @@ fn tell_client(office: &Office, login: &TakenLogin, why: AuthorizeError) -> Resp
 
 /// A rule stops it. The person reads that here, and whom to ask: an app says at most that it
 /// did not work. It hears of it when they go back to it.
-fn not_allowed(office: &Office, login: &TakenLogin, code: &'static str, why: &str) -> Response {
+fn not_allowed(
+    office: &Office,
+    login: &TakenLogin,
+    code: &'static str,
+    message: &'static str,
+    why: &str,
+) -> Response {
     let step = Step::Refused {
         code: code.to_owned(),
         why: why.to_owned(),
@@ -373,6 +379,7 @@ fn not_allowed(office: &Office, login: &TakenLogin, code: &'static str, why: &st
     let host = host_for_people(refused.to.text());
     let server = office.catalogue.by_uri(&login.ask.resource);
     Refused::of(StatusCode::FORBIDDEN, code)
+        .saying(message)
         .with("server", server.map_or("", |server| server.title.as_str()))
         .back(&location, &host)
         .page(office, Some(login.flow))
@@ -397,13 +404,16 @@ async fn another_browser(office: &Office, state: Digest) -> Response {
 
 /// The store did not give the login out. Whose it is can still be read if its disk is full.
 async fn not_taken(office: &Office, state: Digest, error: &StoreError) -> Response {
-    match office.store.login_flow(state).await {
-        Ok(Some(flow)) => {
-            office.flows.record_once(flow, Step::CameBack).await;
-            not_stored(office, flow, error)
-        }
-        Ok(None) | Err(_) => store_failed(office, error),
+    if let Ok(Some(flow)) = office.store.login_flow(state).await {
+        let refused = Step::Refused {
+            code: "V-STO-001".into(),
+            why: "the store did not answer".into(),
+        };
+        // Once: whose browser this is has not been seen.
+        office.flows.record_once(flow, Step::CameBack).await;
+        office.flows.record_once(flow, refused).await;
     }
+    store_failed(office, error)
 }
 
 fn used(office: &Office) -> Response {

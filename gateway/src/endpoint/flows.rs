@@ -214,18 +214,21 @@ fn draw(office: &Office, code: FlowCode, flow: &Flow, operator: bool) -> Respons
         Outcome::Open => waiting(office, flow),
         Outcome::Succeeded
             if flow
-                .steps
-                .last()
-                .is_some_and(|last| last.step.code().is_some()) =>
+                .deciding()
+                .is_some_and(|(_, step)| step.code().is_some()) =>
         {
             language.text("flow-went-on")
         }
         Outcome::Succeeded => language.text("flow-succeeded"),
-        Outcome::Failed => language.say("flow-failed", [("number", &flow.steps.len().to_string())]),
+        Outcome::Failed => {
+            let number = flow.deciding().map_or(0, |(at, _)| at + 1);
+            language.say("flow-failed", [("number", &number.to_string())])
+        }
     };
     let code = code.to_string();
-    let last = flow.steps.last();
-    let happened = last.map(|entry| flows::sentence_in(language, &entry.step.without_words()));
+    let happened = flow
+        .deciding()
+        .map(|(_, step)| flows::sentence_in(language, &step.without_words()));
     let drawn = page::Flow {
         frame: office.frame(None),
         code: &code,
@@ -271,13 +274,14 @@ fn waiting(office: &Office, flow: &Flow) -> String {
 
 /// What went wrong, if the login ended with an error; a person who declined made none.
 fn failure<'f>(office: &Office, flow: &'f Flow, happened: &'f str) -> Option<page::Failure<'f>> {
-    let step = &flow.steps.last()?.step;
+    let (at, step) = flow.deciding()?;
     let (code, entry) = catalogue::find(step.code()?)?;
-    let steps: Vec<Step> = flow.steps.iter().map(|entry| entry.step.clone()).collect();
+    let until = flow.steps[..=at].iter();
+    let steps: Vec<Step> = until.map(|entry| entry.step.clone()).collect();
     let language = language::now();
     let stage = Stage::of(&steps);
     Some(page::Failure {
-        number: flow.steps.len(),
+        number: steps.len(),
         stage: language.text(&format!("stage-{}", stage.words().replace(' ', "-"))),
         stage_word: stage.words(),
         code,

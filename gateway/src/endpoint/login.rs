@@ -228,9 +228,10 @@ pub async fn leave(State(office): State<Arc<Office>>, headers: HeaderMap, body: 
         return store_failed(&office, &error);
     }
     let mut response = signed_out(&office);
-    response
-        .headers_mut()
-        .append(header::SET_COOKIE, office.jar.clear_session());
+    let jar = office.jar;
+    for cookie in jar.clear_forms().chain([jar.clear_session()]) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     response
 }
 

@@ -65,6 +65,11 @@ impl Jar {
         self.set(&form_name(slot_of(value)), value, "/", Site::Lax, None)
     }
 
+    /// Removes all of a browser: whoever uses it next sees no record of whoever leaves.
+    pub fn clear_forms(self) -> impl Iterator<Item = HeaderValue> {
+        (0..FORM_NAMES).map(move |slot| self.set(&form_name(slot), "", "/", Site::Lax, Some(0)))
+    }
+
     /// The binding cookie of the login with this `state` digest.
     pub fn login(self, headers: &HeaderMap, state: &Digest) -> Option<String> {
         one(headers, &self.name(&login_name(state)))

@@ -14,10 +14,7 @@ use vestibule_core::{
 };
 
 use super::{Proxy, refuse::Refusal, route::Mount};
-use crate::{
-    signature::Proofs,
-    uses::{self, Use},
-};
+use crate::{signature::Proofs, uses::Use};
 
 /// How far a token's times may be off, between replicas whose clocks differ.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -72,7 +69,7 @@ pub fn judge<B>(
         proxy
             .office
             .uses
-            .note(uses::of(caller.token()), Use::Began, String::new);
+            .note_token(caller.token(), Use::Began, String::new);
     }
     Ok(Some(caller))
 }
@@ -91,6 +88,10 @@ pub fn note_refused<B>(
         proxy.office.saw(peer.ip(), request.headers(), seen);
     }
     let Some(code) = refusal.code() else { return };
+    // What does not open is nobody's.
+    if let Refusal::Bearer(BearerError::Unknown | BearerError::Malformed) = refusal {
+        return;
+    }
     let values = request.headers().get_all(header::AUTHORIZATION).iter();
     // Of two tokens nobody knows which was meant.
     let Ok(shown) = bearer::find(values.map(HeaderValue::as_bytes), None) else {
@@ -99,10 +100,12 @@ pub fn note_refused<B>(
     let keys = proxy.office.keys.load();
     let opens = proxy.seen_tokens.with(&keys, &proxy.office.issuer);
     if let Some(token) = opens.open(shown.token) {
+        // Remembered are those that were good, so that the first good use is seen as one.
+        proxy.seen_tokens.forget(shown.token);
         proxy
             .office
             .uses
-            .note(uses::of(&token), Use::Refused(code), || refusal.to_string());
+            .note_token(&token, Use::Refused(code), || refusal.to_string());
     }
 }
 

@@ -37,6 +37,12 @@ impl Default for SeenTokens {
 }
 
 impl SeenTokens {
+    /// Opens a token anew the next time.
+    pub fn forget(&self, text: &str) {
+        let digest = *Digest::of(text.as_bytes()).bytes();
+        self.0.borrow_mut().tokens.remove(&digest);
+    }
+
     /// Opens with `keys`, or remembers what they opened.
     pub fn with<'k>(&'k self, keys: &'k Arc<Keys>, issuer: &'k Issuer) -> Remembering<'k> {
         Remembering {

@@ -614,8 +614,12 @@ impl Store for Sqlite {
                 "DELETE FROM devices WHERE expires_at < ?1",
                 "DELETE FROM sessions WHERE ends_at < ?1",
                 "DELETE FROM operator_links WHERE expires_at < ?1",
+                // A record goes as a whole: half of one would tell something else.
+                "DELETE FROM flows
+                 WHERE code IN (SELECT code FROM flow_heads WHERE last_at < ?1 - 604800)",
                 "DELETE FROM flow_heads WHERE last_at < ?1 - 604800",
-                "DELETE FROM flows WHERE at < ?1 - 604800",
+                "DELETE FROM flows
+                 WHERE at < ?1 - 604800 AND code NOT IN (SELECT code FROM flow_heads)",
                 // Of subjects that came once, such as a branch of a project. One that comes
                 // again gets another; one that was stopped stays so.
                 "DELETE FROM grants WHERE standing IS NOT NULL AND ended_at IS NULL

@@ -391,6 +391,32 @@ async fn the_record_of_a_login_is_kept_in_order() {
     assert!(whose == Some(browser));
     let unknown = FlowCode::parse("00000000").expect("a code");
     assert!(bench.store.flow(unknown).await.expect("answers").is_none());
+    // It goes as a whole, whatever was told of the access long after it.
+    let week = 7 * 86_400;
+    let late = vec![entry(week, Step::Refreshed)];
+    bench
+        .store
+        .record(vec![recorded(None, late)])
+        .await
+        .expect("stored");
+    bench
+        .store
+        .sweep(at(week + 2), at(0))
+        .await
+        .expect("sweeps");
+    let (steps, _) = bench
+        .store
+        .flow(flow())
+        .await
+        .expect("answers")
+        .expect("there");
+    assert_eq!(steps.len(), 4);
+    bench
+        .store
+        .sweep(at(week + 4), at(0))
+        .await
+        .expect("sweeps");
+    assert!(bench.store.flow(flow()).await.expect("answers").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use vestibule_core::{
     bearer::Revocations as _,
     flow::{Entry, FlowCode, Step},
     id::{ClientRef, PersonId},
-    operator::{Block, FlowFilter, Standing as ClientStanding},
+    operator::{Block, FlowFilter, FlowRow, Standing as ClientStanding},
     scope::ScopeSet,
     secret::Digest,
 };
@@ -282,6 +282,22 @@ async fn logins_are_listed_by_their_last_step() {
             .len(),
         1
     );
+    // What is tried with an access that is over hides no failure, and makes nothing newer.
+    let tried = Step::Refused {
+        code: "V-SRV-014".into(),
+        why: String::new(),
+    };
+    let both = vec![record(flow(), 90, tried.clone()), record(other, 90, tried)];
+    store.record(both).await.expect("stored");
+    let all = store
+        .flows(FlowFilter::default(), 10)
+        .await
+        .expect("answers");
+    let told = |row: &FlowRow| (row.last, row.outcome.clone(), row.error.clone());
+    let expected =
+        |last, outcome: &str, error: &str| (at(last), outcome.to_owned(), Some(error.to_owned()));
+    assert_eq!(told(&all[0]), expected(30, "ok", "V-SRV-014"));
+    assert_eq!(told(&all[1]), expected(16, "failed", "V-IDP-001"));
     let causes = store.causes(at(0)).await.expect("answers");
     assert_eq!((causes[0].flows, causes[0].first), (1, at(16)));
     assert_eq!(store.causes(at(17)).await.expect("answers"), []);

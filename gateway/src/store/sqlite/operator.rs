@@ -432,6 +432,9 @@ pub(super) fn head(
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return Ok(());
     };
+    let deciding = flow::deciding(steps).map_or(&last.step, |at| &steps[at].step);
+    // What is told of an access afterwards makes no login newer, and hides no failure.
+    let afterwards = steps.iter().all(|entry| entry.step.is_afterwards());
     let (mut client, mut server, mut person) = (None, None, None);
     for entry in steps {
         match &entry.step {
@@ -444,7 +447,7 @@ pub(super) fn head(
             _ => {}
         }
     }
-    let outcome = match last.step.outcome() {
+    let outcome = match deciding.outcome() {
         flow::Outcome::Open => "open",
         flow::Outcome::Succeeded => "ok",
         flow::Outcome::Failed => "failed",
@@ -453,7 +456,9 @@ pub(super) fn head(
         "INSERT INTO flow_heads (code, begun_at, last_at, client, server, person, outcome, error)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (code) DO UPDATE SET
-             last_at = excluded.last_at, outcome = excluded.outcome, error = excluded.error,
+             last_at = CASE WHEN ?9 THEN last_at ELSE excluded.last_at END,
+             outcome = CASE WHEN ?9 AND outcome = 'failed' THEN outcome ELSE excluded.outcome END,
+             error = CASE WHEN ?9 AND outcome = 'failed' THEN error ELSE excluded.error END,
              client = coalesce(excluded.client, client),
              server = coalesce(excluded.server, server),
              person = coalesce(excluded.person, person)",
@@ -466,7 +471,8 @@ pub(super) fn head(
         server,
         person,
         outcome,
-        last.step.code()
+        deciding.code(),
+        afterwards
     ])
     .map(|_| ())
 }
