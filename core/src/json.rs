@@ -77,6 +77,7 @@ impl<'j> Scan<'j> {
         rest.get(blanks).copied()
     }
 
+    #[inline]
     fn take(&mut self, expected: u8) -> Result<(), JsonError> {
         if self.peek() == Some(expected) {
             self.at += 1;
@@ -89,6 +90,7 @@ impl<'j> Scan<'j> {
     ///
     /// # Errors
     /// [`JsonError::NotJson`] at the end of the text.
+    #[inline]
     pub fn kind(&mut self) -> Result<Kind, JsonError> {
         Ok(match self.peek().ok_or(NotJson)? {
             b'{' => Kind::Object,
@@ -237,6 +239,7 @@ impl<'j> Scan<'j> {
     }
 
     /// Whether what was read was the last before `close`, or a comma follows.
+    #[inline]
     fn is_last(&mut self, close: u8) -> Result<bool, JsonError> {
         let next = self.peek().ok_or(NotJson)?;
         self.at += 1;
