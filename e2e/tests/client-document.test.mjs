@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { allowAndSignIn } from '../support/browser.mjs';
 import { startGateway, weatherServer } from '../support/gateway.mjs';
 import { BareClient, connect, weatherIn } from '../support/oauth.mjs';
+import { judge, open } from '../support/pages.mjs';
 import { Pile, startStack } from '../support/stack.mjs';
 import { makeCertificateIn } from '../support/tls.mjs';
 import { listen, shut } from '../support/wait.mjs';
@@ -77,13 +78,14 @@ async function client(id, server = stack.url) {
   return bare;
 }
 
-async function honest() {
+async function honest({ look = false } = {}) {
   const bare = await client(documents.publish('/honest.json'));
   assert.equal(bare.metadata.client_id_metadata_document_supported, true);
   const { url, verifier } = bare.authorization();
   const page = await stack.browser.person();
   await page.goto(url);
   assert.match(await page.locator('main').innerText(), /Says it is from localhost/);
+  if (look) await judge(page, 'consent-document');
   await allowAndSignIn(page, url, { redirectUri: stack.callback.url });
   await page.context().close();
   const { code } = await stack.callback.next();
@@ -103,7 +105,28 @@ async function refused(id, server) {
   return text;
 }
 
-test('CIMD-1 CIMD-5 a client whose id is its document: from the first 401 to the weather', honest);
+test('CIMD-1 CIMD-5 a client whose id is its document: from the first 401 to the weather', () => honest({ look: true }));
+
+test('a document of a publisher on the operator\'s list is shown as verified', async () => {
+  const trusting = await startStack({
+    config: {
+      registration: { unsafe_document_addresses: ['127.0.0.0/8', '::1/128'], trusted_hosts: ['localhost'] },
+      outbound: { extra_ca_file: join(dir, 'ca.pem') },
+    },
+  });
+  try {
+    const id = documents.publish('/verified.json', { redirect_uris: [trusting.callback.url] });
+    const bare = new BareClient(trusting.url, { redirectUri: trusting.callback.url, clientId: id });
+    await bare.discover();
+    const page = await trusting.browser.person();
+    await open(page, String(bare.authorization().url));
+    assert.match(await page.locator('main').innerText(), /Verified: published by localhost/);
+    await judge(page, 'consent-verified');
+    await page.context().close();
+  } finally {
+    await trusting.stop();
+  }
+});
 
 test('T-REG-12 CIMD-2 CIMD-4 CIMD-8 T-REG-10 T-REG-13 documents that are none make no client, and all look alike', async () => {
   const good = documents.publish('/good.json');

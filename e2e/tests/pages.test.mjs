@@ -245,6 +245,11 @@ test('an operator sees what happens, and ends what must end', async () => {
   await page.getByRole('link', { name: 'A quite long name of an app' }).first().click();
   await page.getByRole('heading', { name: 'Decide' }).waitFor();
   await judge(page, 'console-client');
+  await page.getByRole('button', { name: 'Vouch for it' }).click();
+  await page.getByRole('status').waitFor();
+  await open(bob, String(client.authorization().url));
+  assert.match(await bob.locator('main').innerText(), /Checked by your administrator/);
+  await judge(bob, 'consent-vouched');
   await page.locator('input[name=why]').fill('an old test');
   await page.locator('form', { hasText: 'Block it' }).locator('input[name=name]').fill('A quite long name of an app');
   await page.getByRole('button', { name: 'Block it' }).click();
