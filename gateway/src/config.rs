@@ -30,6 +30,7 @@ use vestibule_core::{
 pub use self::brand::{Brand, Logo};
 pub use self::report::{Problem, Report};
 use self::{reader::Reader, table::Table};
+use crate::provider_credential::ProviderCredential;
 
 /// Everything that was meant.
 #[derive(Debug, Clone)]
@@ -92,8 +93,8 @@ pub struct Idp {
     pub issuer: String,
     /// Our client id there.
     pub client_id: String,
-    /// Our secret there.
-    pub client_secret: Secret,
+    /// How we prove that there.
+    pub credential: ProviderCredential,
     /// What we ask it for.
     pub scopes: Vec<String>,
     /// Whose habits it has.

@@ -31,6 +31,7 @@ pub mod keys;
 pub mod office;
 pub mod page;
 pub mod provider;
+pub mod provider_credential;
 pub mod proxy;
 pub mod pulse;
 pub mod revocation;

@@ -23,6 +23,7 @@ use vestibule_core::{
 use crate::{
     config::{Idp, IdpKind},
     fetch::{self, FetchError},
+    provider_credential::{self, ASSERTION_TYPE, AssertionError, ProviderCredential},
     signature::Published,
     world::World,
 };
@@ -61,6 +62,7 @@ pub struct Discovered {
     jwks_uri: String,
     announces_iss: bool,
     takes_post_only: bool,
+    takes_pss: bool,
     keys: JwkSet,
     loaded: Timestamp,
 }
@@ -84,6 +86,9 @@ pub enum ProviderError {
         /// Its words, cleaned.
         said: String,
     },
+    /// There is nothing to prove ourselves with.
+    #[error("the gateway's own credential: {0}")]
+    Credential(#[from] AssertionError),
     /// There is no ID token in its answer.
     #[error("the identity provider sent no ID token")]
     NoIdToken,
@@ -128,6 +133,8 @@ struct Document {
     authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -273,6 +280,10 @@ impl Provider {
             takes_post_only: methods.is_some_and(|methods| {
                 !methods.iter().any(|method| method == "client_secret_basic")
             }),
+            takes_pss: document
+                .token_endpoint_auth_signing_alg_values_supported
+                .iter()
+                .any(|algorithm| algorithm == "PS256"),
             keys,
             loaded: now,
         })
@@ -336,13 +347,22 @@ impl Provider {
             ("code_verifier", verifier.expose()),
         ];
         let mut request = self.http.post(&discovered.token_endpoint);
-        let secret = self.idp.client_secret.expose();
-        if discovered.takes_post_only {
-            form.push(("client_id", &self.idp.client_id));
-            form.push(("client_secret", secret));
-        } else {
-            // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
-            request = request.basic_auth(encoded(&self.idp.client_id), Some(encoded(secret)));
+        let assertion = self.assertion(discovered).await?;
+        match (&self.idp.credential, &assertion) {
+            (ProviderCredential::Secret(secret), _) if discovered.takes_post_only => {
+                form.push(("client_id", &self.idp.client_id));
+                form.push(("client_secret", secret.expose()));
+            }
+            (ProviderCredential::Secret(secret), _) => {
+                // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
+                let secret = encoded(secret.expose());
+                request = request.basic_auth(encoded(&self.idp.client_id), Some(secret));
+            }
+            (_, assertion) => {
+                form.push(("client_id", &self.idp.client_id));
+                form.push(("client_assertion_type", ASSERTION_TYPE));
+                form.push(("client_assertion", assertion));
+            }
         }
         let (status, body) = fetch::whole(request.form(&form))
             .await
@@ -365,6 +385,21 @@ impl Provider {
             access_token: answer.access_token.map(Secret::new),
             refresh_token: answer.refresh_token.map(Secret::new),
         })
+    }
+
+    /// What proves us by a signature; nothing where a secret does.
+    async fn assertion(&self, discovered: &Discovered) -> Result<String, ProviderError> {
+        match &self.idp.credential {
+            ProviderCredential::Secret(_) => Ok(String::new()),
+            ProviderCredential::Certificate(certificate) => Ok(certificate.assertion(
+                &self.idp.client_id,
+                &discovered.token_endpoint,
+                &self.world.random(),
+                discovered.takes_pss || self.idp.kind == IdpKind::Entra,
+                self.world.now(),
+            )?),
+            ProviderCredential::Federated(file) => Ok(provider_credential::federated(file).await?),
+        }
     }
 
     /// Believes the ID token, or says why not. An unknown key causes one more look at the

@@ -2,6 +2,14 @@
 
 mod support;
 
+use std::path::Path;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+    UnparsedPublicKey, VerificationAlgorithm,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use support::{
     Browser, Gate, PING, Tokens,
@@ -10,6 +18,7 @@ use support::{
     signer::Signer,
     wait_until,
 };
+use vestibule_core::secret::Digest;
 
 fn gate_of(idp: &Idp) -> Gate {
     Gate::start_in("", &[("VESTIBULE_IDP__ISSUER", &idp.issuer)])
@@ -343,4 +352,131 @@ fn up_5_a_provider_that_comes_up_later_is_found() {
         url.starts_with(&idp.issuer)
     });
     logs_in(&gate, &idp);
+}
+
+/// What the gateway proved itself with at its last sign-in.
+fn proof(idp: &Idp) -> (Value, Value, String) {
+    let (body, authorized) = idp.with(|told| {
+        let last = told.redemptions.last().cloned();
+        (last.expect("a redemption"), told.authorized)
+    });
+    assert!(!authorized, "no secret besides");
+    let form = format!("http://form/?{body}");
+    let of = |name: &str| query_of(&form, name);
+    assert_eq!(of("client_secret"), None);
+    assert_eq!(of("client_id").as_deref(), Some("vestibule"));
+    assert_eq!(
+        of("client_assertion_type").as_deref(),
+        Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+    );
+    let assertion = of("client_assertion").expect("an assertion");
+    let part = |at: usize| {
+        let part = assertion.split('.').nth(at).expect("three parts");
+        let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64url");
+        serde_json::from_slice::<Value>(&bytes).unwrap_or_default()
+    };
+    (part(0), part(1), assertion)
+}
+
+/// Whether `assertion` is signed by this key.
+fn is_signed(assertion: &str, by: &'static dyn VerificationAlgorithm, key: &[u8]) -> bool {
+    let (message, signature) = assertion.rsplit_once('.').expect("three parts");
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    UnparsedPublicKey::new(by, key)
+        .verify(message.as_bytes(), &signature)
+        .is_ok()
+}
+
+const CERTIFICATE: &str =
+    "credential = { certificate = \"vestibule.crt\", key = { file = \"vestibule.key\" } }";
+
+#[test]
+fn up_8_the_gateway_proves_itself_by_a_certificate() {
+    let pss = json!({ "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256"] });
+    let plain = json!({});
+    let rsa = || KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
+    let p256 = || KeyPair::generate().expect("a key");
+    let table: [(KeyPair, &Value, &str, &'static dyn VerificationAlgorithm); 3] = [
+        (rsa(), &pss, "PS256", &RSA_PSS_2048_8192_SHA256),
+        (rsa(), &plain, "RS256", &RSA_PKCS1_2048_8192_SHA256),
+        (p256(), &pss, "ES256", &ECDSA_P256_SHA256_FIXED),
+    ];
+    for (key, more, algorithm, verifies) in table {
+        let params = CertificateParams::new(Vec::new()).expect("parameters");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let idp = Idp::start();
+        idp.with(|told| {
+            for (name, value) in more.as_object().expect("an object") {
+                told.document[name] = value.clone();
+            }
+        });
+        let make = |folder: &Path| {
+            std::fs::write(folder.join("vestibule.crt"), certificate.pem()).expect("written");
+            std::fs::write(folder.join("vestibule.key"), key.serialize_pem()).expect("written");
+        };
+        let gate =
+            Gate::start_proving(CERTIFICATE, make, &[("VESTIBULE_IDP__ISSUER", &idp.issuer)]);
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            logs_in(&gate, &idp);
+            let (header, claims, assertion) = proof(&idp);
+            assert_eq!(header["alg"], algorithm);
+            let thumbprint = Digest::of(certificate.der()).text();
+            assert_eq!(header["x5t#S256"], thumbprint, "{header}");
+            for name in ["iss", "sub"] {
+                assert_eq!(claims[name], "vestibule", "{claims}");
+            }
+            assert_eq!(claims["aud"], format!("{}/token", idp.issuer));
+            let now = vestibule::world::World::real().now().unix();
+            let time = |name: &str| claims[name].as_u64().expect("a time");
+            assert!(time("nbf") <= now && time("iat") <= now, "{claims}");
+            assert!((now..=now + 600).contains(&time("exp")), "{claims}");
+            assert!(
+                is_signed(&assertion, verifies, key.public_key_raw()),
+                "{algorithm}"
+            );
+            ids.push(claims["jti"].clone());
+        }
+        assert_ne!(ids[0], ids[1], "each is used once");
+    }
+}
+
+#[test]
+fn up_8_the_gateway_proves_itself_by_what_the_platform_writes_and_renews() {
+    let idp = Idp::start();
+    let credential = "credential = { assertion = \"platform-token\" }";
+    let gate = Gate::start_proving(
+        credential,
+        |_| {},
+        &[("VESTIBULE_IDP__ISSUER", &idp.issuer)],
+    );
+    let file = gate.folder.join("platform-token");
+    // It is not there when the gateway starts, and comes a moment later.
+    let (location, _) = ended(&gate, &idp, "early");
+    assert_eq!(
+        query_of(&location, "error").as_deref(),
+        Some("server_error")
+    );
+    assert!(
+        idp.with(|told| told.redemptions.is_empty()),
+        "nothing was sent"
+    );
+    for renewed in ["aaaa.bbbb.cccc", "dddd.eeee.ffff"] {
+        std::fs::write(&file, format!("{renewed}\n")).expect("written");
+        logs_in(&gate, &idp);
+        assert_eq!(proof(&idp).2, renewed);
+    }
+    for bad in [
+        "",
+        "no assertion",
+        "a.b",
+        "a.b.c\nd.e.f",
+        &"x".repeat(100_000),
+    ] {
+        std::fs::write(&file, bad).expect("written");
+        let (location, _) = ended(&gate, &idp, "bad");
+        let error = query_of(&location, "error");
+        assert_eq!(error.as_deref(), Some("server_error"), "{bad:.20}");
+        assert!(!location.contains("no+assertion"), "{location}");
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 /// The modules of the gateway from top to bottom. A module may use those in the rows below
 /// its own, and nothing beside or above.
-const ROWS: [(&[&str], &str); 11] = [
+const ROWS: [(&[&str], &str); 12] = [
     (&["cli"], "the command line"),
     (&["demo"], "what only the demo has"),
     (&["app"], "composition: builds the world and injects it"),
@@ -47,7 +47,11 @@ const ROWS: [(&[&str], &str); 11] = [
             "telemetry",
             "trust",
         ],
-        "know nothing at all",
+        "know nothing of the others",
+    ),
+    (
+        &["provider_credential"],
+        "what the configuration is read into",
     ),
 ];
 

@@ -5,6 +5,7 @@ mod client;
 mod house;
 mod issuer;
 mod policy;
+mod provider;
 mod registration;
 mod server;
 
@@ -16,11 +17,10 @@ use std::{
 };
 
 use ipnet::IpNet;
-use url::Url;
 use vestibule_core::{client::Client, secret::Secret, uri::Issuer};
 
 use super::{
-    Config, Idp, IdpKind, Problem, Registration, Report, Server, Tls,
+    Config, Problem, Registration, Report, Server, Tls,
     table::{self, Table, Value},
 };
 
@@ -172,81 +172,6 @@ impl Reader<'_> {
                 None
             }
         }
-    }
-
-    fn idp(&mut self, mut table: Table) -> Option<Idp> {
-        let kind = match table.take("kind") {
-            Some(value) => match self.text(&value)?.as_str() {
-                "oidc" => IdpKind::Oidc,
-                "entra" => IdpKind::Entra,
-                other => {
-                    self.wrong(
-                        &value,
-                        "V-CFG-009",
-                        format!("idp.kind cannot be \"{other}\""),
-                    )
-                    .fix("idp.kind is \"oidc\" or \"entra\"");
-                    IdpKind::Oidc
-                }
-            },
-            None => IdpKind::Oidc,
-        };
-        let unsafe_http = self.flag(&mut table, "unsafe_http_issuer", false);
-        let tenant = table.take("tenant").and_then(|value| self.text(&value));
-        let issuer = match (table.take("issuer"), kind, tenant) {
-            (Some(value), ..) => self.issuer_of_idp(&value, unsafe_http),
-            (None, IdpKind::Entra, Some(tenant)) => {
-                Some(format!("https://login.microsoftonline.com/{tenant}/v2.0"))
-            }
-            (None, ..) => {
-                self.report.missing(
-                    "idp.issuer",
-                    "the address of the identity provider is missing",
-                );
-                None
-            }
-        };
-        let client_id = self
-            .required(&mut table, "client_id")
-            .and_then(|value| self.filled(&value));
-        let client_secret = self
-            .required(&mut table, "client_secret")
-            .and_then(|value| self.secret(value));
-        let scopes = match table.take("scopes") {
-            Some(value) => self.texts(&value),
-            None => ["openid", "profile", "email", "offline_access"]
-                .map(str::to_owned)
-                .to_vec(),
-        };
-        self.leftovers(table);
-        Some(Idp {
-            issuer: issuer?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-            scopes,
-            kind,
-        })
-    }
-
-    fn issuer_of_idp(&mut self, value: &Value, unsafe_http: bool) -> Option<String> {
-        let text = self.text(value)?;
-        let url = Url::parse(&text).ok().filter(|url| {
-            matches!(url.scheme(), "https" | "http")
-                && url.query().is_none()
-                && url.fragment().is_none()
-        });
-        let Some(url) = url else {
-            self.wrong(value, "V-CFG-014", "idp.issuer is not a web address")
-                .fix("copy the issuer from the provider's discovery document");
-            return None;
-        };
-        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        if url.scheme() == "http" && !loopback && !unsafe_http {
-            self.wrong(value, "V-CFG-015", "idp.issuer must be https")
-                .fix("use the provider's https address");
-            return None;
-        }
-        Some(text)
     }
 
     fn clients(

@@ -20,6 +20,13 @@ title    = "Weather"
 scopes   = { "weather:read" = "Look up cities and their weather" }
 "#;
 
+const SECRET: &str = "client_secret = { env = \"IDP_SECRET\" }";
+
+/// With something else than the secret.
+fn proving(credential: &str) -> String {
+    SMALL.replace(SECRET, credential)
+}
+
 fn env() -> BTreeMap<String, String> {
     BTreeMap::from([("IDP_SECRET".to_owned(), "canary-secret".to_owned())])
 }
@@ -101,6 +108,16 @@ fn ops_4_tls_1_tls_3_t_sto_04_what_weakens_security_does_not_start() {
             "V-CFG-025",
         ),
         (SMALL.replace("IDP_SECRET", "NOT_SET"), "V-CFG-026"),
+        (proving("credential = \"secret\""), "V-CFG-045"),
+        (proving("credential = { certificate = \"a\" }"), "V-CFG-045"),
+        (
+            proving(&format!("{SECRET}\ncredential = {{ assertion = \"a\" }}")),
+            "V-CFG-045",
+        ),
+        (
+            proving("credential = { certificate = \"a\", key = { env = \"IDP_SECRET\" } }"),
+            "V-CFG-046",
+        ),
         (
             SMALL.replace("{ env = \"IDP_SECRET\" }", "{ file = \"missing\" }"),
             "V-CFG-026",

@@ -292,6 +292,7 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
         ProviderError::Unreachable(_) => AuthorizeError::ProviderUnreachable,
         ProviderError::TokenRefused { .. }
         | ProviderError::Discovery(_)
+        | ProviderError::Credential(_)
         | ProviderError::NoIdToken
         | ProviderError::Signature(_)
         | ProviderError::Claims(_) => AuthorizeError::ProviderFailed,
@@ -322,6 +323,7 @@ pub(super) fn step_of(error: &ProviderError) -> Step {
                 said: said.clone(),
             };
         }
+        ProviderError::Credential(_) => "V-IDP-021",
         ProviderError::NoIdToken => "V-IDP-018",
         ProviderError::Signature(JwtError::NoSuchKey) => "V-IDP-016",
         ProviderError::Signature(_) => "V-IDP-011",

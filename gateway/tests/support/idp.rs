@@ -8,7 +8,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -51,6 +51,8 @@ pub struct Told {
     pub no_id_token: bool,
     /// Bodies that came to its token endpoint.
     pub redemptions: Vec<String>,
+    /// Whether the last of them came with an Authorization header.
+    pub authorized: bool,
     nonce: String,
 }
 
@@ -82,6 +84,7 @@ impl Idp {
             hangs: false,
             no_id_token: false,
             redemptions: Vec::new(),
+            authorized: false,
             nonce: String::new(),
         }));
         let router = Router::new()
@@ -153,7 +156,7 @@ async fn keys(State((_, state)): Shared) -> Response {
     json_answer(&json!({ "keys": [jwk] }))
 }
 
-async fn redeem(State((issuer, state)): Shared, body: Bytes) -> Response {
+async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let (hangs, refusal) = {
         let told = state.lock().expect("no panic before");
         (told.hangs, told.refusal.clone())
@@ -166,6 +169,7 @@ async fn redeem(State((issuer, state)): Shared, body: Bytes) -> Response {
         return (status, body).into_response();
     }
     let mut told = state.lock().expect("no panic before");
+    told.authorized = headers.contains_key(header::AUTHORIZATION);
     told.redemptions
         .push(String::from_utf8_lossy(&body).into_owned());
     let now = World::real().now().unix();

@@ -95,7 +95,24 @@ impl Gate {
 
     /// With variables in the environment.
     pub fn start_in(more: &str, env: &[(&str, &str)]) -> Self {
-        let mut gate = Self::prepare(more);
+        Self::prepare(more).started(env)
+    }
+
+    /// With this in place of the client secret at the provider; `make` writes the files that it
+    /// names.
+    pub fn start_proving(credential: &str, make: impl FnOnce(&Path), env: &[(&str, &str)]) -> Self {
+        let gate = Self::prepare("");
+        make(&gate.folder);
+        let text = std::fs::read_to_string(gate.config_file()).expect("written");
+        let secret = "client_secret = { file = \"secret\" }";
+        assert!(text.contains(secret), "{text}");
+        let text = text.replace(secret, credential);
+        std::fs::write(gate.config_file(), text).expect("written");
+        gate.started(env)
+    }
+
+    fn started(mut self, env: &[(&str, &str)]) -> Self {
+        let gate = &mut self;
         let text = std::fs::read_to_string(gate.config_file()).expect("written");
         let config = Config::read("test.toml", &text, &gate.folder, &variables(env))
             .unwrap_or_else(|report| panic!("{report}"));
@@ -103,7 +120,7 @@ impl Gate {
         let running = app::start(config, &world, Box::new(|_| axum::Router::new()))
             .unwrap_or_else(|error| panic!("{error}"));
         gate.runs = Runs::Inside(running);
-        gate
+        self
     }
 
     /// Beside a site whose documents of clients it takes.
@@ -703,7 +720,6 @@ redirect_uris = ["{WEB_REDIRECT}"]
     )
 }
 
-/// Where a file of the repository is.
 /// A library of `tests/support`, built in `folder`, to be loaded before others.
 pub fn preloaded(folder: &Path, source: &str) -> PathBuf {
     let library = folder.join(source).with_extension("so");
@@ -718,6 +734,7 @@ pub fn preloaded(folder: &Path, source: &str) -> PathBuf {
     library
 }
 
+/// Where a file of the repository is.
 pub fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
