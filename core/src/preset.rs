@@ -96,21 +96,22 @@ pub fn likeness(client: &Client, redirect: &MatchedRedirect) -> Likeness {
             }
         },
     };
-    if let Some(preset) = claimed(&name) {
-        return match home(preset) {
-            Some(true) => Likeness::AtHome(preset),
-            Some(false) => Likeness::NotAtHome(preset),
-            None => Likeness::Plain,
-        };
+    let claim = claimed(&name).map(|preset| (preset, home(preset)));
+    if let Some((preset, Some(false))) = claim {
+        return Likeness::NotAtHome(preset);
     }
     let questioned = !matches!(
         client.known_by,
         KnownBy::Operator | KnownBy::Document { trusted: true, .. }
     );
+    // Also where the address says nothing, as on the own computer: no maker spells its name so.
     if questioned && !name.is_single_script() {
         return Likeness::MixedAlphabets;
     }
-    Likeness::Plain
+    match claim {
+        Some((preset, Some(true))) => Likeness::AtHome(preset),
+        _ => Likeness::Plain,
+    }
 }
 
 /// The client that a name claims to be: the longest of the known names that are words of it,
@@ -250,6 +251,15 @@ mod tests {
                 Likeness::MixedAlphabets,
             ),
             ("Bоt of Bоb", KnownBy::Operator, evil, Likeness::Plain),
+            // A known name in letters of another alphabet, where its own would be nothing.
+            ("Claude", KnownBy::Dynamic, here, Likeness::Plain),
+            ("Сlаudе", KnownBy::Dynamic, here, Likeness::MixedAlphabets),
+            (
+                "Сlаudе",
+                KnownBy::Dynamic,
+                evil,
+                Likeness::NotAtHome(claude),
+            ),
             ("Погода", KnownBy::Dynamic, evil, Likeness::Plain),
         ];
         for (name, known_by, uri, expected) in table {

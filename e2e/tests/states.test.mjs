@@ -6,6 +6,7 @@ import { weatherServer } from '../support/gateway.mjs';
 import { BareClient, connect } from '../support/oauth.mjs';
 import { judge, open } from '../support/pages.mjs';
 import { startStack } from '../support/stack.mjs';
+import { until } from '../support/wait.mjs';
 
 let stack;
 before(async () => {
@@ -45,6 +46,7 @@ test('consent, of apps that are not what they seem', async () => {
   assert.match(await words(page), /Visual Studio Code[\s\S]*Visual Studio Code/);
   await judge(page, 'consent-look-alike');
   await consentOf(page, { client_name: 'Сlаudе' });
+  assert.match(await words(page), /alphabets/);
   await judge(page, 'consent-mixed');
   await consentOf(page, { client_name: 'A phone app', redirect_uris: ['com.example.phone:/callback'], application_type: 'native' });
   await judge(page, 'consent-scheme');
@@ -186,7 +188,10 @@ test('the record of a login before it and after it, copied for whoever can help'
   await session.call('tools/list', {});
   await session.call('tools/call', { name: 'set_alert', arguments: {} });
   await page.goto(of(flow));
-  while (!(await words(page)).includes('V-SRV-016')) await page.reload();
+  await until(async () => {
+    await page.reload();
+    return (await words(page)).includes('V-SRV-016');
+  }, 'the refused call in the record');
   assert.ok((await open(page, of(flow))) <= 60_000);
   assert.match(await words(page), /Probably[\s\S]*registered itself[\s\S]*for the first time[\s\S]*which tools/);
   await judge(page, 'flow-afterwards');
