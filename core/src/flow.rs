@@ -203,6 +203,14 @@ impl Step {
 }
 
 impl Step {
+    /// A step that was refused, by its entry of the catalogue and in our words.
+    pub fn refused(code: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Refused {
+            code: code.into(),
+            why: why.into(),
+        }
+    }
+
     /// Whether it is about the use of an access, after its login.
     pub fn is_afterwards(&self) -> bool {
         match self {

@@ -5,6 +5,8 @@
 //! further calls are refused rather than made without a trace. Ended by force, the process
 //! loses what waited, half a second at most.
 
+mod lately;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,6 +22,7 @@ use vestibule_core::{
     time::Timestamp,
 };
 
+pub use self::lately::Lately;
 use crate::{
     config::Auditing,
     pulse::Pulse,
@@ -32,33 +35,10 @@ const WAITING_MAX: usize = 65_536;
 /// Names that are remembered, one entry for each grant.
 const NAMES_MAX: usize = 10_000;
 
-/// How far one search goes: rows of the store that it looks at, and calls. Whoever wants more
-/// goes on from there.
-struct Effort {
-    rows: usize,
-    calls: usize,
-}
-
-const OF_OPERATORS: Effort = Effort {
-    rows: 20_000,
-    calls: 500_000,
-};
-
-/// Everybody may look at their own calls.
-const OF_PEOPLE: Effort = Effort {
-    rows: 2_000,
-    calls: 50_000,
-};
-
-/// The same where a call has its arguments.
-const WITH_ARGUMENTS: Effort = Effort {
-    rows: 2_000,
-    calls: 2_000,
-};
-
-/// How long what a person was shown is shown again, in seconds; and to how many.
-const SHOWN_AGAIN: u64 = 30;
-const SHOWN_MAX: usize = 1_000;
+/// Rows of the store that one search looks at, and calls; whoever wants more goes on from
+/// there.
+const ROWS_MAX: usize = 20_000;
+const LOOKED_AT_MAX: usize = 500_000;
 
 /// Rows that are read at once: one may have thousands of calls with arguments.
 const ROWS: u32 = 16;
@@ -74,7 +54,7 @@ pub struct Audit {
     /// Held while calls move to the store, so that nobody finds them twice or not at all.
     moving: tokio::sync::Mutex<()>,
     names: Cache<GrantId, Subject>,
-    shown: Cache<(PersonId, u64), Arc<Found>>,
+    shown: Cache<(PersonId, u64), Arc<Lately>>,
     pulse: Arc<Pulse>,
 }
 
@@ -162,7 +142,7 @@ impl Audit {
             waiting: Mutex::default(),
             moving: tokio::sync::Mutex::default(),
             names: Cache::new(NAMES_MAX),
-            shown: Cache::new(SHOWN_MAX),
+            shown: Cache::new(lately::SHOWN_MAX),
         }
     }
 
@@ -294,55 +274,12 @@ impl Audit {
         most: usize,
     ) -> Result<Found, StoreError> {
         self.keep().await;
-        self.search(filter, after, most, OF_OPERATORS).await
-    }
-
-    /// The calls of one person within `window` before now, the newest first, as far as a short
-    /// look finds them; the same for half a minute, however often somebody asks.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn calls_of(
-        &self,
-        person: PersonId,
-        now: Timestamp,
-        window: Duration,
-        most: usize,
-    ) -> Result<Arc<Found>, StoreError> {
-        let look = async {
-            let filter = Filter {
-                person: Some(person.text()),
-                from: Some(now.minus(window)),
-                ..Filter::default()
-            };
-            let effort = match self.settings.arguments {
-                true => WITH_ARGUMENTS,
-                false => OF_PEOPLE,
-            };
-            let mut found = self.search(&filter, None, most, effort).await?;
-            // The filter takes a part of a name, too.
-            found
-                .calls
-                .retain(|call| call.subject.person == Some(person));
-            Ok(Arc::new(found))
-        };
-        let key = (person, now.unix() / SHOWN_AGAIN);
-        self.shown.get_or_insert_async(&key, look).await
-    }
-
-    async fn search(
-        &self,
-        filter: &Filter,
-        after: Option<Cursor>,
-        most: usize,
-        effort: Effort,
-    ) -> Result<Found, StoreError> {
         let mut found = Found::default();
         let (mut rows_seen, mut calls_seen) = (0, 0);
         // The row of a cursor is read once more.
         let mut before = after.map(|cursor| cursor.row + 1);
         let mut skip = after.map_or(0, |cursor| cursor.seen);
-        'looking: while rows_seen < effort.rows {
+        while rows_seen < ROWS_MAX && calls_seen < LOOKED_AT_MAX {
             let rows = self.store.audited(Sought {
                 kind: Some("calls"),
                 before,
@@ -355,9 +292,6 @@ impl Audit {
                 return Ok(found);
             }
             for (row, record) in rows {
-                if calls_seen >= effort.calls {
-                    break 'looking;
-                }
                 rows_seen += 1;
                 before = Some(row);
                 let Record::Calls(page) = record else {

@@ -17,6 +17,8 @@ use vestibule_core::{
     time::Timestamp,
 };
 
+use crate::http::limit::block_of;
+
 /// Sights that are kept, of all and of one network; the oldest go first.
 const KEPT: usize = 2048;
 const KEPT_OF_ONE: usize = 64;
@@ -36,16 +38,18 @@ impl Earlier {
             seen,
         };
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = network(address);
+        // What somebody does again and again is told as the last time.
+        let again = sights.iter().position(|other| {
+            other.address == address && other.agent == sight.agent && other.seen == sight.seen
+        });
         // Nobody pushes out what others did.
-        let mut theirs = sights
-            .iter()
-            .enumerate()
-            .filter(|(_, other)| network(other.address) == ours)
-            .map(|(place, _)| place);
-        let oldest = theirs.next();
+        let ours = block_of(address);
+        let mut theirs = (0..)
+            .zip(&*sights)
+            .filter_map(|(place, other)| (block_of(other.address) == ours).then_some(place));
+        let oldest: Option<usize> = theirs.next();
         let full = theirs.count() + 1 >= KEPT_OF_ONE;
-        match oldest.filter(|_| full) {
+        match again.or(oldest.filter(|_| full)) {
             Some(place) => drop(sights.remove(place)),
             None if sights.len() == KEPT => drop(sights.pop_front()),
             None => {}
@@ -60,14 +64,6 @@ impl Earlier {
     }
 }
 
-/// Who may be one: an address, or the 64 bits that one customer is given.
-fn network(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(v4) => u64::from(u32::from(v4)),
-        IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64 ^ u64::MAX,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +75,7 @@ mod tests {
             let address = address.parse().expect("an address");
             earlier.saw(address, &HeaderMap::new(), seen, Timestamp::from_unix(1));
         };
+        let kept = || earlier.0.lock().expect("no panic").len();
         let client = Digest::of(b"vcl_1");
         saw("192.0.2.1", Seen::Registered(client));
         for last in 0..=u16::MAX {
@@ -92,6 +89,10 @@ mod tests {
             now: Timestamp::from_unix(2),
         };
         assert_eq!(earlier.before(&about).len(), 1);
-        assert_eq!(earlier.0.lock().expect("no panic").len(), KEPT_OF_ONE + 1);
+        assert_eq!(kept(), KEPT_OF_ONE + 1);
+        for _ in 0..KEPT_OF_ONE {
+            saw("192.0.2.7", Seen::ServerMetadata);
+        }
+        assert_eq!(kept(), KEPT_OF_ONE + 2, "the same again is one");
     }
 }

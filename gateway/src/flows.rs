@@ -17,7 +17,7 @@ use vestibule_core::{
 use crate::{
     page::language::{self, Language},
     pulse::Pulse,
-    store::{Recorded, Store},
+    store::{Recorded, Store, StoreError},
     world::World,
 };
 
@@ -147,7 +147,13 @@ impl Flows {
     /// A step that a client may cause again and again: it is kept once.
     pub async fn record_once(&self, flow: FlowCode, step: Step) {
         let has = |steps: &[Entry]| steps.iter().any(|entry| entry.step == step);
-        let known = self.find(flow).await.unwrap_or_default();
+        let known = match self.find(flow).await {
+            Ok(known) => known.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(event = "flow.unrecorded", %error);
+                return;
+            }
+        };
         // Others may have come meanwhile.
         let waits = self
             .memory()
@@ -190,15 +196,12 @@ impl Flows {
     }
 
     /// What is known of a login.
-    pub async fn find(&self, code: FlowCode) -> Option<Flow> {
+    ///
+    /// # Errors
+    /// [`StoreError`]: then nobody knows whether there is such a login.
+    pub async fn find(&self, code: FlowCode) -> Result<Option<Flow>, StoreError> {
         let _still = self.moving.lock().await;
-        let (steps, browser) = self
-            .store
-            .flow(code)
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let (steps, browser) = self.store.flow(code).await?.unwrap_or_default();
         let mut flow = Flow { steps, browser };
         let memory = self.memory();
         let waiting = memory
@@ -213,7 +216,7 @@ impl Flows {
             flow.steps.extend(undecided.steps.iter().cloned());
             flow.browser = flow.browser.or(undecided.browser);
         }
-        (!flow.steps.is_empty()).then_some(flow)
+        Ok((!flow.steps.is_empty()).then_some(flow))
     }
 }
 

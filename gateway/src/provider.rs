@@ -347,21 +347,37 @@ impl Provider {
             ("code_verifier", verifier.expose()),
         ];
         let mut request = self.http.post(&discovered.token_endpoint);
-        let assertion = self.assertion(discovered).await?;
-        match (&self.idp.credential, &assertion) {
-            (ProviderCredential::Secret(secret), _) if discovered.takes_post_only => {
+        let assertion;
+        let by_assertion = |assertion| {
+            [
+                ("client_id", self.idp.client_id.as_str()),
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", assertion),
+            ]
+        };
+        match &self.idp.credential {
+            ProviderCredential::Secret(secret) if discovered.takes_post_only => {
                 form.push(("client_id", &self.idp.client_id));
                 form.push(("client_secret", secret.expose()));
             }
-            (ProviderCredential::Secret(secret), _) => {
+            ProviderCredential::Secret(secret) => {
                 // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
                 let secret = encoded(secret.expose());
                 request = request.basic_auth(encoded(&self.idp.client_id), Some(secret));
             }
-            (_, assertion) => {
-                form.push(("client_id", &self.idp.client_id));
-                form.push(("client_assertion_type", ASSERTION_TYPE));
-                form.push(("client_assertion", assertion));
+            ProviderCredential::Certificate(certificate) => {
+                assertion = certificate.assertion(
+                    &self.idp.client_id,
+                    &discovered.token_endpoint,
+                    &self.world.random(),
+                    discovered.takes_pss || self.idp.kind == IdpKind::Entra,
+                    self.world.now(),
+                )?;
+                form.extend(by_assertion(&assertion));
+            }
+            ProviderCredential::Federated(file) => {
+                assertion = provider_credential::federated(file).await?;
+                form.extend(by_assertion(&assertion));
             }
         }
         let (status, body) = fetch::whole(request.form(&form))
@@ -385,21 +401,6 @@ impl Provider {
             access_token: answer.access_token.map(Secret::new),
             refresh_token: answer.refresh_token.map(Secret::new),
         })
-    }
-
-    /// What proves us by a signature; nothing where a secret does.
-    async fn assertion(&self, discovered: &Discovered) -> Result<String, ProviderError> {
-        match &self.idp.credential {
-            ProviderCredential::Secret(_) => Ok(String::new()),
-            ProviderCredential::Certificate(certificate) => Ok(certificate.assertion(
-                &self.idp.client_id,
-                &discovered.token_endpoint,
-                &self.world.random(),
-                discovered.takes_pss || self.idp.kind == IdpKind::Entra,
-                self.world.now(),
-            )?),
-            ProviderCredential::Federated(file) => Ok(provider_credential::federated(file).await?),
-        }
     }
 
     /// Believes the ID token, or says why not. An unknown key causes one more look at the

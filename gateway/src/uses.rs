@@ -107,7 +107,10 @@ impl Uses {
         for noted in waiting {
             if let Err(error) = tell(&noted, store, flows).await {
                 tracing::warn!(event = "flow.unrecorded", %error);
-                self.memory().told.remove(&(noted.access.0, noted.what));
+                let mut memory = self.memory();
+                if memory.waiting.len() < WAITING_MAX {
+                    memory.waiting.push(noted);
+                }
             }
         }
     }
@@ -121,15 +124,11 @@ async fn tell(noted: &Noted, store: &dyn Store, flows: &Flows) -> Result<(), Sto
     let step = match noted.what {
         Use::Began => Step::Used,
         Use::ToolsListed => Step::ToolsListed,
-        Use::Refused(code) => Step::Refused {
-            code: code.to_owned(),
-            why: noted.why.clone(),
-        },
+        Use::Refused(code) => Step::refused(code, noted.why.clone()),
         Use::Renewed(_) => Step::Refreshed,
     };
-    // What was forgotten by its age is not begun anew. What the store does not say is asked
-    // again.
-    if store.flow(flow).await?.is_none() && flows.find(flow).await.is_none() {
+    // What was forgotten by its age is not begun anew.
+    if flows.find(flow).await?.is_none() {
         return Ok(());
     }
     match step {

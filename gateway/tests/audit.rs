@@ -107,7 +107,7 @@ fn ops_3_each_call_is_told_with_person_client_server_tool_end_and_flow() {
         gate.running()
             .handle()
             .block_on(gate.running().office.flows.find(flow))
-            .is_some()
+            .is_ok_and(|found| found.is_some())
     );
     assert_eq!(
         (denied.subject.shown.as_str(), denied.ended),

@@ -168,6 +168,44 @@ fn a_first_use_is_told_also_after_a_call_that_was_refused() {
     });
 }
 
+/// Without a table of the store's, as if that did not answer.
+fn without(gate: &Gate, table: &str, then: impl FnOnce()) {
+    let database = rusqlite::Connection::open(gate.folder.join("vestibule.db")).expect("opens");
+    let rename = |from: &str, to: &str| {
+        let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+        database.execute_batch(&sql).expect("renamed");
+    };
+    rename(table, "taken_away");
+    then();
+    rename("taken_away", table);
+}
+
+#[test]
+fn what_is_noted_while_the_store_fails_is_told_later() {
+    let (gate, browser, flow, tokens) = begin();
+    without(&gate, "grants", || {
+        assert_eq!(gate.call("a", &tokens.access, PING).status, 200);
+        let office = &gate.running().office;
+        let keep = office.uses.keep(&*office.store, &office.flows);
+        gate.running().handle().block_on(keep);
+    });
+    wait_until("the first use is told", || {
+        steps(&gate, &browser, &flow).contains(&"used".to_owned())
+    });
+}
+
+#[test]
+fn a_store_that_fails_is_no_answer_about_a_record() {
+    let (gate, browser, flow, _) = begin();
+    let open = || browser.open(&format!("{}/flows/{flow}", gate.origin));
+    without(&gate, "flows", || {
+        let answer = open();
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("V-STO-001"));
+    });
+    assert_eq!(open().status, 200);
+}
+
 #[test]
 fn many_renewals_are_folded_and_none_is_lost() {
     let (gate, browser, flow, mut tokens) = begin();

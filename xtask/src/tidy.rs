@@ -24,6 +24,7 @@ const ROWS: [(&[&str], &str); 12] = [
         &[
             "provider",
             "flows",
+            "earlier",
             "audit",
             "document_cache",
             "key_cache",
@@ -40,7 +41,6 @@ const ROWS: [(&[&str], &str); 12] = [
         &[
             "catalogue",
             "config",
-            "earlier",
             "pulse",
             "revocation",
             "world",

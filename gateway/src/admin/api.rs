@@ -202,7 +202,7 @@ async fn flow_rows(State(desk): State<Arc<Desk>>, uri: http::Uri) -> Answer {
 async fn flow(State(desk): State<Arc<Desk>>, Path(code): Path<String>) -> Answer {
     let nothing = || not_there("there is no such login; records are kept for seven days");
     let code = FlowCode::parse(&code).ok_or_else(nothing)?;
-    let flow = desk.flows.find(code).await.ok_or_else(nothing)?;
+    let flow = desk.flows.find(code).await?.ok_or_else(nothing)?;
     let report = FlowReport::of(code, &flow, &desk.catalogue);
     serde_json::to_value(report)
         .map(Json)

@@ -38,24 +38,22 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
 
 /// An OAuth error (RFC 6749 §5.2).
 pub fn error(error: WireError) -> Response {
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-    json(
-        status,
-        &json!({ "error": error.error, "error_description": error.description }),
-    )
+    json(status_of(&error), &body_of(&error))
+}
+
+fn status_of(error: &WireError) -> StatusCode {
+    StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+fn body_of(error: &WireError) -> Value {
+    json!({ "error": error.error, "error_description": error.description })
 }
 
 /// An OAuth error that names its entry of the catalogue (`error_uri`, RFC 6749 §5.2).
 pub fn error_of(office: &Office, error: WireError, code: &str) -> Response {
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let page = format!("{}/errors/{code}", office.issuer);
-    let WireError {
-        error, description, ..
-    } = error;
-    json(
-        status,
-        &json!({ "error": error, "error_description": description, "error_uri": page }),
-    )
+    let mut body = body_of(&error);
+    body["error_uri"] = format!("{}/errors/{code}", office.issuer).into();
+    json(status_of(&error), &body)
 }
 
 /// A client that did not prove itself; challenges for Basic if it tried that.

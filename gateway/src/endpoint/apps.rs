@@ -14,7 +14,7 @@ use vestibule_core::{
 
 use super::{answer, consent::store_failed, login::from_their_page, session::Session};
 use crate::{
-    audit::Found,
+    audit::Lately,
     office::Office,
     page::{self, Told, language},
     store::{StoreError, ToApps},
@@ -114,24 +114,19 @@ async fn done(office: &Office, session: &Session, act: Act) -> Result<Response, 
     Ok(draw(office, session, &after, &calls, Some(&told)))
 }
 
-/// How far back calls are shown, and how many of them are counted and shown at most.
+/// How far back calls are shown and counted, and how many are shown.
 const LATELY: Duration = Duration::from_secs(7 * 86_400);
-const COUNTED: usize = 1000;
 const SHOWN: usize = 10;
 
 /// What a person sees: their apps, and what these did lately.
-async fn seen_by(office: &Office, session: &Session) -> Result<(Vec<App>, Arc<Found>), StoreError> {
+async fn seen_by(
+    office: &Office,
+    session: &Session,
+) -> Result<(Vec<App>, Arc<Lately>), StoreError> {
     let apps = apps_of(office, session).await?;
     let (person, now) = (session.person.id, office.world.now());
-    let calls = office.audit.calls_of(person, now, LATELY, COUNTED);
+    let calls = office.audit.lately(person, now, LATELY, SHOWN);
     Ok((apps, calls.await?))
-}
-
-/// How often an app called something lately; `None` if not all of its calls were found.
-fn count_of(app: &App, found: &Found) -> Option<u64> {
-    let theirs = |call: &&Call| call.subject.client == Some(app.client);
-    let count = found.calls.iter().filter(theirs).count() as u64;
-    (found.next.is_none() && count > 0).then_some(count)
 }
 
 fn call_row(office: &Office, call: &Call) -> page::CallRow {
@@ -171,7 +166,7 @@ fn draw(
     office: &Office,
     session: &Session,
     apps: &[App],
-    calls: &Found,
+    lately: &Lately,
     told: Option<&Told>,
 ) -> Response {
     let now = office.world.now();
@@ -182,7 +177,11 @@ fn draw(
             name: name_of(app),
             stopped: app.is_stopped(),
             used: app.used().map(|used| page::time::ago(used, now)),
-            calls: count_of(app, calls),
+            calls: lately
+                .counts
+                .get(&app.client)
+                .copied()
+                .filter(|_| lately.whole),
             servers: app
                 .servers
                 .iter()
@@ -213,13 +212,12 @@ fn draw(
             person: &session.person.shown,
             told,
             apps: rows,
-            calls: calls
-                .calls
+            calls: lately
+                .last
                 .iter()
-                .take(SHOWN)
                 .map(|call| call_row(office, call))
                 .collect(),
-            more_calls: calls.next.is_some(),
+            more_calls: !lately.whole,
             token: &session.form_token(office),
         },
     )

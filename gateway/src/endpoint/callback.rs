@@ -96,10 +96,7 @@ async fn answered(
 ) -> Response {
     office.flows.record(login.flow, Step::CameBack);
     if office.world.now() > login.expires {
-        let step = Step::Refused {
-            code: "V-IDP-004".into(),
-            why: "the sign-in took too long".into(),
-        };
+        let step = Step::refused("V-IDP-004", "the sign-in took too long");
         office.flows.record(login.flow, step);
         return too_late(office, login);
     }
@@ -113,10 +110,7 @@ async fn answered(
     if login.issuer != office.provider.issuer()
         || !answer.is_from(&login.issuer, discovered.announces_iss())
     {
-        let step = Step::Refused {
-            code: "V-IDP-003".into(),
-            why: "the answer names another identity provider".into(),
-        };
+        let step = Step::refused("V-IDP-003", "the answer names another identity provider");
         office.flows.record(login.flow, step);
         return mixed_up(office, login);
     }
@@ -176,7 +170,12 @@ async fn answered(
         });
     if !allowed {
         let why = "a rule denies this person the server";
-        return not_allowed(office, login, "V-POL-001", "V-POL-001", why);
+        return not_allowed(
+            office,
+            login,
+            Refused::of(StatusCode::FORBIDDEN, "V-POL-001"),
+            why,
+        );
     }
     finish(office, login, identity, &tokens, from).await
 }
@@ -246,11 +245,17 @@ async fn finish(
         }
         Ok(Finished::NotAdmitted) => {
             let why = "an operator blocked the app, or limited what it may ask for";
-            return not_allowed(office, login, "V-CLI-005", "not-admitted-now", why);
+            let page = Refused::of(StatusCode::FORBIDDEN, "V-CLI-005").saying("not-admitted-now");
+            return not_allowed(office, login, page, why);
         }
         Ok(Finished::Blocked) => {
             let why = "an operator does not let this person in";
-            return not_allowed(office, login, "V-POL-002", "V-POL-002", why);
+            return not_allowed(
+                office,
+                login,
+                Refused::of(StatusCode::FORBIDDEN, "V-POL-002"),
+                why,
+            );
         }
         Err(error) => return not_stored(office, login.flow, &error),
     };
@@ -330,10 +335,7 @@ pub(super) fn step_of(error: &ProviderError) -> Step {
         ProviderError::Claims(claims) => claims.code(),
         ProviderError::Discovery(_) => "V-IDP-001",
     };
-    Step::Refused {
-        code: code.to_owned(),
-        why: error.to_string(),
-    }
+    Step::refused(code, error.to_string())
 }
 
 /// A step that we refuse: the record gets its code, the client a fixed sentence.
@@ -344,10 +346,7 @@ fn refused(
     why: &str,
     answer: AuthorizeError,
 ) -> Response {
-    let step = Step::Refused {
-        code: code.to_owned(),
-        why: why.to_owned(),
-    };
+    let step = Step::refused(code, why);
     office.flows.record(login.flow, step);
     tell_client(office, login, answer)
 }
@@ -364,25 +363,14 @@ fn tell_client(office: &Office, login: &TakenLogin, why: AuthorizeError) -> Resp
 
 /// A rule stops it. The person reads that here, and whom to ask: an app says at most that it
 /// did not work. It hears of it when they go back to it.
-fn not_allowed(
-    office: &Office,
-    login: &TakenLogin,
-    code: &'static str,
-    message: &'static str,
-    why: &str,
-) -> Response {
-    let step = Step::Refused {
-        code: code.to_owned(),
-        why: why.to_owned(),
-    };
+fn not_allowed(office: &Office, login: &TakenLogin, page: Refused<'static>, why: &str) -> Response {
+    let step = Step::refused(page.code(), why);
     office.flows.record(login.flow, step);
     let refused = login.ask.refused(AuthorizeError::NotAllowed);
     let location = refused.location(&office.issuer, Some(&office.flow_url(login.flow)));
     let host = host_for_people(refused.to.text());
     let server = office.catalogue.by_uri(&login.ask.resource);
-    Refused::of(StatusCode::FORBIDDEN, code)
-        .saying(message)
-        .with("server", server.map_or("", |server| server.title.as_str()))
+    page.with("server", server.map_or("", |server| server.title.as_str()))
         .back(&location, &host)
         .page(office, Some(login.flow))
 }
@@ -395,10 +383,10 @@ fn incomplete(office: &Office) -> Response {
 async fn another_browser(office: &Office, state: Digest) -> Response {
     tracing::warn!(event = "callback.another_browser");
     if let Ok(Some(flow)) = office.store.login_flow(state).await {
-        let step = Step::Refused {
-            code: "V-IDP-002".into(),
-            why: "the way back came in another browser, or without its cookie".into(),
-        };
+        let step = Step::refused(
+            "V-IDP-002",
+            "the way back came in another browser, or without its cookie",
+        );
         office.flows.record_once(flow, step).await;
     }
     Refused::of(StatusCode::FORBIDDEN, "V-IDP-002").page(office, None)
@@ -407,10 +395,7 @@ async fn another_browser(office: &Office, state: Digest) -> Response {
 /// The store did not give the login out. Whose it is can still be read if its disk is full.
 async fn not_taken(office: &Office, state: Digest, error: &StoreError) -> Response {
     if let Ok(Some(flow)) = office.store.login_flow(state).await {
-        let refused = Step::Refused {
-            code: "V-STO-001".into(),
-            why: "the store did not answer".into(),
-        };
+        let refused = Step::refused("V-STO-001", "the store did not answer");
         // Once: whose browser this is has not been seen.
         office.flows.record_once(flow, Step::CameBack).await;
         office.flows.record_once(flow, refused).await;

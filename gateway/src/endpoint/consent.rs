@@ -125,10 +125,7 @@ async fn judge(
 fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response {
     let refused = why.page();
     if let Some(flow) = flow {
-        let step = Step::Refused {
-            code: refused.code().to_owned(),
-            why: refused.title(),
-        };
+        let step = Step::refused(refused.code(), refused.title());
         office.flows.early_once(flow, step);
     }
     refused.page(office, flow)
@@ -143,10 +140,7 @@ async fn allow(
     let (location, cookie) = match begin_login(office, ticket, session, false).await {
         Ok(begun) => begun,
         Err(NotBegun::Provider(error)) => {
-            let step = Step::Refused {
-                code: "V-IDP-001".to_owned(),
-                why: error.to_string(),
-            };
+            let step = Step::refused("V-IDP-001", error.to_string());
             let why = AuthorizeError::ProviderUnreachable;
             return refuse(office, ticket, form_cookie, why, step).await;
         }
@@ -330,10 +324,7 @@ impl NotTaken {
 
 /// The store did not take a step of a login; its record hears of it, once the store is back.
 pub(super) fn not_stored(office: &Office, flow: FlowCode, error: &StoreError) -> Response {
-    let step = Step::Refused {
-        code: "V-STO-001".to_owned(),
-        why: "the store did not answer".to_owned(),
-    };
+    let step = Step::refused("V-STO-001", "the store did not answer");
     office.flows.record(flow, step);
     store_failed(office, error)
 }

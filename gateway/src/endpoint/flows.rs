@@ -118,8 +118,10 @@ async fn answer(office: &Office, code: &str, headers: &HeaderMap, form: Form) ->
     let Some(code) = FlowCode::parse(code) else {
         return not_for_you(office, None);
     };
-    let Some(flow) = office.flows.find(code).await else {
-        return not_for_you(office, Some(code));
+    let flow = match office.flows.find(code).await {
+        Ok(Some(flow)) => flow,
+        Ok(None) => return not_for_you(office, Some(code)),
+        Err(error) => return store_failed(office, &error),
     };
     let begun_here = flow.browser.is_some_and(|browser| {
         let cookies = office.jar.forms(headers);
@@ -139,13 +141,14 @@ pub async fn for_operators(office: &Office, code: &str, form: Option<&str>) -> R
     let Some(form) = form.map_or(Some(Form::Page), Form::named) else {
         return answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005");
     };
-    let found = match FlowCode::parse(code) {
-        Some(code) => office.flows.find(code).await.map(|flow| (code, flow)),
-        None => None,
+    let nothing = || answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005");
+    let Some(code) = FlowCode::parse(code) else {
+        return nothing();
     };
-    match found {
-        Some((code, flow)) => in_form(office, code, &flow, form, true),
-        None => answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ADM-005"),
+    match office.flows.find(code).await {
+        Ok(Some(flow)) => in_form(office, code, &flow, form, true),
+        Ok(None) => nothing(),
+        Err(error) => store_failed(office, &error),
     }
 }
 

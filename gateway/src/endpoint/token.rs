@@ -387,10 +387,7 @@ fn add_nonce(office: &Office, response: &mut Response) {
 /// Tells a login's record why its code or refresh token was not taken.
 async fn noted(office: &Office, flow: FlowCode, refused: &TokenError) {
     if let Some(code) = refused.code() {
-        let step = Step::Refused {
-            code: code.to_owned(),
-            why: refused.to_string(),
-        };
+        let step = Step::refused(code, refused.to_string());
         office.flows.record_once(flow, step).await;
     }
 }

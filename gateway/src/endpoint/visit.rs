@@ -58,12 +58,6 @@ impl Visit {
     }
 
     pub(super) fn refused(&self, office: &Office, code: &str, why: &str) {
-        self.step(
-            office,
-            Step::Refused {
-                code: code.to_owned(),
-                why: why.to_owned(),
-            },
-        );
+        self.step(office, Step::refused(code, why));
     }
 }

@@ -64,7 +64,7 @@ if (take && navigator.clipboard) {
       await navigator.clipboard.writeText(await of());
       told.textContent = take.dataset.copied;
     });
-    row.append(button, ' ');
+    row.append(button);
   }
   row.append(told);
   take.before(row);

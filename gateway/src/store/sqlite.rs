@@ -5,6 +5,7 @@
 
 mod audit;
 mod device;
+mod flow;
 mod migrate;
 mod operator;
 mod person;
@@ -542,11 +543,11 @@ impl Store for Sqlite {
     }
 
     fn flows(&self, filter: FlowFilter, most: u32) -> Answer<'_, Vec<FlowRow>> {
-        Box::pin(self.read(move |db| operator::flows(db, &filter, most)))
+        Box::pin(self.read(move |db| flow::flows(db, &filter, most)))
     }
 
     fn causes(&self, since: Timestamp) -> Answer<'_, Vec<Cause>> {
-        Box::pin(self.read(move |db| operator::causes(db, since)))
+        Box::pin(self.read(move |db| flow::causes(db, since)))
     }
 
     fn audit(&self, record: Record) -> Answer<'_, ()> {
@@ -562,42 +563,11 @@ impl Store for Sqlite {
     }
 
     fn record(&self, steps: Vec<Recorded>) -> Answer<'_, ()> {
-        Box::pin(self.write(move |db| {
-            for recorded in &steps {
-                record(db, recorded)?;
-                operator::head(db, recorded.flow, &recorded.steps)?;
-            }
-            let of = |recorded: &Recorded| {
-                let flow = recorded.flow;
-                let steps = recorded.steps.clone();
-                steps.into_iter().map(move |entry| (flow, entry))
-            };
-            let steps = steps.iter().flat_map(of).collect();
-            audit::append(db, &Record::Steps { steps })
-        }))
+        Box::pin(self.write(move |db| flow::record(db, &steps)))
     }
 
     fn flow(&self, flow: FlowCode) -> Answer<'_, Option<(Vec<Entry>, Option<Digest>)>> {
-        Box::pin(self.read(move |db| {
-            let mut entries = Vec::new();
-            let mut browser = None;
-            let mut rows = db.prepare_cached(
-                "SELECT at, step, browser FROM flows WHERE code = ?1 ORDER BY number",
-            )?;
-            let rows = rows.query_map([flow.to_string()], |row| {
-                let entry = Entry {
-                    at: timestamp(row, 0)?,
-                    step: from_json(row, 1)?,
-                };
-                Ok((entry, row.get::<_, Option<String>>(2)?))
-            })?;
-            for row in rows {
-                let (entry, digest) = row?;
-                entries.push(entry);
-                browser = browser.or_else(|| digest.as_deref().and_then(Digest::parse));
-            }
-            Ok((!entries.is_empty()).then_some((entries, browser)))
-        }))
+        Box::pin(self.read(move |db| flow::steps(db, flow)))
     }
 
     fn sweep(&self, now: Timestamp, audit: Timestamp) -> Answer<'_, ()> {
@@ -614,12 +584,6 @@ impl Store for Sqlite {
                 "DELETE FROM devices WHERE expires_at < ?1",
                 "DELETE FROM sessions WHERE ends_at < ?1",
                 "DELETE FROM operator_links WHERE expires_at < ?1",
-                // A record goes as a whole: half of one would tell something else.
-                "DELETE FROM flows
-                 WHERE code IN (SELECT code FROM flow_heads WHERE last_at < ?1 - 604800)",
-                "DELETE FROM flow_heads WHERE last_at < ?1 - 604800",
-                "DELETE FROM flows
-                 WHERE at < ?1 - 604800 AND code NOT IN (SELECT code FROM flow_heads)",
                 // Of subjects that came once, such as a branch of a project. One that comes
                 // again gets another; one that was stopped stays so.
                 "DELETE FROM grants WHERE standing IS NOT NULL AND ended_at IS NULL
@@ -627,7 +591,7 @@ impl Store for Sqlite {
             ] {
                 db.prepare_cached(statement)?.execute([now])?;
             }
-            Ok(())
+            flow::sweep(db, now)
         }))
     }
 
@@ -638,26 +602,6 @@ impl Store for Sqlite {
                 .map(|_| ())
         }))
     }
-}
-
-fn record(db: &Connection, recorded: &Recorded) -> Result<(), rusqlite::Error> {
-    let flow = recorded.flow.to_string();
-    let next: i64 = db
-        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM flows WHERE code = ?1")?
-        .query_row([&flow], |row| row.get(0))?;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO flows (code, number, at, step, browser) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for (number, entry) in (next..).zip(&recorded.steps) {
-        insert.execute(params![
-            flow,
-            number,
-            seconds(entry.at),
-            json(&entry.step)?,
-            recorded.browser.map(|digest| digest.text())
-        ])?;
-    }
-    Ok(())
 }
 
 fn ring(db: &Connection) -> Result<Vec<SealedKey>, rusqlite::Error> {

@@ -305,6 +305,14 @@ fn client_removed() -> (Scene, Seen) {
 
 fn at_the_provider(fault: &str) -> Option<(Scene, Seen)> {
     let scene = match fault {
+        "platform-token-missing" => {
+            let idp = Idp::start();
+            let credential = "credential = { assertion = \"nowhere\" }";
+            let env = [("VESTIBULE_IDP__ISSUER", idp.issuer.as_str())];
+            let gate = Gate::start_proving(credential, |_| {}, &env);
+            let browser = Browser::new("ada");
+            Scene { gate, idp, browser }
+        }
         "token-endpoint-hangs" => Scene::with("[limits]\nprovider_time = \"1s\""),
         "person-denied-by-rule" => Scene::with(
             "[servers.closed]\npath = \"/closed/mcp\"\nupstream = \"ECHO\"\n\
@@ -350,6 +358,7 @@ fn at_the_provider(fault: &str) -> Option<(Scene, Seen)> {
             &refused("invalid_request", "AADSTS9002313: Invalid request."),
         ),
         "provider-answers-html" => scene.token_endpoint(200, "<html>Sign in</html>"),
+        "platform-token-missing" => scene.returns(),
         "no-id-token" => {
             scene.idp.with(|told| told.no_id_token = true);
             scene.returns()

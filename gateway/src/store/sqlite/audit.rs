@@ -38,10 +38,6 @@ pub(super) fn act(
     append(db, &Record::Act(Box::new(Act { at: now, by, what })))
 }
 
-/// How far the order of writing is from that of time, in rows. Rows before those of the first
-/// time that is sought are not looked at.
-const SHUFFLED: u32 = 1000;
-
 pub(super) fn sought(
     db: &Connection,
     sought: &Sought,
@@ -52,10 +48,7 @@ pub(super) fn sought(
     };
     db.prepare_cached(&format!(
         "SELECT id, record FROM audit
-         WHERE {kind} id < ?1 AND until_at >= ?2 AND from_at <= ?3
-           AND id >= -{SHUFFLED} + coalesce(
-               (SELECT id FROM audit WHERE until_at >= ?2 ORDER BY until_at LIMIT 1), 0)
-         ORDER BY id DESC LIMIT ?4"
+         WHERE {kind} id < ?1 AND until_at >= ?2 AND from_at <= ?3 ORDER BY id DESC LIMIT ?4"
     ))?
     .query_map(
         params![

@@ -5,9 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use vestibule_core::{
     audit::{Actor, Deed},
-    flow::{self, Entry, FlowCode, Step},
     id::{ClientRef, PersonId},
-    operator::{Block, Cause, ClientRow, FlowFilter, FlowRow, PersonRow, Standing},
+    operator::{Block, ClientRow, PersonRow, Standing},
     scope::ScopeSet,
     secret::Digest,
     time::Timestamp,
@@ -18,7 +17,7 @@ use super::{
     audit,
     person::{self, Of},
     publish,
-    row::{damaged, flow_code, from_seconds, id, optional_id, seconds, timestamp},
+    row::{damaged, from_seconds, id, optional_id, seconds, timestamp},
 };
 use crate::revocation::{Ended, Revocation};
 
@@ -421,113 +420,4 @@ pub(super) fn use_link(
     };
     audit::act(db, &by, Deed::OperatorMade { person, shown }, now)?;
     Ok(true)
-}
-
-/// Keeps the row of a login up with its newest steps.
-pub(super) fn head(
-    db: &Connection,
-    flow: FlowCode,
-    steps: &[Entry],
-) -> Result<(), rusqlite::Error> {
-    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
-        return Ok(());
-    };
-    let deciding = flow::deciding(steps).map_or(&last.step, |at| &steps[at].step);
-    // What is told of an access afterwards makes no login newer, and hides no failure.
-    let afterwards = steps.iter().all(|entry| entry.step.is_afterwards());
-    let (mut client, mut server, mut person) = (None, None, None);
-    for entry in steps {
-        match &entry.step {
-            Step::Asked {
-                client: name,
-                server: title,
-                ..
-            } => (client, server) = (Some(name), Some(title)),
-            Step::SignedIn { person: shown } => person = Some(shown),
-            _ => {}
-        }
-    }
-    let outcome = match deciding.outcome() {
-        flow::Outcome::Open => "open",
-        flow::Outcome::Succeeded => "ok",
-        flow::Outcome::Failed => "failed",
-    };
-    db.prepare_cached(
-        "INSERT INTO flow_heads (code, begun_at, last_at, client, server, person, outcome, error)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (code) DO UPDATE SET
-             last_at = CASE WHEN ?9 THEN last_at ELSE excluded.last_at END,
-             outcome = CASE WHEN ?9 AND outcome = 'failed' THEN outcome ELSE excluded.outcome END,
-             error = CASE WHEN ?9 AND outcome = 'failed' THEN error ELSE excluded.error END,
-             client = coalesce(excluded.client, client),
-             server = coalesce(excluded.server, server),
-             person = coalesce(excluded.person, person)",
-    )?
-    .execute(params![
-        flow.to_string(),
-        seconds(first.at),
-        seconds(last.at),
-        client,
-        server,
-        person,
-        outcome,
-        deciding.code(),
-        afterwards
-    ])
-    .map(|_| ())
-}
-
-pub(super) fn flows(
-    db: &Connection,
-    filter: &FlowFilter,
-    most: u32,
-) -> Result<Vec<FlowRow>, rusqlite::Error> {
-    db.prepare_cached(
-        "SELECT code, begun_at, last_at, client, server, person, outcome, error FROM flow_heads
-         WHERE (NOT ?1 OR outcome = 'failed') AND (?2 IS NULL OR error = ?2)
-           AND (?3 IS NULL OR instr(lower(client), lower(?3)) > 0)
-           AND (?4 IS NULL OR instr(lower(person), lower(?4)) > 0)
-           AND last_at < ?5
-         ORDER BY last_at DESC, code LIMIT ?6",
-    )?
-    .query_map(
-        params![
-            filter.failed,
-            filter.error,
-            filter.client,
-            filter.person,
-            filter.before.map_or(i64::MAX, seconds),
-            most
-        ],
-        |row| {
-            Ok(FlowRow {
-                flow: flow_code(row, 0)?,
-                begun: timestamp(row, 1)?,
-                last: timestamp(row, 2)?,
-                client: row.get(3)?,
-                server: row.get(4)?,
-                person: row.get(5)?,
-                outcome: row.get(6)?,
-                error: row.get(7)?,
-            })
-        },
-    )?
-    .collect()
-}
-
-pub(super) fn causes(db: &Connection, since: Timestamp) -> Result<Vec<Cause>, rusqlite::Error> {
-    db.prepare_cached(
-        "SELECT error, count(*), min(last_at), max(last_at) FROM flow_heads
-         WHERE outcome = 'failed' AND error IS NOT NULL AND last_at >= ?1
-         GROUP BY error ORDER BY count(*) DESC, error",
-    )?
-    .query_map([seconds(since)], |row| {
-        Ok(Cause {
-            error: row.get(0)?,
-            flows: row.get::<_, i64>(1)?.cast_unsigned(),
-            first: timestamp(row, 2)?,
-            last: timestamp(row, 3)?,
-        })
-    })?
-    .collect()
 }
