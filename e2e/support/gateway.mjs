@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from './process.mjs';
@@ -34,9 +34,10 @@ export function weatherServer(upstream, over = {}) {
  * Runs the program on a folder of its own.
  *
  * `servers` and `clients` are the tables of the same name; `config` is laid over the whole configuration;
- * with `tls` the public address is https, on a terminating proxy in front.
+ * with `tls` the public address is https, on a terminating proxy in front; with `clock` its time of day can be set
+ * (libfaketime), while what it measures by the steady clock goes on as always.
  */
-export async function startGateway({ provider, servers, clients = {}, config = {}, tls = false, env = {} }) {
+export async function startGateway({ provider, servers, clients = {}, config = {}, tls = false, clock = false, env = {} }) {
   const dir = await mkdtemp(join(tmpdir(), 'vestibule-e2e-'));
   const port = await freePort();
   const adminPort = await freePort();
@@ -44,6 +45,8 @@ export async function startGateway({ provider, servers, clients = {}, config = {
   const url = front?.url ?? `http://127.0.0.1:${port}`;
   const admin = `http://127.0.0.1:${adminPort}`;
   const file = join(dir, 'vestibule.toml');
+  const ahead = join(dir, 'clock');
+  const clockEnv = { LD_PRELOAD: process.env.E2E_CLOCK, FAKETIME_TIMESTAMP_FILE: ahead, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1' };
 
   provider.allowRedirect(`${url}/oauth-callback`);
   await writeFile(join(dir, 'secret'), provider.clientSecret, { mode: 0o600 });
@@ -64,11 +67,18 @@ export async function startGateway({ provider, servers, clients = {}, config = {
     clients,
   }, config)));
 
+  /** Written beside it first: the program reads it at every look at the clock. */
+  async function setClock(minutes) {
+    await writeFile(`${ahead}.new`, `+${minutes}m\n`);
+    await rename(`${ahead}.new`, ahead);
+  }
+  await setClock(0);
+
   let child;
   let earlier = '';
 
   async function start() {
-    child = new Child(binary(), ['serve', '-c', file], { cwd: dir, env });
+    child = new Child(binary(), ['serve', '-c', file], { cwd: dir, env: clock ? { ...clockEnv, ...env } : env });
     await until(
       async () => {
         if (!child.alive) throw new Hopeless(`the gateway ended at its start:\n${child.output}`);
@@ -97,6 +107,12 @@ export async function startGateway({ provider, servers, clients = {}, config = {
     ca: front?.ca,
     get log() {
       return earlier + child.output;
+    },
+    /** Sets its clock ahead of the right time; needs `clock`. */
+    ahead: setClock,
+    /** Changes its configuration, which it reads at its next start. */
+    async rewrite(change) {
+      await writeFile(file, change(await readFile(file, 'utf8')));
     },
     /** Ends it as an operator would, and starts it on the same folder and port. */
     async restart() {

@@ -31,7 +31,7 @@ export class Pile {
 const OVER_TLS = process.env.E2E_TLS === '1';
 
 /** Provider, weather server, gateway, browser and a client's callback, ready to use. */
-export async function startStack({ provider: ofProvider = {}, servers, clients, config, tls = OVER_TLS, callback: ofCallback = {} } = {}) {
+export async function startStack({ provider: ofProvider = {}, servers, clients, config, clock, tls = OVER_TLS, callback: ofCallback = {} } = {}) {
   const pile = new Pile();
   try {
     const provider = await pile.add(startProvider(ofProvider));
@@ -42,6 +42,7 @@ export async function startStack({ provider: ofProvider = {}, servers, clients, 
       servers: servers ? servers(weather) : { weather: weatherServer(weather.url) },
       clients: clients ? clients(callback) : {},
       config,
+      clock,
       tls,
     }));
     const browser = await pile.add(startBrowser({ ignoreCertificates: tls }));

@@ -15,6 +15,8 @@ before(async () => {
       weather: weatherServer(weather.url),
       team: weatherServer(weather.url, { path: '/team/mcp', title: 'Team notes', allow: ['group:nobody-has-this'] }),
     }),
+    clients: (callback) => ({ notes: { name: 'Notes of the house', redirect_uris: [callback.url] } }),
+    clock: true,
     config: { tokens: { device: true }, registration: { private_schemes: ['com.example.phone'] } },
   });
 });
@@ -95,6 +97,40 @@ test('consent pages that are used, or of another browser', async () => {
   await page.locator('button[value=allow]').click();
   await page.getByText('V-CON-001').waitFor();
   await judge(page, 'consent-another-browser');
+  await page.context().close();
+});
+
+test('consent, when the app is described otherwise than before', async () => {
+  const page = await stack.browser.person();
+  const notes = async () => {
+    const client = new BareClient(stack.url, { redirectUri: stack.callback.url, clientId: 'notes' });
+    await client.discover();
+    return client.authorization({ scope: 'weather:read' });
+  };
+  await page.goto(String((await notes()).url));
+  await decide(page);
+  await follow(page, { person: 'bob', arrived: (address) => address.startsWith(stack.callback.url) });
+  assert.ok((await stack.callback.next()).code);
+  await stack.gateway.rewrite((text) => text.replace('Notes of the house', 'Notes and calendar'));
+  await stack.gateway.restart();
+  await open(page, String((await notes()).url));
+  assert.match(await words(page), /Notes and calendar[\s\S]*describes itself differently/);
+  await judge(page, 'consent-changed');
+  await page.context().close();
+});
+
+test('a consent page that was left open for eleven minutes', async () => {
+  const page = await stack.browser.person();
+  const client = await registered();
+  await page.goto(String(client.authorization().url));
+  await stack.gateway.ahead(11);
+  try {
+    await page.locator('button[value=allow]').click();
+    await page.getByText('V-CON-003').waitFor();
+    await judge(page, 'consent-expired');
+  } finally {
+    await stack.gateway.ahead(0);
+  }
   await page.context().close();
 });
 
