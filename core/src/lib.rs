@@ -30,6 +30,7 @@ pub mod consent;
 pub mod console_pass;
 pub mod discovery;
 pub mod dpop;
+pub mod entra;
 pub mod era;
 pub mod event_stream;
 pub mod flow;

@@ -62,6 +62,8 @@ const escape = (text) =>
  * - `authorize`: `{ error, error_description }` is sent to the redirect URI in place of a sign-in
  * - `idToken`: `(claims, header) => void` changes the ID token, which is then signed again with the true key
  * - `discovery`, `keys`: as `token`
+ *
+ * With a `directory` (graph.mjs) its application is the client, with whatever credentials it has at the time.
  */
 export async function startProvider({
   port = 0,
@@ -69,6 +71,7 @@ export async function startProvider({
   clientId = 'vestibule',
   clientSecret = `s3cret/+ ${randomBytes(12).toString('base64url')}`,
   clientKeys,
+  directory,
   people = PEOPLE,
   silent = true,
   groups = true,
@@ -93,7 +96,7 @@ export async function startProvider({
   const held = new Set();
   const offline = new Set();
   const cookieKeys = [randomBytes(24).toString('base64url')];
-  const registered = { redirectUris: [...(redirectUris ?? [])] };
+  const registered = { clientId, redirectUris: [...(redirectUris ?? [])] };
   const Adapter = memory();
   const subjectOf = (username) => `pairwise-${people[username].oid}`;
   let keys = [newKey()];
@@ -112,7 +115,7 @@ export async function startProvider({
       adapter: Adapter,
       clients: [
         {
-          client_id: clientId,
+          client_id: registered.clientId,
           ...(clientKeys
             ? { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: clientKeys } }
             : { client_secret: clientSecret }),
@@ -311,20 +314,42 @@ export async function startProvider({
         offline.add(parameters.get('code_challenge'));
       }
     }
+    const own = directory?.entra(url.pathname, body, aadsts);
+    if (own) return sendFault(own, response);
+    if (endpoint === 'token' && directory) admit(incoming, body);
     if (endpoint === 'token' && parameters.has('resource')) {
       return sendFault({
         status: 400,
         body: aadsts('invalid_target', 'The resource parameter provided in the request does not match with the requested scopes.'),
       }, response);
     }
-    const replayed = replay(incoming, raw);
+    const replayed = replay(incoming, directory && endpoint === 'token' ? Buffer.from(body.toString()) : raw);
     if (endpoint === 'login') return login(replayed, response, body);
     // The library knows its discovery document only under its own root.
     if (endpoint === 'discovery') replayed.url = '/.well-known/openid-configuration';
     return provider.callback()(replayed, response);
   });
 
+  // The library knows one secret of a client; the directory knows all that are good at the time.
+  function admit(incoming, form) {
+    const [, basic] = /^Basic (.+)$/.exec(incoming.headers.authorization ?? '') ?? [];
+    const [id, shown] = basic
+      ? Buffer.from(basic, 'base64').toString().split(':').map((part) => decodeURIComponent(part.replaceAll('+', ' ')))
+      : [form.get('client_id'), form.get('client_secret')];
+    const good = directory.admits(id, { secret: shown, assertion: form.get('client_assertion') });
+    for (const name of ['client_id', 'client_secret', 'client_assertion', 'client_assertion_type']) form.delete(name);
+    const pair = `${encodeURIComponent(id)}:${encodeURIComponent(good ? clientSecret : 'wrong')}`;
+    incoming.headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+    incoming.headers['content-length'] = String(Buffer.byteLength(form.toString()));
+  }
+
   build();
+  directory?.onChange(() => {
+    const [app] = directory.apps.values();
+    registered.clientId = app?.appId ?? clientId;
+    registered.redirectUris = [...(app?.web.redirectUris ?? [])];
+    build();
+  });
 
   return {
     origin,

@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod control;
 mod demo;
+mod entra;
 mod explain;
 mod flows;
 mod init;
@@ -35,6 +36,7 @@ enum Exit {
     Unreachable = 4,
     Failed = 5,
     Refused = 6,
+    Partly = 7,
 }
 
 impl From<Exit> for ExitCode {
@@ -60,6 +62,9 @@ enum Command {
     Serve(ConfigFile),
     /// Write a configuration for your identity provider and MCP servers
     Init(init::Arguments),
+    /// Register the gateway at Microsoft Entra ID, without a portal
+    #[command(subcommand)]
+    Entra(entra::Command),
     /// Look at the keys, and rotate them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -113,6 +118,7 @@ pub fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
+        Command::Entra(command) => entra::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Flows(command) => flows::run(&command),
         Command::Clients(command) => access::clients(&command),

@@ -5,6 +5,7 @@
 //! whole of this; every part gets its own piece.
 
 mod brand;
+mod entra;
 mod reader;
 mod report;
 mod table;
@@ -28,6 +29,7 @@ use vestibule_core::{
 };
 
 pub use self::brand::{Brand, Logo};
+pub use self::entra::{ClientIdAt, Entra, EntraSetup, ProofAt};
 pub use self::report::{Problem, Report};
 use self::{reader::Reader, table::Table};
 use crate::provider_credential::ProviderCredential;
@@ -310,6 +312,31 @@ impl Config {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::read(&file, &text, path.parent().unwrap_or(Path::new("")), env),
             Err(error) => Err(Report::unreadable(&file, &error)),
+        }
+    }
+
+    /// Reads of the file at `path` what `vestibule entra` needs, while the client id and the
+    /// secret need not be there yet.
+    ///
+    /// # Errors
+    /// [`Report`].
+    pub fn load_entra(path: &Path, env: &BTreeMap<String, String>) -> Result<EntraSetup, Report> {
+        let file = path.display().to_string();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Report::unreadable(&file, &error))?;
+        let mut report = Report::new(&file, &text);
+        let setup = Table::parse(&text, env, &mut report).and_then(|table| {
+            Reader {
+                folder,
+                env,
+                report: &mut report,
+            }
+            .entra_setup(table)
+        });
+        match setup {
+            Some(setup) if report.is_empty() => Ok(setup),
+            _ => Err(report),
         }
     }
 

@@ -12,10 +12,11 @@ use url::Url;
 use vestibule_core::{
     authorize::LoginWishes,
     callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
+    entra::application::EXCHANGE_AUDIENCE,
     flow::cleaned,
     jwt::{self, Algorithm, JwtError},
     pkce::{CodeChallenge, CodeVerifier},
-    secret::Secret,
+    secret::{Digest, Secret},
     time::Timestamp,
     uri::with_query,
 };
@@ -23,6 +24,7 @@ use vestibule_core::{
 use crate::{
     config::{Idp, IdpKind},
     fetch::{self, FetchError},
+    managed_identity,
     provider_credential::{self, ASSERTION_TYPE, AssertionError, ProviderCredential},
     signature::Published,
     world::World,
@@ -340,14 +342,41 @@ impl Provider {
         verifier: &CodeVerifier,
     ) -> Result<ProviderTokens, ProviderError> {
         use ProviderError as E;
-        let mut form = vec![
+        let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", &self.callback),
             ("code_verifier", verifier.expose()),
         ];
+        let (sent, mut answered) = self.ask_for_tokens(discovered, &form).await?;
+        // A secret that was replaced between our reading it and its being judged: who is not
+        // known has spent no code, so it may be asked once more.
+        if let (Some(sent), Err(E::TokenRefused { error, .. })) = (&sent, &answered)
+            && error == "invalid_client"
+            && let ProviderCredential::Secret(secret) = &self.idp.credential
+            && secret.now().await.digest() != *sent
+        {
+            (_, answered) = self.ask_for_tokens(discovered, &form).await?;
+        }
+        let answer = answered?;
+        Ok(ProviderTokens {
+            id_token: answer.id_token.ok_or(E::NoIdToken)?,
+            access_token: answer.access_token.map(Secret::new),
+            refresh_token: answer.refresh_token.map(Secret::new),
+        })
+    }
+
+    /// Asks the token endpoint, and says which secret was shown there, if it was one.
+    async fn ask_for_tokens(
+        &self,
+        discovered: &Discovered,
+        form: &[(&str, &str)],
+    ) -> Result<(Option<Digest>, Result<TokenAnswer, ProviderError>), ProviderError> {
+        use ProviderError as E;
+        let mut form = form.to_vec();
         let mut request = self.http.post(&discovered.token_endpoint);
-        let assertion;
+        let mut shown = None;
+        let (assertion, secret);
         let by_assertion = |assertion| {
             [
                 ("client_id", self.idp.client_id.as_str()),
@@ -356,14 +385,17 @@ impl Provider {
             ]
         };
         match &self.idp.credential {
-            ProviderCredential::Secret(secret) if discovered.takes_post_only => {
-                form.push(("client_id", &self.idp.client_id));
-                form.push(("client_secret", secret.expose()));
-            }
-            ProviderCredential::Secret(secret) => {
-                // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
-                let secret = encoded(secret.expose());
-                request = request.basic_auth(encoded(&self.idp.client_id), Some(secret));
+            ProviderCredential::Secret(shared) => {
+                secret = shared.now().await;
+                shown = Some(secret.digest());
+                if discovered.takes_post_only {
+                    form.push(("client_id", &self.idp.client_id));
+                    form.push(("client_secret", secret.expose()));
+                } else {
+                    // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
+                    let secret = encoded(secret.expose());
+                    request = request.basic_auth(encoded(&self.idp.client_id), Some(secret));
+                }
             }
             ProviderCredential::Certificate(certificate) => {
                 assertion = certificate.assertion(
@@ -379,28 +411,30 @@ impl Provider {
                 assertion = provider_credential::federated(file).await?;
                 form.extend(by_assertion(&assertion));
             }
+            ProviderCredential::Managed(identity) => {
+                let token = managed_identity::token(&self.http, identity, EXCHANGE_AUDIENCE);
+                assertion = token.await?.expose().to_owned();
+                form.extend(by_assertion(&assertion));
+            }
         }
         let (status, body) = fetch::whole(request.form(&form))
             .await
             .map_err(E::Unreachable)?;
         if status != 200 {
             let answer: ErrorAnswer = serde_json::from_slice(&body).unwrap_or_default();
-            return Err(E::TokenRefused {
+            let refused = E::TokenRefused {
                 status,
                 error: cleaned(&answer.error, 64),
                 said: cleaned(&answer.error_description, 500),
-            });
+            };
+            return Ok((shown, Err(refused)));
         }
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| E::TokenRefused {
             status,
             error: "not_json".to_owned(),
             said: String::new(),
         })?;
-        Ok(ProviderTokens {
-            id_token: answer.id_token.ok_or(E::NoIdToken)?,
-            access_token: answer.access_token.map(Secret::new),
-            refresh_token: answer.refresh_token.map(Secret::new),
-        })
+        Ok((shown, Ok(answer)))
     }
 
     /// Believes the ID token, or says why not. An unknown key causes one more look at the

@@ -1,6 +1,9 @@
 //! How the gateway proves to its identity provider who it is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -27,12 +30,97 @@ const FILE_MAX: usize = 32 << 10;
 #[derive(Debug, Clone)]
 pub enum ProviderCredential {
     /// A secret that both know: `client_secret_basic` or `client_secret_post`.
-    Secret(Secret),
+    Secret(SharedSecret),
     /// Assertions by a key whose certificate is registered there: `private_key_jwt`.
     Certificate(Certificate),
     /// Assertions that the platform writes into a file, and renews: a workload identity that
     /// the provider trusts (RFC 7523 §2.2, signed by somebody else).
     Federated(PathBuf),
+    /// Assertions that the platform gives to a program that runs on it: a managed identity.
+    Managed(ManagedIdentity),
+}
+
+/// A secret, and the file that has it, which may be written anew while we run.
+#[derive(Debug, Clone)]
+pub struct SharedSecret {
+    text: Secret,
+    file: Option<PathBuf>,
+}
+
+impl SharedSecret {
+    /// A secret that stays as it is.
+    pub fn fixed(text: Secret) -> Self {
+        Self { text, file: None }
+    }
+
+    /// A secret that was read from this file, and is looked for there again.
+    pub fn in_file(text: Secret, file: PathBuf) -> Self {
+        Self {
+            text,
+            file: Some(file),
+        }
+    }
+
+    /// The secret as it is now. While its file cannot be read, it is what it was at the start:
+    /// a file that is being replaced ends no login.
+    pub async fn now(&self) -> Secret {
+        let Some(file) = &self.file else {
+            return self.text.clone();
+        };
+        let read = tokio::fs::read_to_string(file).await.unwrap_or_default();
+        match read.trim_end_matches(['\r', '\n']) {
+            "" => self.text.clone(),
+            text => Secret::new(text.to_owned()),
+        }
+    }
+}
+
+/// Where the platform gives assertions to the programs that run on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedIdentity {
+    /// Which identity, if it is not the system's own: its client id.
+    pub client_id: Option<String>,
+    /// Where it is asked.
+    pub place: IdentityPlace,
+}
+
+/// The two ways in which platforms give tokens to programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityPlace {
+    /// Of a virtual machine: the metadata service at a link-local address.
+    Metadata {
+        /// Its origin.
+        origin: String,
+    },
+    /// Of App Service, Functions and Container Apps: an address and a header in the
+    /// environment.
+    Endpoint {
+        /// `IDENTITY_ENDPOINT`.
+        url: String,
+        /// `IDENTITY_HEADER`.
+        header: Secret,
+    },
+}
+
+impl ManagedIdentity {
+    /// The identity of this environment.
+    pub fn of(client_id: Option<String>, env: &BTreeMap<String, String>) -> Self {
+        let place = match (env.get("IDENTITY_ENDPOINT"), env.get("IDENTITY_HEADER")) {
+            (Some(url), Some(header)) => IdentityPlace::Endpoint {
+                url: url.clone(),
+                header: Secret::new(header.clone()),
+            },
+            _ => IdentityPlace::Metadata {
+                origin: env
+                    .get("AZURE_POD_IDENTITY_AUTHORITY_HOST")
+                    .map_or("http://169.254.169.254", |origin| {
+                        origin.trim_end_matches('/')
+                    })
+                    .to_owned(),
+            },
+        };
+        Self { client_id, place }
+    }
 }
 
 /// A private key with its certificate.
@@ -42,6 +130,7 @@ pub struct Certificate {
     kind: KeyKind,
     /// SHA-256 of the certificate, in base64url: `x5t#S256` (RFC 7515 §4.1.8).
     thumbprint: String,
+    der: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +162,9 @@ pub enum AssertionError {
     /// What is in it.
     #[error("the assertion file holds no assertion")]
     NotOne,
+    /// The platform's own service.
+    #[error("the platform gives no assertion: {0}")]
+    Platform(String),
     /// The signing library.
     #[error("the key does not sign")]
     NotSigned,
@@ -96,6 +188,7 @@ impl Certificate {
         let chain = CertificateDer::from_pem_slice(certificate).map_err(|_| E::Certificate)?;
         let thumbprint = digest::digest(&digest::SHA256, &chain);
         let thumbprint = URL_SAFE_NO_PAD.encode(thumbprint);
+        let der = chain.to_vec();
         let private = PrivateKeyDer::from_pem_slice(key).map_err(|_| E::Key)?;
         let signing = any_supported_type(&private).map_err(|_| E::Key)?;
         // It parses the certificate, too.
@@ -115,6 +208,7 @@ impl Certificate {
             key,
             kind,
             thumbprint,
+            der,
         };
         // A key of another curve shows at the first signature only.
         let tried = read.assertion(
@@ -125,6 +219,21 @@ impl Certificate {
             Timestamp::from_unix(0),
         );
         tried.map(|_| read.clone()).map_err(|_| E::Key)
+    }
+
+    /// The certificate, in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Its fingerprint: SHA-256 of it, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let digest = digest::digest(&digest::SHA256, &self.der);
+        digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// An assertion for the token endpoint (OpenID Connect Core §9). `pss` says whether the

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use support::{
     Browser, Gate, PING, Tokens,
     idp::{ACCESS_TOKEN, Idp, REFRESH_TOKEN},
+    platform::Platform,
     query_of,
     signer::Signer,
     wait_until,
@@ -479,4 +480,79 @@ fn up_8_the_gateway_proves_itself_by_what_the_platform_writes_and_renews() {
         assert_eq!(error.as_deref(), Some("server_error"), "{bad:.20}");
         assert!(!location.contains("no+assertion"), "{location}");
     }
+}
+
+#[test]
+fn up_8_a_secret_that_is_replaced_is_used_from_the_next_login_on() {
+    let idp = Idp::start();
+    let gate = Gate::start_in("", &[("VESTIBULE_IDP__ISSUER", &idp.issuer)]);
+    let file = gate.folder.join("secret");
+    let shown = || idp.with(|told| told.secrets.clone());
+    logs_in(&gate, &idp);
+    std::fs::write(&file, "canary-second\n").expect("written");
+    logs_in(&gate, &idp);
+    assert_eq!(shown(), ["canary-idp-secret", "canary-second"]);
+    // It is replaced after we have read it: the one before is not known any more.
+    let (third, path) = ("canary-third", file.clone());
+    idp.with(|told| {
+        told.secrets.clear();
+        told.unknown_once = Some(Box::new(move || {
+            std::fs::write(&path, third).expect("written");
+        }));
+    });
+    logs_in(&gate, &idp);
+    assert_eq!(shown(), ["canary-second", "canary-third"]);
+    // A secret that is simply wrong is not tried again.
+    idp.with(|told| {
+        told.secrets.clear();
+        told.unknown_once = Some(Box::new(|| {}));
+    });
+    let (location, _) = ended(&gate, &idp, "wrong");
+    assert!(query_of(&location, "error").is_some(), "{location}");
+    assert_eq!(shown(), ["canary-third"]);
+    // A file that is being replaced, or was emptied, ends no login.
+    for broken in [None, Some("")] {
+        match broken {
+            None => std::fs::remove_file(&file).expect("removed"),
+            Some(text) => std::fs::write(&file, text).expect("written"),
+        }
+        idp.with(|told| told.secrets.clear());
+        logs_in(&gate, &idp);
+        assert_eq!(shown(), ["canary-idp-secret"]);
+    }
+}
+
+#[test]
+fn up_8_the_gateway_proves_itself_by_the_identity_of_its_machine() {
+    let platform = Platform::start();
+    let metadata = ("AZURE_POD_IDENTITY_AUTHORITY_HOST", platform.origin.clone());
+    let endpoint = (
+        "IDENTITY_ENDPOINT",
+        format!("{}/msi/token", platform.origin),
+    );
+    let header = ("IDENTITY_HEADER", "canary-header".to_owned());
+    let table = [
+        ("true", vec![&metadata]),
+        ("\"a-user-s-own\"", vec![&metadata]),
+        ("true", vec![&endpoint, &header]),
+    ];
+    for (identity, env) in table {
+        let idp = Idp::start();
+        let credential = format!("credential = {{ managed_identity = {identity} }}");
+        let mut env: Vec<(&str, &str)> = env
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        env.push(("VESTIBULE_IDP__ISSUER", &idp.issuer));
+        let gate = Gate::start_proving(&credential, |_| {}, &env);
+        logs_in(&gate, &idp);
+        assert_eq!(proof(&idp).2, "aaaa.bbbb.cccc");
+        platform.refuses(true);
+        let (location, _) = ended(&gate, &idp, "refused");
+        let error = query_of(&location, "error");
+        assert_eq!(error.as_deref(), Some("server_error"), "{location}");
+        assert!(!location.contains("canary"), "{location}");
+        platform.refuses(false);
+    }
+    assert_eq!(platform.asked(), 6);
 }

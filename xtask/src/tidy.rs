@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 /// The modules of the gateway from top to bottom. A module may use those in the rows below
 /// its own, and nothing beside or above.
-const ROWS: [(&[&str], &str); 12] = [
+const ROWS: [(&[&str], &str); 13] = [
     (&["cli"], "the command line"),
     (&["demo"], "what only the demo has"),
     (&["app"], "composition: builds the world and injects it"),
@@ -29,9 +29,11 @@ const ROWS: [(&[&str], &str); 12] = [
             "document_cache",
             "key_cache",
             "client",
+            "entra",
         ],
         "facts to fetch",
     ),
+    (&["managed_identity"], "what the platform gives"),
     (&["keys", "fetch"], "tools that use tools"),
     (
         &["store", "http", "page", "signature"],

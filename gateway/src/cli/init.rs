@@ -1,6 +1,8 @@
 //! `vestibule init`: asks the identity provider what it can, writes the configuration, and
 //! says what to register there.
 
+mod entra;
+
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -20,8 +22,17 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = Kind::Oidc)]
     idp: Kind,
     /// Its issuer, such as https://id.example.com
+    #[arg(long, value_name = "URL", required_if_eq("idp", "oidc"))]
+    issuer: Option<String>,
+    /// With --idp entra: the tenant's id, or a domain of it
+    #[arg(long, value_name = "TENANT", required_if_eq("idp", "entra"))]
+    tenant: Option<String>,
+    /// With --idp entra: Microsoft Entra of another cloud
     #[arg(long, value_name = "URL")]
-    issuer: String,
+    authority: Option<String>,
+    /// With --idp entra: Microsoft Graph of another cloud
+    #[arg(long, value_name = "URL")]
+    graph: Option<String>,
     /// The name under which this gateway is registered there
     #[arg(long, value_name = "ID", default_value = "vestibule")]
     client_id: String,
@@ -46,6 +57,8 @@ pub(super) struct Arguments {
 enum Kind {
     /// OpenID Connect
     Oidc,
+    /// Microsoft Entra ID
+    Entra,
 }
 
 #[derive(Deserialize)]
@@ -113,18 +126,30 @@ fn init(arguments: &Arguments) -> Result<String, Refused> {
         let fix = "choose another with -c, or write over it with --force";
         return Err(refused("V-INI-002", what, fix, Exit::Refused));
     }
-    let discovery = discover(&arguments.issuer)?;
+    if arguments.idp == Kind::Entra {
+        let tenant = entra::tenant(arguments)?;
+        let idp = entra::idp(arguments, &tenant);
+        write(arguments, &configuration(&public_url, &servers, &idp))?;
+        return Ok(entra::told(arguments, &public_url, &tenant));
+    }
+    let discovery = discover(arguments.issuer.as_deref().unwrap_or_default())?;
     let folder = arguments.config.parent().unwrap_or(Path::new(""));
     let secret = match &arguments.client_secret_file {
         Some(file) => named_secret(folder, file)?,
         None => keep_secret(folder)?,
     };
-    let text = configuration(arguments, &public_url, &servers, &discovery, &secret);
-    std::fs::write(&arguments.config, text).map_err(|error| {
+    let idp = idp(arguments, &discovery, &secret);
+    write(arguments, &configuration(&public_url, &servers, &idp)).inspect_err(|_| {
         if arguments.client_secret_file.is_none() {
             // Nothing half-done stays.
             let _ = std::fs::remove_file(folder.join(&secret));
         }
+    })?;
+    Ok(told(arguments, &public_url, &servers, &discovery))
+}
+
+fn write(arguments: &Arguments, text: &str) -> Result<(), Refused> {
+    std::fs::write(&arguments.config, text).map_err(|error| {
         let what = format!("{}: {error}", arguments.config.display());
         refused(
             "V-INI-003",
@@ -132,8 +157,7 @@ fn init(arguments: &Arguments) -> Result<String, Refused> {
             "choose a folder that can be written",
             Exit::Unexpected,
         )
-    })?;
-    Ok(told(arguments, &public_url, &servers, &discovery))
+    })
 }
 
 fn server(text: &str) -> Result<(String, String), Refused> {
@@ -159,22 +183,31 @@ fn server(text: &str) -> Result<(String, String), Refused> {
     }
 }
 
+fn unreachable(what: String, address: &str) -> Refused {
+    let fix = format!("look at the address; this must answer:  curl {address}");
+    refused("V-INI-005", what, fix, Exit::Unreachable)
+}
+
+fn client() -> Result<reqwest::Client, String> {
+    let trust = Trust::load(None)?;
+    fetch::provider_client(&trust, std::time::Duration::from_secs(15))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+}
+
 fn discover(issuer: &str) -> Result<Discovery, Refused> {
     let address = format!(
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
     );
-    let unreachable = |what: String| {
-        let fix = format!("look at the address; this must answer:  curl {address}");
-        refused("V-INI-005", what, fix, Exit::Unreachable)
-    };
-    let client = Trust::load(None)
-        .and_then(|trust| fetch::provider_client(&trust, std::time::Duration::from_secs(15)))
-        .map_err(unreachable)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| unreachable(error.to_string()))?;
+    let unreachable = |what: String| unreachable(what, &address);
+    let client = client().map_err(unreachable)?;
+    let runtime = runtime().map_err(unreachable)?;
     let (status, body) = runtime
         .block_on(fetch::whole(client.get(&address)))
         .map_err(|error| unreachable(format!("the identity provider: {error}")))?;
@@ -273,13 +306,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
 
-fn configuration(
-    arguments: &Arguments,
-    public_url: &Issuer,
-    servers: &[(String, String)],
-    discovery: &Discovery,
-    secret: &Path,
-) -> String {
+fn configuration(public_url: &Issuer, servers: &[(String, String)], idp: &str) -> String {
     use std::fmt::Write as _;
     let mut out = format!("public_url = {}\n", quoted(public_url.text()));
     if public_url.is_plain_http() {
@@ -292,8 +319,22 @@ fn configuration(
              trusted_proxies = [\"127.0.0.0/8\"]    # the proxy's networks\n",
         );
     }
-    let _ = write!(
-        out,
+    out.push_str(idp);
+    for (name, url) in servers {
+        let _ = write!(
+            out,
+            "\n[servers.{name}]\npath     = {}\nupstream = {}\ntitle    = {}\n",
+            quoted(&format!("/{name}/mcp")),
+            quoted(url),
+            quoted(name),
+        );
+    }
+    out
+}
+
+/// The table `[idp]`.
+fn idp(arguments: &Arguments, discovery: &Discovery, secret: &Path) -> String {
+    let mut out = format!(
         "\n[idp]\nissuer        = {}\nclient_id     = {}\nclient_secret = {{ file = {} }}\n",
         quoted(&discovery.issuer),
         quoted(&arguments.client_id),
@@ -306,15 +347,6 @@ fn configuration(
         .is_none_or(|scopes| scopes.iter().any(|scope| scope == "offline_access"));
     if !offline {
         out.push_str("scopes        = [\"openid\", \"profile\", \"email\"]\n");
-    }
-    for (name, url) in servers {
-        let _ = write!(
-            out,
-            "\n[servers.{name}]\npath     = {}\nupstream = {}\ntitle    = {}\n",
-            quoted(&format!("/{name}/mcp")),
-            quoted(url),
-            quoted(name),
-        );
     }
     out
 }

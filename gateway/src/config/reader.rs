@@ -2,6 +2,7 @@
 //! reading goes on, so that one report has them all.
 
 mod client;
+mod entra;
 mod house;
 mod issuer;
 mod policy;
@@ -37,15 +38,7 @@ const DAY: u64 = 24 * HOUR;
 
 impl Reader<'_> {
     pub(super) fn config(&mut self, mut top: Table) -> Option<Config> {
-        let public_url = self.required(&mut top, "public_url").and_then(|value| {
-            let text = self.text(&value)?;
-            Issuer::parse(&text)
-                .map_err(|error| {
-                    self.wrong(&value, "V-CFG-010", format!("public_url {error}"))
-                        .fix("write it as clients will, for example https://mcp.example.com");
-                })
-                .ok()
-        });
+        let public_url = self.public_url(&mut top);
         let listen = self.address(&mut top, "listen", "127.0.0.1:8080");
         let trusted_proxies = self.networks(&mut top, "trusted_proxies");
         let tls = self.tls(&mut top, public_url.as_ref(), listen, &trusted_proxies);
@@ -53,6 +46,7 @@ impl Reader<'_> {
         let landing = self.flag(&mut top, "landing", true);
         let instance = self.table(&mut top, "instance");
         let idp = self.table(&mut top, "idp");
+        let entra = self.table(&mut top, "entra");
         let servers = self.table(&mut top, "servers");
         let clients = self.table(&mut top, "clients");
         let registration = self.table(&mut top, "registration");
@@ -72,7 +66,8 @@ impl Reader<'_> {
                 .missing("idp", "the identity provider is missing: a table [idp]");
             None
         });
-        let idp = idp.and_then(|idp| self.idp(idp));
+        let entra = self.entra(entra);
+        let idp = idp.and_then(|idp| self.idp(idp, &entra.authority));
         let servers = public_url
             .as_ref()
             .map(|issuer| self.servers(issuer, servers));
@@ -125,6 +120,17 @@ impl Reader<'_> {
             try_page: false,
         };
         Some(config)
+    }
+
+    fn public_url(&mut self, top: &mut Table) -> Option<Issuer> {
+        let value = self.required(top, "public_url")?;
+        let text = self.text(&value)?;
+        Issuer::parse(&text)
+            .map_err(|error| {
+                self.wrong(&value, "V-CFG-010", format!("public_url {error}"))
+                    .fix("write it as clients will, for example https://mcp.example.com");
+            })
+            .ok()
     }
 
     fn tls(

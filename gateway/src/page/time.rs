@@ -31,6 +31,11 @@ pub fn moment(at: Timestamp) -> String {
     format(at, "%Y-%m-%d %H:%M:%SZ")
 }
 
+/// A moment as RFC 3339 has it: `2026-11-12T14:03:07Z`.
+pub fn rfc3339(at: Timestamp) -> String {
+    format(at, "%Y-%m-%dT%H:%M:%SZ")
+}
+
 /// How long ago, to the largest unit: `3 days ago`, in the language of the request.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     ago_in(language::now(), at, now)

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use vestibule::world::World;
 
@@ -51,6 +52,10 @@ pub struct Told {
     pub no_id_token: bool,
     /// Bodies that came to its token endpoint.
     pub redemptions: Vec<String>,
+    /// Secrets that it was shown in a header.
+    pub secrets: Vec<String>,
+    /// Called once when a code is redeemed, by whom it then does not know.
+    pub unknown_once: Option<Box<dyn FnOnce() + Send>>,
     /// Whether the last of them came with an Authorization header.
     pub authorized: bool,
     nonce: String,
@@ -84,6 +89,8 @@ impl Idp {
             hangs: false,
             no_id_token: false,
             redemptions: Vec::new(),
+            secrets: Vec::new(),
+            unknown_once: None,
             authorized: false,
             nonce: String::new(),
         }));
@@ -170,6 +177,11 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
     }
     let mut told = state.lock().expect("no panic before");
     told.authorized = headers.contains_key(header::AUTHORIZATION);
+    told.secrets.extend(secret_of(&headers));
+    if let Some(meanwhile) = told.unknown_once.take() {
+        meanwhile();
+        return (StatusCode::UNAUTHORIZED, r#"{"error":"invalid_client"}"#).into_response();
+    }
     told.redemptions
         .push(String::from_utf8_lossy(&body).into_owned());
     let now = World::real().now().unix();
@@ -192,4 +204,11 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
         answer["id_token"] = told.id_token.clone().into();
     }
     json_answer(&answer)
+}
+
+fn secret_of(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let pair = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
+    let pair = String::from_utf8(pair).ok()?;
+    Some(pair.split_once(':')?.1.to_owned())
 }

@@ -5,14 +5,15 @@ use url::Url;
 use super::{
     super::{
         Idp, IdpKind,
+        entra::ClientIdAt,
         table::{Table, Value},
     },
     Reader,
 };
-use crate::provider_credential::{Certificate, ProviderCredential};
+use crate::provider_credential::{Certificate, ManagedIdentity, ProviderCredential, SharedSecret};
 
 impl Reader<'_> {
-    pub(super) fn idp(&mut self, mut table: Table) -> Option<Idp> {
+    pub(super) fn idp(&mut self, mut table: Table, authority: &str) -> Option<Idp> {
         let kind = match table.take("kind") {
             Some(value) => match self.text(&value)?.as_str() {
                 "oidc" => IdpKind::Oidc,
@@ -33,9 +34,7 @@ impl Reader<'_> {
         let tenant = table.take("tenant").and_then(|value| self.text(&value));
         let issuer = match (table.take("issuer"), kind, tenant) {
             (Some(value), ..) => self.issuer_of_idp(&value, unsafe_http),
-            (None, IdpKind::Entra, Some(tenant)) => {
-                Some(format!("https://login.microsoftonline.com/{tenant}/v2.0"))
-            }
+            (None, IdpKind::Entra, Some(tenant)) => Some(format!("{authority}/{tenant}/v2.0")),
             (None, ..) => {
                 self.report.missing(
                     "idp.issuer",
@@ -46,7 +45,7 @@ impl Reader<'_> {
         };
         let client_id = self
             .required(&mut table, "client_id")
-            .and_then(|value| self.filled(&value));
+            .and_then(|value| self.client_id(&value));
         let credential = self.provider_credential(&mut table);
         let scopes = match table.take("scopes") {
             Some(value) => self.texts(&value),
@@ -62,6 +61,27 @@ impl Reader<'_> {
             scopes,
             kind,
         })
+    }
+
+    /// Text, or `{ file = … }`, which `vestibule entra apply` writes.
+    fn client_id(&mut self, value: &Value) -> Option<String> {
+        let ClientIdAt::File(path) = self.client_id_at(value.clone())? else {
+            return self.filled(value);
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Ok(_) => {
+                let what = format!("the file {} is empty", path.display());
+                self.wrong(value, "V-CFG-028", what);
+                None
+            }
+            Err(error) => {
+                let what = format!("the client id {} cannot be read: {error}", path.display());
+                self.wrong(value, "V-CFG-048", what)
+                    .fix("with Microsoft Entra, vestibule entra apply writes it");
+                None
+            }
+        }
     }
 
     fn issuer_of_idp(&mut self, value: &Value, unsafe_http: bool) -> Option<String> {
@@ -93,7 +113,18 @@ impl Reader<'_> {
                     .missing("idp.client_secret", "idp.client_secret is missing");
                 None
             }
-            (Some(value), None) => self.secret(value).map(ProviderCredential::Secret),
+            (Some(value), None) => {
+                let file = match &value {
+                    Value::Table { table, .. } => table.clone().take("file"),
+                    _ => None,
+                };
+                let text = self.secret(value)?;
+                let shared = match file.and_then(|file| self.text(&file)) {
+                    Some(file) => SharedSecret::in_file(text, self.folder.join(file)),
+                    None => SharedSecret::fixed(text),
+                };
+                Some(ProviderCredential::Secret(shared))
+            }
             (None, Some(value)) => self.signed_credential(value),
             (Some(_), Some(value)) => {
                 self.wrong(&value, "V-CFG-045", "idp has two credentials")
@@ -104,16 +135,25 @@ impl Reader<'_> {
     }
 
     /// A certificate with its key, or a file that the platform writes assertions into.
-    fn signed_credential(&mut self, value: Value) -> Option<ProviderCredential> {
+    pub(super) fn signed_credential(&mut self, value: Value) -> Option<ProviderCredential> {
         let place = value.clone();
         let Value::Table { mut table, .. } = value else {
             self.not_a_credential(&place);
             return None;
         };
-        let parts = ["certificate", "key", "assertion"].map(|name| table.take(name));
+        let names = ["certificate", "key", "assertion", "managed_identity"];
+        let parts = names.map(|name| table.take(name));
         self.leftovers(table);
         match parts {
-            [Some(certificate), Some(key), None] => {
+            [None, None, None, Some(identity)] => {
+                let client_id = match &identity {
+                    Value::Flag { flag: true, .. } => None,
+                    _ => Some(self.filled(&identity)?),
+                };
+                let identity = ManagedIdentity::of(client_id, self.env);
+                Some(ProviderCredential::Managed(identity))
+            }
+            [Some(certificate), Some(key), None, None] => {
                 let path = self.folder.join(self.filled(&certificate)?);
                 let text = match std::fs::read(&path) {
                     Ok(text) => text,
@@ -135,7 +175,7 @@ impl Reader<'_> {
                     }
                 }
             }
-            [None, None, Some(file)] => {
+            [None, None, Some(file), None] => {
                 let file = self.folder.join(self.filled(&file)?);
                 Some(ProviderCredential::Federated(file))
             }
@@ -147,8 +187,9 @@ impl Reader<'_> {
     }
 
     fn not_a_credential(&mut self, place: &Value) {
-        let what = "idp.credential is neither a certificate with its key nor an assertion";
-        self.wrong(place, "V-CFG-045", what)
-            .fix("{ certificate = \"…\", key = { file = \"…\" } } or { assertion = \"…\" }");
+        let what = "idp.credential is neither a certificate with its key, an assertion nor a managed identity";
+        self.wrong(place, "V-CFG-045", what).fix(
+            "{ certificate = \"…\", key = { file = \"…\" } }, { assertion = \"…\" } or { managed_identity = true }",
+        );
     }
 }

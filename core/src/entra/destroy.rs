@@ -1,0 +1,298 @@
+//! What is to be done so that nothing of ours is left: what we made goes, and what we did not
+//! make stays.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{
+    CREDENTIAL_PREFIX, Step,
+    application::Application,
+    journal::{Kind, Known},
+    plan::{Act, Found, Mark, Plan, there},
+    tag,
+};
+
+/// How an application is found whose journal is lost: its unique name begins so if we made it.
+pub const UNIQUE_NAME_PREFIX: &str = "vestibule-";
+
+/// What is to be done, in the reverse order of how it was made. With `even_if_shared`, an
+/// application of ours is deleted although others have put things of theirs into it.
+pub fn destroy(
+    instance: &str,
+    redirect: &str,
+    known: &Known,
+    found: &Found,
+    even_if_shared: bool,
+) -> Plan {
+    let mut plan = Plan::default();
+    let Some(app) = &found.app else {
+        plan.notes
+            .push("there is no such app in this tenant".to_owned());
+        return plan;
+    };
+    let made_by_us = match &known.app {
+        Some(known) => !known.adopted,
+        None => app
+            .unique_name
+            .as_deref()
+            .is_some_and(|name| name.starts_with(UNIQUE_NAME_PREFIX)),
+    };
+    let foreign = foreign(redirect, known, found, app);
+    if made_by_us && (foreign.is_empty() || even_if_shared) {
+        let what = format!("app \"{}\"  {}", app.display_name, app.app_id);
+        plan.push(Step::App, Mark::Remove, what, Some(Act::DeleteApp));
+        plan.changes[0]
+            .details
+            .push("with its service principal and all its credentials".to_owned());
+        for what in foreign {
+            plan.changes[0].details.push(format!("{what} is not ours"));
+        }
+        return plan;
+    }
+    for (kind, name, key) in credentials(known, found) {
+        let what = format!("{} \"{name}\"", kind.name());
+        let act = Act::RemoveCredential {
+            kind,
+            known_as: key.clone(),
+            key,
+        };
+        plan.push(Step::Credential, Mark::Remove, what, Some(act));
+    }
+    let remove: Vec<String> = app
+        .web
+        .redirect_uris
+        .iter()
+        .filter(|uri| is_ours(redirect, known, uri))
+        .cloned()
+        .collect();
+    if !remove.is_empty() {
+        let what = "web redirect addresses";
+        let act = Act::Redirects {
+            add: Vec::new(),
+            remove: remove.clone(),
+        };
+        plan.push(Step::Redirect, Mark::Change, what, Some(act));
+        for uri in remove {
+            plan.detail(format!("- {uri}"));
+        }
+    }
+    let tag = tag(instance);
+    let name = format!("app \"{}\"  {}", app.display_name, app.app_id);
+    if app.tags.contains(&tag) {
+        let tags: Vec<&String> = app.tags.iter().filter(|other| **other != tag).collect();
+        let patch = json!({ "tags": tags });
+        plan.push(
+            Step::App,
+            Mark::Change,
+            name,
+            Some(Act::UpdateApp { patch }),
+        );
+        plan.detail(format!("- tag {tag}"));
+    } else {
+        plan.push(Step::App, Mark::Keep, name, None);
+    }
+    plan.detail(match made_by_us {
+        true => "stays, since others use it; --even-if-shared deletes it",
+        false => "stays: it was made by somebody else",
+    });
+    for what in foreign {
+        plan.detail(format!("= {what}"));
+    }
+    plan.push(
+        Step::App,
+        Mark::Remove,
+        "what the journal says of it",
+        Some(Act::LetGo),
+    );
+    plan
+}
+
+fn is_ours(redirect: &str, known: &Known, uri: &str) -> bool {
+    // With a journal it says what we added; an address that was there before is another's.
+    match &known.app {
+        Some(app) if app.adopted => known.redirects.contains(uri),
+        _ => known.redirects.contains(uri) || uri == redirect,
+    }
+}
+
+/// Kind, name and id of each credential of ours that is there.
+fn credentials(known: &Known, found: &Found) -> Vec<(Kind, String, String)> {
+    let mut out = Vec::new();
+    for kind in [Kind::Federated, Kind::Certificate, Kind::Secret] {
+        for (id, name) in there(found, kind) {
+            let ours = known.credentials.iter().any(|ours| {
+                ours.kind == kind && (ours.key.as_ref() == Some(&id) || ours.name == name)
+            });
+            if ours || (known.app.is_none() && is_our_name(&name)) {
+                out.push((kind, name, id));
+            }
+        }
+    }
+    out
+}
+
+fn is_our_name(name: &str) -> bool {
+    name.starts_with(CREDENTIAL_PREFIX) || name.starts_with(UNIQUE_NAME_PREFIX)
+}
+
+/// Words for what others have put into the application.
+fn foreign(redirect: &str, known: &Known, found: &Found, app: &Application) -> Vec<String> {
+    let ours: BTreeSet<String> = credentials(known, found)
+        .into_iter()
+        .map(|(_, _, id)| id)
+        .collect();
+    let redirects = app
+        .all_redirects()
+        .filter(|uri| !is_ours(redirect, known, uri))
+        .map(|uri| format!("redirect address {uri}"));
+    let credentials = [Kind::Secret, Kind::Certificate, Kind::Federated]
+        .into_iter()
+        .flat_map(|kind| there(found, kind).into_iter().map(move |each| (kind, each)))
+        .filter(|(_, (id, _))| !ours.contains(id))
+        .map(|(kind, (_, name))| format!("{} \"{name}\"", kind.name()));
+    redirects.chain(credentials).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            application::{Credential, Redirects},
+            journal::{Did, Entry},
+        },
+        *,
+    };
+    use crate::time::Timestamp;
+
+    const REDIRECT: &str = "https://mcp.example.com/oauth-callback";
+
+    fn found(redirects: &[&str], secrets: &[&str]) -> Found {
+        let secret = |name: &&str| Credential {
+            key_id: format!("key of {name}"),
+            display_name: Some((*name).to_owned()),
+            end_date_time: None,
+        };
+        Found {
+            app: Some(Application {
+                id: "object".to_owned(),
+                app_id: "client".to_owned(),
+                display_name: "Vestibule".to_owned(),
+                unique_name: Some("vestibule-prod-1".to_owned()),
+                tags: vec!["theirs".to_owned(), "vestibule:prod".to_owned()],
+                web: Redirects {
+                    redirect_uris: redirects.iter().map(|uri| (*uri).to_owned()).collect(),
+                },
+                password_credentials: secrets.iter().map(secret).collect(),
+                ..Application::default()
+            }),
+            principal: true,
+            federated: Vec::new(),
+        }
+    }
+
+    fn journal(did: Did) -> Known {
+        let entry = |did| Entry {
+            time: Timestamp::from_unix(1),
+            run: "r".to_owned(),
+            step: Step::App,
+            did,
+        };
+        Known::of(&[
+            entry(did),
+            entry(Did::AddingRedirect {
+                uri: REDIRECT.to_owned(),
+            }),
+            entry(Did::Adding {
+                kind: Kind::Secret,
+                name: "vestibule r".to_owned(),
+            }),
+        ])
+    }
+
+    fn made() -> Did {
+        Did::Created {
+            object: "object".to_owned(),
+            app: "client".to_owned(),
+        }
+    }
+
+    fn acts(plan: &Plan) -> Vec<Act> {
+        plan.changes
+            .iter()
+            .filter_map(|change| change.act.clone())
+            .collect()
+    }
+
+    #[test]
+    fn m_4_what_is_all_ours_is_deleted() {
+        let there = found(&[REDIRECT], &["vestibule r"]);
+        let plan = destroy("prod", REDIRECT, &journal(made()), &there, false);
+        assert_eq!(acts(&plan), [Act::DeleteApp]);
+        let plan = destroy(
+            "prod",
+            REDIRECT,
+            &Known::default(),
+            &Found::default(),
+            false,
+        );
+        assert!(plan.is_done());
+    }
+
+    #[test]
+    fn m_2_without_a_journal_it_is_known_by_its_tag_and_names() {
+        let there = found(&[REDIRECT], &["vestibule r"]);
+        let plan = destroy("prod", REDIRECT, &Known::default(), &there, false);
+        assert_eq!(acts(&plan), [Act::DeleteApp]);
+        let mut by_hand = there;
+        by_hand.app.as_mut().expect("an app").unique_name = None;
+        let plan = destroy("prod", REDIRECT, &Known::default(), &by_hand, false);
+        assert!(!acts(&plan).contains(&Act::DeleteApp), "{plan:?}");
+    }
+
+    #[test]
+    fn m_4_what_others_put_there_keeps_the_application() {
+        let theirs = "https://theirs.example.com/cb";
+        let there = found(&[REDIRECT, theirs], &["vestibule r", "by hand"]);
+        let plan = destroy("prod", REDIRECT, &journal(made()), &there, false);
+        assert_eq!(
+            acts(&plan),
+            [
+                Act::RemoveCredential {
+                    kind: Kind::Secret,
+                    key: "key of vestibule r".to_owned(),
+                    known_as: "key of vestibule r".to_owned(),
+                },
+                Act::Redirects {
+                    add: Vec::new(),
+                    remove: vec![REDIRECT.to_owned()],
+                },
+                Act::UpdateApp {
+                    patch: json!({ "tags": ["theirs"] }),
+                },
+                Act::LetGo,
+            ]
+        );
+        let told: Vec<String> = plan
+            .changes
+            .iter()
+            .flat_map(|c| c.details.clone())
+            .collect();
+        assert!(told.iter().any(|text| text.contains(theirs)), "{told:?}");
+        assert!(told.iter().any(|text| text.contains("by hand")), "{told:?}");
+        let forced = destroy("prod", REDIRECT, &journal(made()), &there, true);
+        assert_eq!(acts(&forced), [Act::DeleteApp]);
+    }
+
+    #[test]
+    fn m_4_an_adopted_application_stays_with_what_it_had() {
+        let adopted = Did::Adopted {
+            object: "object".to_owned(),
+            app: "client".to_owned(),
+        };
+        let there = found(&[REDIRECT], &["vestibule r"]);
+        let plan = destroy("prod", REDIRECT, &journal(adopted), &there, true);
+        assert!(!acts(&plan).contains(&Act::DeleteApp));
+        assert!(acts(&plan).contains(&Act::LetGo));
+    }
+}

@@ -1,0 +1,938 @@
+//! From what is wanted and what is there to what is to be done, in order.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    Step,
+    application::{Application, Credential, EXCHANGE_AUDIENCE, FederatedCredential, near_miss},
+    credential_name,
+    journal::{Kind, Known, Ours},
+    tag,
+};
+use crate::time::Timestamp;
+
+/// How long before its end a secret is made anew.
+const RENEW_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The name of this gateway, by which its application is tagged.
+    pub instance: String,
+    /// The application's label.
+    pub app_name: String,
+    /// Our redirect URI.
+    pub redirect: String,
+    /// Whether the application is to be a public client besides.
+    pub public_client: bool,
+    /// Whether tokens are to tell groups, since a rule names one.
+    pub groups: bool,
+    /// What the gateway proves itself with.
+    pub proof: Proof,
+    /// Whether the credential is to be made anew, and how long the one before is kept.
+    pub rotate: Option<Duration>,
+    /// What the run is called.
+    pub run: String,
+    /// The present time.
+    pub now: Timestamp,
+}
+
+/// What the gateway proves itself with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A secret.
+    Secret {
+        /// Whether its file is there.
+        kept: bool,
+        /// How long a new one lives.
+        life: Duration,
+    },
+    /// A certificate that is at hand.
+    Certificate {
+        /// It, in DER.
+        der: Vec<u8>,
+        /// Its fingerprint, for people: SHA-256 in hexadecimal.
+        fingerprint: String,
+    },
+    /// Tokens that the platform makes.
+    Federated {
+        /// Their issuer.
+        issuer: String,
+        /// Of whom they are.
+        subject: String,
+    },
+}
+
+impl Proof {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Secret { .. } => Kind::Secret,
+            Self::Certificate { .. } => Kind::Certificate,
+            Self::Federated { .. } => Kind::Federated,
+        }
+    }
+}
+
+/// What is there.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// The application.
+    pub app: Option<Application>,
+    /// Whether it has a service principal.
+    pub principal: bool,
+    /// Its federated credentials.
+    pub federated: Vec<FederatedCredential>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// What a person should know besides.
+    pub notes: Vec<String>,
+}
+
+/// One line of a plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The step that does it.
+    pub step: Step,
+    /// What happens to it.
+    pub mark: Mark,
+    /// What it is.
+    pub what: String,
+    /// More about it.
+    pub details: Vec<String>,
+    /// What does it; nothing for what is kept.
+    pub act: Option<Act>,
+}
+
+/// What happens to a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It stays as it is.
+    Keep,
+    /// It is changed.
+    Change,
+    /// It is made.
+    Create,
+    /// It is removed.
+    Remove,
+}
+
+impl Mark {
+    /// As one character.
+    pub const fn sign(self) -> char {
+        match self {
+            Self::Keep => '=',
+            Self::Change => '~',
+            Self::Create => '+',
+            Self::Remove => '-',
+        }
+    }
+
+    /// As a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Change => "change",
+            Self::Create => "create",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// Make the application.
+    CreateApp {
+        /// Its properties.
+        body: Value,
+    },
+    /// Set properties of it.
+    UpdateApp {
+        /// Which, to what.
+        patch: Value,
+    },
+    /// Add redirect URIs and remove some of ours; all others stay.
+    Redirects {
+        /// What to add.
+        add: Vec<String>,
+        /// What to remove.
+        remove: Vec<String>,
+    },
+    /// Make the service principal.
+    AddPrincipal,
+    /// Make a secret, and put it where the gateway reads it.
+    AddSecret {
+        /// Its name.
+        name: String,
+        /// Until when it works.
+        ends: Timestamp,
+        /// From when those before it are removed.
+        retire_others: Timestamp,
+    },
+    /// Register the certificate beside those that are there.
+    AddCertificate {
+        /// Its name.
+        name: String,
+        /// It, in DER.
+        der: Vec<u8>,
+        /// From when those before it are removed.
+        retire_others: Timestamp,
+    },
+    /// Trust tokens of the platform.
+    AddFederated {
+        /// Its name.
+        name: String,
+        /// Their issuer.
+        issuer: String,
+        /// Of whom they are.
+        subject: String,
+        /// From when those before it are removed.
+        retire_others: Timestamp,
+    },
+    /// Remove a credential of ours.
+    RemoveCredential {
+        /// Of which kind.
+        kind: Kind,
+        /// Its id there.
+        key: String,
+        /// How the journal calls it: its id, or its name if it was never completed.
+        known_as: String,
+    },
+    /// Delete the application.
+    DeleteApp,
+    /// Strike the application from the journal, where nothing of ours is left in it.
+    LetGo,
+}
+
+impl Act {
+    /// The request that it is at Microsoft Graph.
+    pub fn request(&self, object: &str) -> String {
+        match self {
+            Self::CreateApp { .. } => {
+                "PATCH /applications(uniqueName='…')  Prefer: create-if-missing".to_owned()
+            }
+            Self::UpdateApp { .. } | Self::Redirects { .. } | Self::AddCertificate { .. } => {
+                format!("PATCH /applications/{object}")
+            }
+            Self::AddPrincipal => "POST /servicePrincipals".to_owned(),
+            Self::AddSecret { .. } => format!("POST /applications/{object}/addPassword"),
+            Self::AddFederated { .. } => {
+                format!("POST /applications/{object}/federatedIdentityCredentials")
+            }
+            Self::RemoveCredential { kind, key, .. } => match kind {
+                Kind::Secret => format!("POST /applications/{object}/removePassword"),
+                Kind::Certificate => format!("PATCH /applications/{object}"),
+                Kind::Federated => {
+                    format!("DELETE /applications/{object}/federatedIdentityCredentials/{key}")
+                }
+            },
+            Self::DeleteApp => format!("DELETE /applications/{object}"),
+            Self::LetGo => "nothing: a line of the journal".to_owned(),
+        }
+    }
+}
+
+impl Plan {
+    /// Whether nothing is to be done.
+    pub fn is_done(&self) -> bool {
+        self.changes.iter().all(|change| change.act.is_none())
+    }
+
+    /// Steps in which something is to be done, each once, in order.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        for change in self.changes.iter().filter(|change| change.act.is_some()) {
+            if !steps.contains(&change.step) {
+                steps.push(change.step);
+            }
+        }
+        steps
+    }
+
+    /// Leaves out what is not of these steps.
+    pub fn only(&mut self, steps: &[Step]) {
+        self.changes.retain(|change| steps.contains(&change.step));
+    }
+
+    pub(super) fn push(
+        &mut self,
+        step: Step,
+        mark: Mark,
+        what: impl Into<String>,
+        act: Option<Act>,
+    ) {
+        self.changes.push(Change {
+            step,
+            mark,
+            what: what.into(),
+            details: Vec::new(),
+            act,
+        });
+    }
+
+    pub(super) fn detail(&mut self, text: impl Into<String>) {
+        if let Some(last) = self.changes.last_mut() {
+            last.details.push(text.into());
+        }
+    }
+}
+
+/// What is to be done so that what is wanted is there.
+pub fn plan(wanted: &Wanted, known: &Known, found: &Found) -> Plan {
+    let mut plan = Plan::default();
+    app(&mut plan, wanted, known, found.app.as_ref());
+    principal(&mut plan, found);
+    credential(&mut plan, wanted, known, found);
+    retire(&mut plan, wanted, known, found);
+    plan
+}
+
+fn app(plan: &mut Plan, wanted: &Wanted, known: &Known, app: Option<&Application>) {
+    let name = format!("app \"{}\"", wanted.app_name);
+    let Some(app) = app else {
+        if let Some(gone) = &known.app {
+            plan.notes.push(format!(
+                "the app {} of before is not in this tenant any more; a new one has another client id, and people are asked for their consent again",
+                gone.app
+            ));
+        }
+        plan.push(
+            Step::App,
+            Mark::Create,
+            name,
+            Some(Act::CreateApp { body: body(wanted) }),
+        );
+        plan.detail(format!("redirect address {}", wanted.redirect));
+        plan.detail("asks people for openid, profile, email, offline_access");
+        if wanted.public_client {
+            plan.detail("is a public client besides (entra.allow_public_client)");
+        }
+        return;
+    };
+    let adopted = known.app.as_ref().is_some_and(|known| known.adopted);
+    let (patch, details) = differences(wanted, app, adopted);
+    let shown = format!("app \"{}\"  {}", app.display_name, app.app_id);
+    if details.is_empty() {
+        plan.push(Step::App, Mark::Keep, shown, None);
+    } else {
+        plan.push(
+            Step::App,
+            Mark::Change,
+            shown,
+            Some(Act::UpdateApp { patch }),
+        );
+        for detail in details {
+            plan.detail(detail);
+        }
+    }
+    redirects(plan, wanted, known, app);
+}
+
+fn body(wanted: &Wanted) -> Value {
+    let mut body = json!({
+        "displayName": wanted.app_name,
+        "signInAudience": "AzureADMyOrg",
+        "isFallbackPublicClient": wanted.public_client,
+        "tags": [tag(&wanted.instance)],
+        "web": {
+            "redirectUris": [wanted.redirect],
+            "implicitGrantSettings": {
+                "enableAccessTokenIssuance": false,
+                "enableIdTokenIssuance": false,
+            },
+        },
+        "requiredResourceAccess": Application::default().full_access(),
+    });
+    if wanted.groups {
+        body["groupMembershipClaims"] = "SecurityGroup".into();
+    }
+    body
+}
+
+/// Properties that are otherwise, and words for each.
+fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec<String>) {
+    let mut patch = json!({});
+    let mut details = Vec::new();
+    if !adopted && app.display_name != wanted.app_name {
+        patch["displayName"] = wanted.app_name.clone().into();
+        details.push(format!("name \"{}\"", wanted.app_name));
+    }
+    let tag = tag(&wanted.instance);
+    if !app.tags.contains(&tag) {
+        let tags: Vec<&String> = app.tags.iter().chain([&tag]).collect();
+        patch["tags"] = json!(tags);
+        details.push(format!("+ tag {tag}"));
+    }
+    if app.is_fallback_public_client.unwrap_or(false) != wanted.public_client {
+        patch["isFallbackPublicClient"] = wanted.public_client.into();
+        details.push(if wanted.public_client {
+            "is a public client besides (entra.allow_public_client)".to_owned()
+        } else {
+            "is no public client any more: whoever knows its id could sign in as it".to_owned()
+        });
+    }
+    let tells = app.group_membership_claims.as_deref().unwrap_or("None");
+    if wanted.groups && matches!(tells, "None" | "") {
+        patch["groupMembershipClaims"] = "SecurityGroup".into();
+        details.push("tokens tell security groups, since a rule names one".to_owned());
+    }
+    let missing = app.missing_access();
+    if !missing.is_empty() {
+        patch["requiredResourceAccess"] = app.full_access();
+        details.push(format!("asks people for {} besides", missing.join(", ")));
+    }
+    (patch, details)
+}
+
+fn redirects(plan: &mut Plan, wanted: &Wanted, known: &Known, app: &Application) {
+    let there = &app.web.redirect_uris;
+    let add: Vec<String> = match there.contains(&wanted.redirect) {
+        true => Vec::new(),
+        false => vec![wanted.redirect.clone()],
+    };
+    // Only what we added, and only while we do not want it.
+    let remove: Vec<String> = there
+        .iter()
+        .filter(|uri| known.redirects.contains(*uri) && **uri != wanted.redirect)
+        .cloned()
+        .collect();
+    for uri in there {
+        if let Some(difference) = near_miss(uri, &wanted.redirect) {
+            plan.notes.push(format!(
+                "{uri} is registered, too, and differs from ours by {difference}: Entra compares byte by byte"
+            ));
+        }
+    }
+    if add.is_empty() && remove.is_empty() {
+        let what = format!("web redirect address {}", wanted.redirect);
+        plan.push(Step::Redirect, Mark::Keep, what, None);
+        return;
+    }
+    if let Some(before) = remove.first() {
+        plan.notes.push(format!(
+            "the public address changes: {before} was ours, so the issuer is another one now, and MCP clients must connect and register again"
+        ));
+    }
+    plan.push(
+        Step::Redirect,
+        Mark::Change,
+        "web redirect addresses",
+        Some(Act::Redirects {
+            add: add.clone(),
+            remove: remove.clone(),
+        }),
+    );
+    for uri in &add {
+        plan.detail(format!("+ {uri}"));
+    }
+    for uri in &remove {
+        plan.detail(format!("- {uri}  (added by us)"));
+    }
+    let others = there.len() - remove.len();
+    if others > 0 {
+        plan.detail(format!("= {others} of others stay"));
+    }
+}
+
+fn principal(plan: &mut Plan, found: &Found) {
+    if found.app.is_some() && found.principal {
+        plan.push(Step::Principal, Mark::Keep, "service principal", None);
+    } else {
+        let act = Some(Act::AddPrincipal);
+        plan.push(Step::Principal, Mark::Create, "service principal", act);
+    }
+}
+
+fn credential(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) {
+    let step = Step::Credential;
+    let name = credential_name(&wanted.run);
+    let retire_others = wanted.now.plus(wanted.rotate.unwrap_or_default());
+    let current = current(wanted, known, found);
+    match &wanted.proof {
+        Proof::Secret { kept, life } => {
+            let usable = current.filter(|ours| {
+                let ends = ours.ends.unwrap_or(wanted.now);
+                *kept && wanted.rotate.is_none() && ends.minus(RENEW_BEFORE) > wanted.now
+            });
+            if let Some(ours) = usable {
+                let what = format!("secret \"{}\"", ours.name);
+                plan.push(step, Mark::Keep, what, None);
+                plan.detail(days_left(ours, wanted.now));
+                return;
+            }
+            let act = Act::AddSecret {
+                name: name.clone(),
+                ends: wanted.now.plus(*life),
+                retire_others,
+            };
+            plan.push(step, Mark::Create, format!("secret \"{name}\""), Some(act));
+            plan.detail(format!("{} days", life.as_secs() / 86_400));
+            if current.is_some() && !kept {
+                plan.detail("the file of the one before is gone, and Entra tells a secret once");
+            }
+        }
+        Proof::Certificate { der, fingerprint } => {
+            if let Some(ours) = current.filter(|ours| ours.name == certificate_name(fingerprint)) {
+                plan.push(step, Mark::Keep, ours.name.clone(), None);
+                return;
+            }
+            let name = certificate_name(fingerprint);
+            let act = Act::AddCertificate {
+                name: name.clone(),
+                der: der.clone(),
+                retire_others,
+            };
+            plan.push(step, Mark::Create, name, Some(act));
+        }
+        Proof::Federated { issuer, subject } => {
+            let same = found.federated.iter().find(|there| {
+                &there.issuer == issuer
+                    && &there.subject == subject
+                    && there.audiences == [EXCHANGE_AUDIENCE]
+            });
+            if let Some(there) = same {
+                let what = format!("federated credential \"{}\"", there.name);
+                plan.push(step, Mark::Keep, what, None);
+                return;
+            }
+            let act = Act::AddFederated {
+                // Names have no spaces there.
+                name: name.replace(' ', "-"),
+                issuer: issuer.clone(),
+                subject: subject.clone(),
+                retire_others,
+            };
+            plan.push(step, Mark::Create, "federated credential", Some(act));
+            plan.detail(format!("tokens of {issuer}"));
+            plan.detail(format!("for {subject}, to {EXCHANGE_AUDIENCE}"));
+        }
+    }
+}
+
+fn certificate_name(fingerprint: &str) -> String {
+    credential_name(&format!(
+        "certificate {}",
+        fingerprint.get(..16).unwrap_or(fingerprint)
+    ))
+}
+
+fn days_left(ours: &Ours, now: Timestamp) -> String {
+    let ends = ours.ends.unwrap_or(now);
+    format!("{} days left", ends.since(now).as_secs() / 86_400)
+}
+
+/// Our credential that is in use, and still there.
+fn current<'k>(wanted: &Wanted, known: &'k Known, found: &Found) -> Option<&'k Ours> {
+    let ours = known.current(wanted.proof.kind())?;
+    let key = ours.key.as_deref()?;
+    there(found, ours.kind)
+        .iter()
+        .any(|(id, _)| id == key)
+        .then_some(ours)
+}
+
+/// Ids and names of the credentials of a kind that are there.
+pub(super) fn there(found: &Found, kind: Kind) -> Vec<(String, String)> {
+    let pair = |credential: &Credential| {
+        let name = credential.display_name.clone();
+        (credential.key_id.clone(), name.unwrap_or_default())
+    };
+    let app = found.app.as_ref();
+    match kind {
+        Kind::Secret => app
+            .iter()
+            .flat_map(|app| &app.password_credentials)
+            .map(pair)
+            .collect(),
+        Kind::Certificate => app
+            .iter()
+            .flat_map(|app| app.certificates())
+            .map(|credential| pair(&credential))
+            .collect(),
+        Kind::Federated => found
+            .federated
+            .iter()
+            .map(|there| (there.id.clone(), there.name.clone()))
+            .collect(),
+    }
+}
+
+fn retire(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) {
+    let newer = plan
+        .changes
+        .iter()
+        .any(|change| change.step == Step::Credential && change.act.is_some());
+    for ours in &known.credentials {
+        let listed = there(found, ours.kind);
+        let id = match &ours.key {
+            Some(key) => listed.iter().find(|(id, _)| id == key),
+            None => listed.iter().find(|(_, name)| name == &ours.name),
+        };
+        let Some((id, _)) = id else { continue };
+        let what = format!("{} \"{}\"", ours.kind.name(), ours.name);
+        let act = Act::RemoveCredential {
+            kind: ours.kind,
+            key: id.clone(),
+            known_as: ours.key.clone().unwrap_or_else(|| ours.name.clone()),
+        };
+        let current = known.current(ours.kind) == Some(ours);
+        match (&ours.key, ours.retire) {
+            (None, _) => {
+                plan.push(Step::Retire, Mark::Remove, what, Some(act));
+                plan.detail("nobody has it: the run that made it was cut off");
+            }
+            (Some(_), Some(at)) if at <= wanted.now => {
+                plan.push(Step::Retire, Mark::Remove, what, Some(act));
+                plan.detail("a newer one is in use");
+            }
+            (Some(_), Some(at)) => {
+                plan.push(Step::Retire, Mark::Keep, what, None);
+                plan.detail(kept_for(at.since(wanted.now)));
+            }
+            (Some(_), None) if newer && current && ours.kind == wanted.proof.kind() => {
+                match wanted.rotate {
+                    Some(grace) if !grace.is_zero() => {
+                        plan.push(Step::Retire, Mark::Keep, what, None);
+                        plan.detail(kept_for(grace));
+                    }
+                    _ => {
+                        plan.push(Step::Retire, Mark::Remove, what, Some(act));
+                        plan.detail("once the new one has been used");
+                    }
+                }
+            }
+            (Some(_), None) => {}
+        }
+    }
+}
+
+fn kept_for(span: Duration) -> String {
+    let minutes = span.as_secs().div_ceil(60);
+    let span = match minutes {
+        0..120 => format!("{minutes} min"),
+        _ => format!("{} h", minutes.div_ceil(60)),
+    };
+    format!("the one before; kept for {span}, removed by the next apply after that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::journal::{Did, Entry},
+        *,
+    };
+
+    const REDIRECT: &str = "https://mcp.example.com/oauth-callback";
+    const DAY: u64 = 86_400;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            instance: "prod".to_owned(),
+            app_name: "Vestibule".to_owned(),
+            redirect: REDIRECT.to_owned(),
+            public_client: false,
+            groups: false,
+            proof: Proof::Secret {
+                kept: true,
+                life: Duration::from_secs(180 * DAY),
+            },
+            rotate: None,
+            run: "r9".to_owned(),
+            now: Timestamp::from_unix(100 * DAY),
+        }
+    }
+
+    fn app() -> Application {
+        Application {
+            id: "object".to_owned(),
+            app_id: "client".to_owned(),
+            display_name: "Vestibule".to_owned(),
+            tags: vec!["vestibule:prod".to_owned()],
+            web: super::super::application::Redirects {
+                redirect_uris: vec![REDIRECT.to_owned()],
+            },
+            required_resource_access: serde_json::from_value(Application::default().full_access())
+                .expect("its own"),
+            password_credentials: vec![Credential {
+                key_id: "k1".to_owned(),
+                display_name: Some("vestibule r1".to_owned()),
+                end_date_time: None,
+            }],
+            ..Application::default()
+        }
+    }
+
+    fn journal(more: &[Did]) -> Known {
+        let lines = [
+            Did::Created {
+                object: "object".to_owned(),
+                app: "client".to_owned(),
+            },
+            Did::Adding {
+                kind: Kind::Secret,
+                name: "vestibule r1".to_owned(),
+            },
+            Did::Added {
+                kind: Kind::Secret,
+                name: "vestibule r1".to_owned(),
+                key: "k1".to_owned(),
+                ends: Some(Timestamp::from_unix(200 * DAY)),
+                retire_others: Timestamp::from_unix(0),
+            },
+        ];
+        let entries: Vec<Entry> = lines
+            .iter()
+            .chain(more)
+            .map(|did| Entry {
+                time: Timestamp::from_unix(1),
+                run: "r1".to_owned(),
+                step: Step::App,
+                did: did.clone(),
+            })
+            .collect();
+        Known::of(&entries)
+    }
+
+    fn found(app: Application) -> Found {
+        Found {
+            app: Some(app),
+            principal: true,
+            federated: Vec::new(),
+        }
+    }
+
+    /// Sign and subject of each line that does something.
+    fn lines(plan: &Plan) -> Vec<String> {
+        plan.changes
+            .iter()
+            .filter(|change| change.act.is_some())
+            .map(|change| format!("{} {}", change.mark.sign(), change.what))
+            .collect()
+    }
+
+    #[test]
+    fn d_4_what_is_there_is_not_made_again() {
+        let done = plan(&wanted(), &journal(&[]), &found(app()));
+        assert!(done.is_done(), "{done:?}");
+        assert_eq!(done.changes.len(), 4);
+        let from_nothing = plan(&wanted(), &Known::default(), &Found::default());
+        assert_eq!(
+            lines(&from_nothing),
+            [
+                "+ app \"Vestibule\"",
+                "+ service principal",
+                "+ secret \"vestibule r9\"",
+            ]
+        );
+        assert_eq!(
+            from_nothing.steps(),
+            [Step::App, Step::Principal, Step::Credential]
+        );
+    }
+
+    #[test]
+    fn d_5_d_13_the_application_is_made_with_its_redirect_and_as_no_public_client() {
+        let from_nothing = plan(&wanted(), &Known::default(), &Found::default());
+        let Some(Act::CreateApp { body }) = &from_nothing.changes[0].act else {
+            panic!("{from_nothing:?}");
+        };
+        assert_eq!(body["web"]["redirectUris"], json!([REDIRECT]));
+        assert_eq!(body["isFallbackPublicClient"], false);
+        assert_eq!(body["signInAudience"], "AzureADMyOrg");
+        assert_eq!(body.get("groupMembershipClaims"), None);
+        let public = Application {
+            is_fallback_public_client: Some(true),
+            ..app()
+        };
+        let mends = plan(&wanted(), &journal(&[]), &found(public.clone()));
+        assert_eq!(mends.changes[0].mark, Mark::Change);
+        let allowed = Wanted {
+            public_client: true,
+            ..wanted()
+        };
+        assert!(plan(&allowed, &journal(&[]), &found(public)).is_done());
+    }
+
+    #[test]
+    fn h_2_redirects_of_others_stay_and_ours_are_replaced() {
+        let old = "https://old.example.com/oauth-callback".to_owned();
+        let theirs = "https://theirs.example.com/cb".to_owned();
+        let mut there = app();
+        there.web.redirect_uris = vec![old.clone(), theirs.clone()];
+        let known = journal(&[Did::AddingRedirect { uri: old.clone() }]);
+        let planned = plan(&wanted(), &known, &found(there));
+        let act = planned.changes[1].act.clone();
+        assert_eq!(
+            act,
+            Some(Act::Redirects {
+                add: vec![REDIRECT.to_owned()],
+                remove: vec![old],
+            })
+        );
+        assert!(
+            planned.changes[1]
+                .details
+                .contains(&"= 1 of others stay".to_owned())
+        );
+    }
+
+    #[test]
+    fn h_6_another_public_address_is_told_as_another_issuer() {
+        let old = "https://old.example.com/oauth-callback".to_owned();
+        let mut there = app();
+        there.web.redirect_uris = vec![old.clone()];
+        let known = journal(&[Did::AddingRedirect { uri: old }]);
+        let planned = plan(&wanted(), &known, &found(there));
+        assert!(
+            planned
+                .notes
+                .iter()
+                .any(|note| note.contains("the issuer is another one"))
+        );
+    }
+
+    #[test]
+    fn h_3_an_address_that_nearly_is_ours_is_pointed_at() {
+        let mut there = app();
+        there.web.redirect_uris = vec![format!("{REDIRECT}/")];
+        let planned = plan(&wanted(), &journal(&[]), &found(there));
+        assert!(
+            planned.notes[0].contains("a slash at the end"),
+            "{planned:?}"
+        );
+    }
+
+    #[test]
+    fn d_6_a_secret_is_made_anew_when_it_ends_is_lost_or_is_rotated() {
+        let known = journal(&[]);
+        let renewed = |wanted: &Wanted, known: &Known| lines(&plan(wanted, known, &found(app())));
+        let late = Wanted {
+            now: Timestamp::from_unix(187 * DAY),
+            ..wanted()
+        };
+        let both = ["+ secret \"vestibule r9\"", "- secret \"vestibule r1\""];
+        assert_eq!(renewed(&late, &known), both);
+        let lost = Wanted {
+            proof: Proof::Secret {
+                kept: false,
+                life: Duration::from_secs(DAY),
+            },
+            ..wanted()
+        };
+        assert_eq!(renewed(&lost, &known), both);
+        let rotated = Wanted {
+            rotate: Some(Duration::from_secs(DAY)),
+            ..wanted()
+        };
+        assert_eq!(renewed(&rotated, &known), ["+ secret \"vestibule r9\""]);
+        let at_once = Wanted {
+            rotate: Some(Duration::ZERO),
+            ..wanted()
+        };
+        assert_eq!(renewed(&at_once, &known), both);
+        // Somebody took ours away.
+        let mut without = app();
+        without.password_credentials.clear();
+        let planned = plan(&wanted(), &known, &found(without));
+        assert_eq!(lines(&planned), ["+ secret \"vestibule r9\""]);
+    }
+
+    #[test]
+    fn d_6_only_what_is_ours_and_over_is_removed() {
+        let mut there = app();
+        for (key, name) in [
+            ("k2", "vestibule r2"),
+            ("k3", "vestibule r3"),
+            ("k4", "by hand"),
+        ] {
+            there.password_credentials.push(Credential {
+                key_id: key.to_owned(),
+                display_name: Some(name.to_owned()),
+                end_date_time: None,
+            });
+        }
+        let adding = |name: &str| Did::Adding {
+            kind: Kind::Secret,
+            name: name.to_owned(),
+        };
+        let added = Did::Added {
+            kind: Kind::Secret,
+            name: "vestibule r2".to_owned(),
+            key: "k2".to_owned(),
+            ends: Some(Timestamp::from_unix(300 * DAY)),
+            retire_others: Timestamp::from_unix(150 * DAY),
+        };
+        // r3 was cut off: its text is nobody's.
+        let known = journal(&[adding("vestibule r2"), added, adding("vestibule r3")]);
+        let planned = plan(&wanted(), &known, &found(there.clone()));
+        assert_eq!(lines(&planned), ["- secret \"vestibule r3\""]);
+        let later = Wanted {
+            now: Timestamp::from_unix(150 * DAY),
+            ..wanted()
+        };
+        let planned = plan(&later, &known, &found(there));
+        assert_eq!(
+            lines(&planned),
+            ["- secret \"vestibule r1\"", "- secret \"vestibule r3\""]
+        );
+    }
+
+    #[test]
+    fn d_11_a_federated_credential_is_made_once_for_its_issuer_and_subject() {
+        let federated = Wanted {
+            proof: Proof::Federated {
+                issuer: "https://issuer.example".to_owned(),
+                subject: "system:serviceaccount:mcp:vestibule".to_owned(),
+            },
+            ..wanted()
+        };
+        let planned = plan(&federated, &journal(&[]), &found(app()));
+        let act = planned.changes.iter().find_map(|change| change.act.clone());
+        let Some(Act::AddFederated { name, .. }) = act else {
+            panic!("{planned:?}");
+        };
+        assert!(!name.contains(' '));
+        let mut there = found(app());
+        there.federated.push(FederatedCredential {
+            id: "f".to_owned(),
+            name,
+            issuer: "https://issuer.example".to_owned(),
+            subject: "system:serviceaccount:mcp:vestibule".to_owned(),
+            audiences: vec![EXCHANGE_AUDIENCE.to_owned()],
+        });
+        assert!(plan(&federated, &journal(&[]), &there).is_done());
+        there.federated[0].audiences = vec!["api://other".to_owned()];
+        assert!(!plan(&federated, &journal(&[]), &there).is_done());
+    }
+
+    #[test]
+    fn n_10_an_adopted_application_keeps_its_name() {
+        let by_hand = Application {
+            display_name: "By hand".to_owned(),
+            tags: vec!["theirs".to_owned()],
+            ..app()
+        };
+        let known = Known::of(&[Entry {
+            time: Timestamp::from_unix(1),
+            run: "r1".to_owned(),
+            step: Step::App,
+            did: Did::Adopted {
+                object: "object".to_owned(),
+                app: "client".to_owned(),
+            },
+        }]);
+        let planned = plan(&wanted(), &known, &found(by_hand));
+        let Some(Act::UpdateApp { patch }) = &planned.changes[0].act else {
+            panic!("{planned:?}");
+        };
+        assert_eq!(patch, &json!({ "tags": ["theirs", "vestibule:prod"] }));
+    }
+}

@@ -1,0 +1,988 @@
+//! `vestibule entra …`: the gateway's registration at Microsoft Entra ID.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Client;
+use serde_json::{Value, json};
+use vestibule_core::{
+    entra::{
+        PERMISSION, Step,
+        destroy::destroy,
+        journal::{Did, Ending, Known},
+        plan::{Act, Change, Found, Plan, plan},
+    },
+    secret::Secret,
+    text::on_one_line,
+};
+
+use super::{Exit, environment, print, say};
+use crate::{
+    config::{Config, EntraSetup},
+    entra::{
+        Class, Trouble,
+        graph::Graph,
+        journal::Journal,
+        sign_in::{DEVICE_CLIENT, Means, Place, SignedIn, sign_in, tenant_id},
+        work::{Outcome, Work},
+    },
+    fetch,
+    page::time::moment,
+    provider_credential::{Certificate, ManagedIdentity},
+    trust::Trust,
+    world::World,
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Say who is signed in, to which tenant, and what is allowed
+    Whoami(Common),
+    /// Say what apply would do; nothing is changed
+    Plan(Common),
+    /// Make the app registration what the configuration says
+    Apply(Apply),
+    /// Make a new credential, and retire the one before
+    Rotate(Rotate),
+    /// Take over an app registration that was made by hand
+    Adopt(Adopt),
+    /// Remove what apply made, and nothing else
+    Destroy(Destroy),
+}
+
+#[derive(Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    file: super::ConfigFile,
+    /// How to sign in to Microsoft Graph
+    #[arg(long, value_enum, default_value_t = Auth::Az)]
+    auth: Auth,
+    /// The program to sign in as, with --auth device, secret or certificate
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// File with that program's secret
+    #[arg(long, value_name = "FILE")]
+    client_secret_file: Option<PathBuf>,
+    /// That program's certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate_key")]
+    certificate: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE")]
+    certificate_key: Option<PathBuf>,
+    /// How long to wait for what is not everywhere in the directory yet
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
+    wait: Duration,
+    /// Show the request behind each line
+    #[arg(short, long)]
+    verbose: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    common: Common,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Only this step; may repeat
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    only: Vec<Step>,
+    /// From this step on
+    #[arg(long, value_name = "STEP", value_parser = step, conflicts_with = "only")]
+    from: Option<Step>,
+    /// Ask before each step
+    #[arg(long, conflicts_with = "yes")]
+    step: bool,
+    /// Go on where a run stopped; apply always does
+    #[arg(long, hide = true)]
+    resume: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Rotate {
+    #[command(flatten)]
+    common: Common,
+    /// How long the credential before stays, such as 24h; 0s removes it once the new one works
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = span)]
+    grace: Duration,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Adopt {
+    #[command(flatten)]
+    common: Common,
+    /// Its application (client) id
+    #[arg(long, value_name = "ID")]
+    app_id: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Destroy {
+    #[command(flatten)]
+    common: Common,
+    /// Its application (client) id, where journal and tag are lost
+    #[arg(long, value_name = "ID")]
+    app_id: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Only say what would go
+    #[arg(long)]
+    dry_run: bool,
+    /// For good: otherwise Entra keeps a deleted app for thirty days
+    #[arg(long)]
+    purge: bool,
+    /// Delete the app although others have put things of theirs into it
+    #[arg(long)]
+    even_if_shared: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Auth {
+    /// The Azure CLI, which is signed in
+    Az,
+    /// By typing a code on another screen
+    Device,
+    /// As a program with a secret
+    Secret,
+    /// As a program with a certificate
+    Certificate,
+    /// As this machine
+    ManagedIdentity,
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    Step::parse(text).ok_or_else(|| {
+        let names: Vec<&str> = Step::ALL.iter().map(|step| step.name()).collect();
+        format!("a step is one of {}", names.join(", "))
+    })
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("write it as 30m, 24h or 7d".to_owned()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "write it as 30m, 24h or 7d".to_owned())
+}
+
+pub(super) fn run(command: &Command) -> Exit {
+    let common = match command {
+        Command::Whoami(common) | Command::Plan(common) => common,
+        Command::Apply(apply) => &apply.common,
+        Command::Rotate(rotate) => &rotate.common,
+        Command::Adopt(adopt) => &adopt.common,
+        Command::Destroy(destroy) => &destroy.common,
+    };
+    let setup = match Config::load_entra(&common.file.config, &environment()) {
+        Ok(setup) => setup,
+        Err(report) => {
+            say(&report.to_string());
+            return Exit::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&error.to_string());
+            return Exit::Unexpected;
+        }
+    };
+    runtime.block_on(async {
+        let trust = Trust::load(setup.extra_ca_file.as_deref());
+        let http = trust.and_then(|trust| fetch::provider_client(&trust, Duration::from_secs(30)));
+        let http = match http {
+            Ok(http) => http,
+            Err(error) => {
+                say(&error);
+                return Exit::Unexpected;
+            }
+        };
+        let session = Session {
+            common,
+            setup: &setup,
+            http: &http,
+            world: World::real(),
+        };
+        match command {
+            Command::Whoami(_) => session.whoami().await,
+            Command::Plan(_) => session.plan().await,
+            Command::Apply(apply) => session.apply(apply).await,
+            Command::Rotate(rotate) => session.rotate(rotate).await,
+            Command::Adopt(adopt) => session.adopt(adopt).await,
+            Command::Destroy(destroy) => session.destroy(destroy).await,
+        }
+    })
+}
+
+/// What all commands have.
+struct Session<'s> {
+    common: &'s Common,
+    setup: &'s EntraSetup,
+    http: &'s Client,
+    world: World,
+}
+
+/// The tenant's id, and who is signed in to it.
+struct Opened {
+    tenant: String,
+    signed_in: SignedIn,
+    means: &'static str,
+}
+
+fn exit_of(class: Class) -> Exit {
+    match class {
+        Class::Usage => Exit::Usage,
+        Class::SignIn => Exit::SignIn,
+        Class::Unreachable => Exit::Unreachable,
+        Class::Failed => Exit::Failed,
+        Class::Refused => Exit::Refused,
+        Class::Unexpected => Exit::Unexpected,
+    }
+}
+
+fn talk(text: &str) {
+    say(&format!("       {text}"));
+}
+
+impl Session<'_> {
+    fn means(&self) -> Result<Means, Trouble> {
+        let common = self.common;
+        let usage = |what: &str, fix: &str| Trouble::new("V-ENT-014", Class::Usage, what, fix);
+        let client_id = || {
+            let fix = "add --client-id ID: the program that may change app registrations";
+            let what = "it is not said which program signs in";
+            common.client_id.clone().ok_or_else(|| usage(what, fix))
+        };
+        let file = |path: &Option<PathBuf>, flag: &str| {
+            let path = path.as_ref().ok_or_else(|| {
+                let what = format!("{flag} is missing");
+                usage(&what, &format!("add {flag} FILE"))
+            })?;
+            std::fs::read_to_string(path).map_err(|error| {
+                let what = format!("{}: {error}", path.display());
+                usage(&what, "name a file that is there and can be read")
+            })
+        };
+        Ok(match common.auth {
+            Auth::Az => Means::Az,
+            Auth::Device => Means::Device {
+                client_id: common
+                    .client_id
+                    .clone()
+                    .unwrap_or_else(|| DEVICE_CLIENT.to_owned()),
+            },
+            Auth::Secret => Means::Secret {
+                client_id: client_id()?,
+                secret: Secret::new(
+                    file(&common.client_secret_file, "--client-secret-file")?
+                        .trim()
+                        .to_owned(),
+                ),
+            },
+            Auth::Certificate => {
+                let certificate = file(&common.certificate, "--certificate")?;
+                let key = file(&common.certificate_key, "--certificate-key")?;
+                let read = Certificate::read(certificate.as_bytes(), key.as_bytes());
+                let certificate = read.map_err(|error| {
+                    let fix = "name the registered certificate and its own key, both in PEM";
+                    usage(&error.to_string(), fix)
+                })?;
+                Means::Certificate {
+                    client_id: client_id()?,
+                    certificate: Box::new(certificate),
+                }
+            }
+            Auth::ManagedIdentity => Means::Managed(ManagedIdentity::of(
+                common.client_id.clone(),
+                &environment(),
+            )),
+        })
+    }
+
+    /// Preflight: the very token that will be used.
+    async fn open(&self) -> Result<Opened, Trouble> {
+        let means = self.means()?;
+        let authority = &self.setup.entra.authority;
+        let tenant = tenant_id(self.http, authority, &self.setup.tenant).await?;
+        let signed_in = sign_in(&self.place(&tenant), &means, &self.world, &talk).await?;
+        Ok(Opened {
+            tenant,
+            signed_in,
+            means: means.name(),
+        })
+    }
+
+    fn place<'p>(&'p self, tenant: &'p str) -> Place<'p> {
+        Place {
+            http: self.http,
+            authority: &self.setup.entra.authority,
+            graph: &self.setup.entra.graph,
+            tenant,
+        }
+    }
+
+    fn graph(&self, opened: &Opened) -> Graph<'static> {
+        Graph::new(
+            self.http.clone(),
+            self.setup.entra.graph.clone(),
+            opened.signed_in.token.clone(),
+            self.common.wait,
+            &talk,
+        )
+    }
+
+    fn work<'w>(&'w self, opened: &'w Opened, journal: Journal) -> Work<'w> {
+        Work::new(
+            self.setup,
+            self.graph(opened),
+            self.place(&opened.tenant),
+            journal,
+            self.common.wait,
+            self.world.clone(),
+            &talk,
+        )
+    }
+
+    async fn whoami(&self) -> Exit {
+        let told = async {
+            let opened = self.open().await?;
+            let organization = self.graph(&opened).organization().await?;
+            Ok::<_, Trouble>((opened, organization))
+        };
+        let (opened, organization) = match told.await {
+            Ok(told) => told,
+            Err(trouble) => return self.failed(&trouble, "nothing was changed"),
+        };
+        let facts = opened.signed_in.facts.clone().unwrap_or_default();
+        let may = facts.may_change_apps();
+        let name = organization.map(|organization| organization.display_name);
+        if self.common.json {
+            print_json(&json!({
+                "tenant": opened.tenant,
+                "tenant_name": name,
+                "who": facts.who(),
+                "by": opened.means,
+                "permissions": facts.permissions(),
+                "may_change_apps": may,
+                "expires": facts.expires().map(moment),
+            }));
+            return Exit::Ok;
+        }
+        let name = name.unwrap_or_else(|| "its name may not be read".to_owned());
+        let mut out = format!(
+            "tenant       {}  ({})\n",
+            opened.tenant,
+            on_one_line(&name, 80)
+        );
+        let readable = opened.signed_in.facts.is_some();
+        if readable {
+            let who = on_one_line(&facts.who(), 80);
+            out.push_str(&format!("signed in    {who}, by {}\n", opened.means));
+            out.push_str(&format!(
+                "permissions  {}\n",
+                on_one_line(&facts.permissions().join(" "), 400)
+            ));
+            if let Some(ends) = facts.expires() {
+                out.push_str(&format!("token ends   {}\n", moment(ends)));
+            }
+            out.push_str(&match may {
+                true => {
+                    "ok   it may change app registrations, as far as the token says\n".to_owned()
+                }
+                false => format!(
+                    "FAIL it lacks {} (a program: {})\n",
+                    PERMISSION.delegated, PERMISSION.application
+                ),
+            });
+        } else {
+            out.push_str(&format!(
+                "signed in    by {}; the token says nothing more\n",
+                opened.means
+            ));
+        }
+        print(&out);
+        if readable && !may {
+            Exit::Failed
+        } else {
+            Exit::Ok
+        }
+    }
+
+    async fn plan(&self) -> Exit {
+        let told = async {
+            let opened = self.open().await?;
+            let journal = Journal::look(&self.setup.entra.state, &self.world)?;
+            let mut work = self.work(&opened, journal);
+            let found = work.look().await?;
+            let wanted = work.wanted(None).await?;
+            let known = work.journal.known();
+            let plan = plan(&wanted, &known, &found);
+            Ok::<_, Trouble>((self.head(&opened), plan, known, found))
+        };
+        let (head, plan, known, found) = match told.await {
+            Ok(told) => told,
+            Err(trouble) => return self.failed(&trouble, "nothing was changed"),
+        };
+        if self.common.json {
+            print_json(&as_json(&plan));
+            return Exit::Ok;
+        }
+        let mut out = head;
+        out.push_str(&self.lines(&plan, &found));
+        out.push_str(&last_run(&known));
+        out.push_str(match plan.is_done() {
+            true => "Nothing is to be done.\n",
+            false => "Nothing was changed. Apply with:  vestibule entra apply\n",
+        });
+        if !plan.is_done() && self.common.verbose {
+            out.push_str(&format!(
+                "Each change needs {} (a program: {}).\n",
+                PERMISSION.delegated, PERMISSION.application
+            ));
+        }
+        if self.common.verbose
+            && let Some(app) = &found.app
+        {
+            out.push_str(&consent_link(self.setup, &app.app_id));
+        }
+        print(&out);
+        Exit::Ok
+    }
+
+    async fn apply(&self, apply: &Apply) -> Exit {
+        let steps: Vec<Step> = match (&apply.only[..], apply.from) {
+            ([], None) => Step::ALL.to_vec(),
+            ([], Some(from)) => Step::ALL.into_iter().filter(|step| *step >= from).collect(),
+            (only, _) => only.to_vec(),
+        };
+        let way = Way {
+            command: "apply",
+            steps,
+            rotate: None,
+            adopt: None,
+            ask: match (apply.yes, apply.step) {
+                (true, _) => Ask::Nothing,
+                (false, true) => Ask::Each,
+                (false, false) => Ask::Once,
+            },
+        };
+        self.change(&way).await
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Exit {
+        let way = Way {
+            command: "rotate",
+            steps: vec![Step::Credential, Step::Retire],
+            rotate: Some(rotate.grace),
+            adopt: None,
+            ask: if rotate.yes { Ask::Nothing } else { Ask::Once },
+        };
+        self.change(&way).await
+    }
+
+    async fn adopt(&self, adopt: &Adopt) -> Exit {
+        let way = Way {
+            command: "adopt",
+            steps: Step::ALL.to_vec(),
+            rotate: None,
+            adopt: Some(&adopt.app_id),
+            ask: if adopt.yes { Ask::Nothing } else { Ask::Once },
+        };
+        self.change(&way).await
+    }
+
+    /// Signs in, looks, plans, asks, does.
+    async fn change(&self, way: &Way<'_>) -> Exit {
+        let since = tokio::time::Instant::now();
+        let opened = match self.open().await {
+            Ok(opened) => opened,
+            Err(trouble) => {
+                self.line(Step::SignIn, "FAIL", since.elapsed(), "");
+                let blocked: Vec<&str> = way
+                    .steps
+                    .iter()
+                    .filter(|step| !matches!(step, Step::SignIn | Step::Retire))
+                    .map(|step| step.name())
+                    .collect();
+                let state = format!("nothing was changed; {}", not_run(&blocked));
+                return self.failed(&trouble, &state);
+            }
+        };
+        let who = opened.signed_in.facts.as_ref().map(|facts| facts.who());
+        self.line(
+            Step::SignIn,
+            "ok",
+            since.elapsed(),
+            &who.unwrap_or_default(),
+        );
+        let journal = match Journal::open(&self.setup.entra.state, &self.world) {
+            Ok(journal) => journal,
+            Err(trouble) => return self.failed(&trouble, "nothing was changed"),
+        };
+        let mut work = self.work(&opened, journal);
+        match self.planned(&mut work, way).await {
+            Ok((plan, found)) => self.done(&mut work, way, &opened, plan, &found).await,
+            Err(trouble) => self.failed(&trouble, "nothing was changed"),
+        }
+    }
+
+    async fn planned(&self, work: &mut Work<'_>, way: &Way<'_>) -> Result<(Plan, Found), Trouble> {
+        let found = match way.adopt {
+            Some(client_id) => work.adopt(client_id).await?,
+            None => work.look().await?,
+        };
+        let wanted = work.wanted(way.rotate).await?;
+        let mut known = work.journal.known();
+        if let (Some(_), Some(app)) = (way.adopt, &found.app)
+            && known
+                .app
+                .as_ref()
+                .is_none_or(|known| known.object != app.id)
+        {
+            // Nothing in it is ours yet; the name stays as it is.
+            known = Known {
+                app: Some(vestibule_core::entra::journal::KnownApp {
+                    object: app.id.clone(),
+                    app: app.app_id.clone(),
+                    adopted: true,
+                    since: self.world.now(),
+                }),
+                ..Known::default()
+            };
+        }
+        let mut plan = plan(&wanted, &known, &found);
+        plan.only(&way.steps);
+        Ok((plan, found))
+    }
+
+    async fn done(
+        &self,
+        work: &mut Work<'_>,
+        way: &Way<'_>,
+        opened: &Opened,
+        plan: Plan,
+        found: &Found,
+    ) -> Exit {
+        let before = last_run(&work.journal.known());
+        if !self.common.json {
+            print(&self.head(opened));
+            print(&self.lines(&plan, found));
+            print(&before);
+        }
+        if way.ask == Ask::Once
+            && !plan.is_done()
+            && let Err(trouble) = confirmed("Go on? [y/N] ", |line| matches!(line, "y" | "yes"))
+        {
+            return self.failed(&trouble, "nothing was changed");
+        }
+        let started = self.start(work, way, opened, found);
+        if let Err(trouble) = started {
+            return self.failed(&trouble, "nothing was changed");
+        }
+        let outcome = match way.ask {
+            Ask::Each => self.one_by_one(work, &plan).await,
+            Ask::Nothing | Ask::Once => self.carry_out(work, &plan, false, false).await,
+        };
+        self.ended(work, &plan, outcome)
+    }
+
+    fn start(
+        &self,
+        work: &mut Work<'_>,
+        way: &Way<'_>,
+        opened: &Opened,
+        found: &Found,
+    ) -> Result<(), Trouble> {
+        work.journal.write(
+            Step::SignIn,
+            Did::Began {
+                command: way.command.to_owned(),
+                tenant: opened.tenant.clone(),
+            },
+        )?;
+        match (way.adopt, &found.app) {
+            (Some(_), Some(app)) => work.adopted(app),
+            _ => Ok(()),
+        }
+    }
+
+    async fn one_by_one(&self, work: &mut Work<'_>, plan: &Plan) -> Outcome {
+        let mut outcome = Outcome {
+            done: 0,
+            stopped: None,
+        };
+        for step in plan.steps() {
+            let question = format!("Do step \"{}\"? [y/N] ", step.name());
+            let trouble = match confirmed(&question, |line| matches!(line, "y" | "yes")) {
+                Ok(()) => {
+                    let mut part = plan.clone();
+                    part.only(&[step]);
+                    let once = self.carry_out(work, &part, false, false).await;
+                    outcome.done += once.done;
+                    once.stopped
+                }
+                Err(trouble) => Some((step, trouble)),
+            };
+            if trouble.is_some() {
+                outcome.stopped = trouble;
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn carry_out(
+        &self,
+        work: &mut Work<'_>,
+        plan: &Plan,
+        purge: bool,
+        go_on: bool,
+    ) -> Outcome {
+        let mut told = |change: &Change, trouble: Option<&Trouble>, took: Duration| {
+            let word = if trouble.is_none() { "ok" } else { "FAIL" };
+            self.line(change.step, word, took, &change.what);
+            if go_on && let Some(trouble) = trouble {
+                say(&trouble.to_string());
+            }
+        };
+        work.carry_out(plan, purge, go_on, &mut told).await
+    }
+
+    /// Writes how it ended, and says it.
+    fn ended(&self, work: &mut Work<'_>, plan: &Plan, outcome: Outcome) -> Exit {
+        let Outcome { mut done, stopped } = outcome;
+        // What was made is of use even where a later step failed.
+        let stopped = match (stopped, work.keep_client_id()) {
+            (None, Err(trouble)) => Some((Step::App, trouble)),
+            (stopped, Ok(true)) => {
+                done += usize::from(plan.is_done());
+                stopped
+            }
+            (stopped, _) => stopped,
+        };
+        let kept = plan
+            .changes
+            .iter()
+            .filter(|change| change.act.is_none())
+            .count();
+        let Some((step, trouble)) = stopped else {
+            let ended = work
+                .journal
+                .write(Step::Retire, Did::Ended { changed: done });
+            if let Err(trouble) = ended {
+                return self.failed(&trouble, "all was done");
+            }
+            self.summary(done, kept, 0);
+            if self.common.json {
+                let mut out = as_json(plan);
+                out["changed"] = done.into();
+                out["app_id"] = work.journal.known().app.map(|app| app.app).into();
+                print_json(&out);
+            } else {
+                print(&self.next(work, plan));
+            }
+            return Exit::Ok;
+        };
+        let code = trouble.code.to_owned();
+        let _ = work.journal.write(step, Did::Failed { code });
+        let blocked: Vec<&str> = plan
+            .steps()
+            .into_iter()
+            .filter(|later| *later > step)
+            .map(Step::name)
+            .collect();
+        let state = match done {
+            0 => format!("nothing was changed; {}", not_run(&blocked)),
+            done => format!(
+                "{done} changed before, which stays; {}. Resume with:  vestibule entra apply",
+                not_run(&blocked)
+            ),
+        };
+        self.summary(done, kept, 1);
+        let exit = self.failed(&trouble, &state);
+        if done == 0 { exit } else { Exit::Partly }
+    }
+
+    fn summary(&self, changed: usize, unchanged: usize, failed: usize) {
+        say(&format!(
+            "{changed} changed, {unchanged} unchanged, {failed} failed"
+        ));
+    }
+
+    /// What a person needs after an app was made.
+    fn next(&self, work: &Work<'_>, plan: &Plan) -> String {
+        let made = |change: &Change| matches!(change.act, Some(Act::CreateApp { .. }));
+        if !plan.changes.iter().any(made) {
+            return String::new();
+        }
+        let Some(app) = work.journal.known().app else {
+            return String::new();
+        };
+        format!(
+            "client id    {}\n{}Next:  vestibule serve -c {}\n",
+            app.app,
+            consent_link(self.setup, &app.app),
+            self.common.file.config.display(),
+        )
+    }
+
+    async fn destroy(&self, command: &Destroy) -> Exit {
+        let opened = match self.open().await {
+            Ok(opened) => opened,
+            Err(trouble) => return self.failed(&trouble, "nothing was removed"),
+        };
+        let journal = match command.dry_run {
+            true => Journal::look(&self.setup.entra.state, &self.world),
+            false => Journal::open(&self.setup.entra.state, &self.world),
+        };
+        let planned = async {
+            let mut work = self.work(&opened, journal?);
+            let found = work.look_for_ours(command.app_id.as_deref()).await?;
+            Ok::<_, Trouble>((work, found))
+        };
+        let (mut work, found) = match planned.await {
+            Ok(planned) => planned,
+            Err(trouble) => return self.failed(&trouble, "nothing was removed"),
+        };
+        let instance = &self.setup.instance;
+        let redirect = format!("{}/oauth-callback", self.setup.public_url);
+        let known = work.journal.known();
+        let plan = destroy(instance, &redirect, &known, &found, command.even_if_shared);
+        if command.common.json && command.dry_run {
+            print_json(&as_json(&plan));
+            return Exit::Ok;
+        }
+        print(&self.head(&opened));
+        print(&self.lines(&plan, &found));
+        if plan.is_done() || command.dry_run {
+            print("Nothing was removed.\n");
+            return Exit::Ok;
+        }
+        if !command.yes {
+            let question =
+                format!("This cannot be taken back by us. Type the name \"{instance}\" to go on: ");
+            if let Err(trouble) = confirmed(&question, |line| line == instance) {
+                return self.failed(&trouble, "nothing was removed");
+            }
+        }
+        let began = Did::Began {
+            command: "destroy".to_owned(),
+            tenant: opened.tenant.clone(),
+        };
+        if let Err(trouble) = work.journal.write(Step::SignIn, began) {
+            return self.failed(&trouble, "nothing was removed");
+        }
+        // The last act strikes all from the journal: not while something of ours is left.
+        let outcome = self.carry_out(&mut work, &plan, command.purge, true).await;
+        let Some((step, trouble)) = outcome.stopped else {
+            let _ = work.journal.write(
+                Step::Retire,
+                Did::Ended {
+                    changed: outcome.done,
+                },
+            );
+            self.summary(outcome.done, 0, 0);
+            let deleted = known_deleted(&plan);
+            if deleted && !command.purge {
+                print("Entra keeps a deleted app for thirty days; --purge deletes for good.\n");
+            }
+            return Exit::Ok;
+        };
+        let code = trouble.code.to_owned();
+        let _ = work.journal.write(step, Did::Failed { code });
+        let failed = plan
+            .changes
+            .iter()
+            .filter(|change| change.act.is_some())
+            .count()
+            - outcome.done;
+        self.summary(outcome.done, 0, failed);
+        say("       state    what is left is listed by  vestibule entra destroy --dry-run");
+        match outcome.done {
+            0 => exit_of(trouble.class),
+            _ => Exit::Partly,
+        }
+    }
+
+    fn head(&self, opened: &Opened) -> String {
+        let who = match &opened.signed_in.facts {
+            Some(facts) => on_one_line(&facts.who(), 80),
+            None => opened.means.to_owned(),
+        };
+        format!(
+            "Tenant {}, signed in as {who}; this gateway is \"{}\"\n",
+            opened.tenant, self.setup.instance
+        )
+    }
+
+    fn lines(&self, plan: &Plan, found: &Found) -> String {
+        let object = found.app.as_ref().map_or("ID", |app| app.id.as_str());
+        let mut out = String::new();
+        for change in &plan.changes {
+            out.push_str(&format!(
+                "  {} {:<7} {}\n",
+                change.mark.sign(),
+                change.mark.word(),
+                on_one_line(&change.what, 120)
+            ));
+            for detail in &change.details {
+                out.push_str(&format!("              {}\n", on_one_line(detail, 160)));
+            }
+            if let (true, Some(act)) = (self.common.verbose, &change.act) {
+                out.push_str(&format!("              {}\n", act.request(object)));
+            }
+        }
+        for note in &plan.notes {
+            out.push_str(&format!("  ! {}\n", on_one_line(note, 300)));
+        }
+        out
+    }
+
+    fn line(&self, step: Step, word: &str, took: Duration, what: &str) {
+        let line = format!(
+            "{:<11} {word:<5} {:>5.1} s  {}",
+            step.name(),
+            took.as_secs_f32(),
+            on_one_line(what, 100)
+        );
+        say(line.trim_end());
+    }
+
+    fn failed(&self, trouble: &Trouble, state: &str) -> Exit {
+        if self.common.json {
+            print_json(&json!({
+                "error": trouble.code,
+                "what": trouble.what,
+                "said": trouble.said,
+                "fix": trouble.fix,
+                "state": state,
+            }));
+        }
+        say(&format!("{trouble}\n  state    {state}"));
+        exit_of(trouble.class)
+    }
+}
+
+/// How a change is made.
+struct Way<'w> {
+    command: &'static str,
+    steps: Vec<Step>,
+    rotate: Option<Duration>,
+    adopt: Option<&'w str>,
+    ask: Ask,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Nothing,
+    Once,
+    Each,
+}
+
+fn known_deleted(plan: &Plan) -> bool {
+    plan.changes
+        .iter()
+        .any(|change| change.act == Some(Act::DeleteApp))
+}
+
+/// One cause, told once.
+fn not_run(steps: &[&str]) -> String {
+    match steps {
+        [] => "no step was left".to_owned(),
+        [one] => format!("1 step not run: {one}"),
+        more => format!("{} steps not run: {}", more.len(), more.join(", ")),
+    }
+}
+
+fn last_run(known: &Known) -> String {
+    let Some(run) = &known.last else {
+        return String::new();
+    };
+    let how = match &run.ended {
+        None => "was cut off; apply goes on where it was".to_owned(),
+        Some(Ending::Done) => "came to its end".to_owned(),
+        Some(Ending::Failed { step, at, code }) => format!(
+            "stopped at step \"{}\", {} ({code}); apply goes on there",
+            step.name(),
+            moment(*at)
+        ),
+    };
+    format!(
+        "  (before: {} of {}, run {}, {how})\n",
+        run.command,
+        moment(run.began),
+        run.id
+    )
+}
+
+/// Where an administrator lets everybody in at once, if people may not consent themselves.
+fn consent_link(setup: &EntraSetup, app: &str) -> String {
+    let redirect = format!("{}/oauth-callback", setup.public_url);
+    let base = format!("{}/{}/adminconsent", setup.entra.authority, setup.tenant);
+    let link =
+        vestibule_core::uri::with_query(&base, &[("client_id", app), ("redirect_uri", &redirect)]);
+    format!("If people may not consent themselves, an administrator opens once:\n  {link}\n")
+}
+
+fn confirmed(question: &str, is_yes: impl Fn(&str) -> bool) -> Result<(), Trouble> {
+    let refused = |what: &str| {
+        let fix = "answer the question, or add --yes if that is meant";
+        Trouble::new("V-ENT-013", Class::Refused, what, fix)
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(refused("it was not confirmed, and nobody can be asked"));
+    }
+    let _ = write!(std::io::stderr(), "{question}");
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    match read.is_ok() && is_yes(line.trim()) {
+        true => Ok(()),
+        false => Err(refused("it was not confirmed")),
+    }
+}
+
+fn print_json(value: &Value) {
+    print(&format!("{value}\n"));
+}
+
+fn as_json(plan: &Plan) -> Value {
+    let changes: Vec<Value> = plan
+        .changes
+        .iter()
+        .map(|change| {
+            json!({
+                "step": change.step.name(),
+                "mark": change.mark.word(),
+                "what": change.what,
+                "details": change.details,
+                "to_do": change.act.is_some(),
+            })
+        })
+        .collect();
+    json!({ "changes": changes, "notes": plan.notes, "done": plan.is_done() })
+}

@@ -1,0 +1,672 @@
+//! One run: look at what is there, and do what a plan says, one act after the other. The
+//! journal is written before each act whose answer may be lost, and after each act.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use vestibule_core::{
+    entra::{
+        Step,
+        application::Application,
+        destroy::UNIQUE_NAME_PREFIX,
+        journal::{Did, Kind},
+        plan::{Act, Change, Found, Plan, Proof, Wanted},
+        tag,
+    },
+    secret::Secret,
+};
+
+use super::{
+    Class, Trouble,
+    graph::{Graph, Upserted},
+    journal::Journal,
+    sign_in::{self, Place},
+};
+use crate::{
+    config::{ClientIdAt, EntraSetup, ProofAt},
+    managed_identity,
+    provider_credential::{self, ASSERTION_TYPE},
+    world::World,
+};
+
+/// See the module.
+pub struct Work<'w> {
+    /// What the configuration says.
+    pub setup: &'w EntraSetup,
+    /// Whom we ask.
+    pub graph: Graph<'w>,
+    /// Where Microsoft is.
+    pub place: Place<'w>,
+    /// What was done.
+    pub journal: Journal,
+    /// How long a new credential is waited for: the directory has replicas.
+    pub patience: Duration,
+    /// Time and entropy.
+    pub world: World,
+    /// Whom to tell what takes long.
+    pub talk: &'w (dyn Fn(&str) + Sync),
+    /// The application, once it is known.
+    app: Option<(String, String)>,
+}
+
+/// Whom to tell what became of each change, and how long it took.
+pub type Told<'t> = dyn FnMut(&Change, Option<&Trouble>, Duration) + 't;
+
+/// What came of carrying out a plan.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How many acts were done.
+    pub done: usize,
+    /// Where it stopped.
+    pub stopped: Option<(Step, Trouble)>,
+}
+
+impl<'w> Work<'w> {
+    /// Work at this place, with nothing known yet.
+    pub fn new(
+        setup: &'w EntraSetup,
+        graph: Graph<'w>,
+        place: Place<'w>,
+        journal: Journal,
+        patience: Duration,
+        world: World,
+        talk: &'w (dyn Fn(&str) + Sync),
+    ) -> Self {
+        Self {
+            patience,
+            setup,
+            graph,
+            place,
+            journal,
+            world,
+            talk,
+            app: None,
+        }
+    }
+
+    /// What is there. It is looked for by its object id, then by its unique name among those
+    /// with our tag; one that somebody else made under our tag is not taken silently.
+    ///
+    /// # Errors
+    /// [`Trouble`]: we could not ask, or there are several.
+    pub async fn look(&mut self) -> Result<Found, Trouble> {
+        let known = self.journal.known();
+        let mut app = None;
+        if let Some(known) = &known.app {
+            app = self.graph.application(&known.object).await?;
+        }
+        if app.is_none() {
+            app = self.by_tag(known.unique_name.as_deref()).await?;
+            if let Some(app) = &app {
+                // Made by a run that was cut off before it could say so.
+                self.created(app)?;
+            }
+        }
+        self.agrees(app.as_ref()).await?;
+        self.found(app).await
+    }
+
+    /// What is there, where the journal may be lost: whatever has our tag.
+    ///
+    /// # Errors
+    /// [`Trouble`]: we could not ask, or there are several.
+    pub async fn look_for_ours(&mut self, client_id: Option<&str>) -> Result<Found, Trouble> {
+        let app = match (client_id, &self.journal.known().app) {
+            (Some(client_id), _) => self.graph.application_of_client(client_id).await?,
+            (None, Some(known)) => self.graph.application(&known.object).await?,
+            (None, None) => {
+                let mut all = self.graph.tagged(&tag(&self.setup.instance)).await?;
+                match all.len() {
+                    0 | 1 => all.pop(),
+                    _ => return Err(self.several(&all).await),
+                }
+            }
+        };
+        self.found(app).await
+    }
+
+    /// Takes over an application that somebody made.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn adopt(&mut self, client_id: &str) -> Result<Found, Trouble> {
+        let app = self.graph.application_of_client(client_id).await?;
+        let Some(app) = app else {
+            let what = format!("tenant {} has no app {client_id}", self.place.tenant);
+            let fix = "copy the application (client) id, not the object id";
+            return Err(Trouble::new("V-ENT-015", Class::Failed, what, fix));
+        };
+        self.found(Some(app)).await
+    }
+
+    /// Writes down whose the application is from now on.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub fn adopted(&mut self, app: &Application) -> Result<(), Trouble> {
+        let ours = app
+            .unique_name
+            .as_deref()
+            .is_some_and(|name| name.starts_with(UNIQUE_NAME_PREFIX))
+            && app.tags.contains(&tag(&self.setup.instance));
+        if ours {
+            return self.created(app);
+        }
+        self.journal.write(
+            Step::App,
+            Did::Adopted {
+                object: app.id.clone(),
+                app: app.app_id.clone(),
+            },
+        )
+    }
+
+    async fn found(&mut self, app: Option<Application>) -> Result<Found, Trouble> {
+        let Some(app) = app else {
+            self.app = None;
+            return Ok(Found::default());
+        };
+        self.app = Some((app.id.clone(), app.app_id.clone()));
+        Ok(Found {
+            principal: self.graph.has_principal(&app.app_id).await?,
+            federated: self.graph.federated(&app.id).await?,
+            app: Some(app),
+        })
+    }
+
+    async fn by_tag(&self, unique_name: Option<&str>) -> Result<Option<Application>, Trouble> {
+        let mut all = self.graph.tagged(&tag(&self.setup.instance)).await?;
+        let ours = all
+            .iter()
+            .position(|app| unique_name.is_some() && app.unique_name.as_deref() == unique_name);
+        match ours {
+            Some(at) => Ok(Some(all.swap_remove(at))),
+            None if all.is_empty() => Ok(None),
+            None => Err(self.several(&all).await),
+        }
+    }
+
+    async fn several(&self, all: &[Application]) -> Trouble {
+        let mut list = String::new();
+        for app in all.iter().take(10) {
+            let owners = self.graph.owners(&app.id).await;
+            let made = app.created_date_time.as_deref().unwrap_or("–");
+            list.push_str(&format!(
+                "\n             {}  \"{}\"  made {}  owned by {}",
+                app.app_id,
+                app.display_name,
+                made.get(..10).unwrap_or(made),
+                match owners.is_empty() {
+                    true => "nobody".to_owned(),
+                    false => owners.join(", "),
+                }
+            ));
+        }
+        let count = match all.len() {
+            1 => "an app has".to_owned(),
+            more => format!("{more} apps have"),
+        };
+        let what = format!(
+            "{count} the tag {} already, and this folder's journal knows none of them{list}",
+            tag(&self.setup.instance)
+        );
+        let fix = "choose one with  vestibule entra adopt --app-id ID  , or give this gateway another instance.name";
+        Trouble::new("V-ENT-006", Class::Refused, what, fix)
+    }
+
+    /// A client id that is written into the configuration must be the application's.
+    async fn agrees(&self, app: Option<&Application>) -> Result<(), Trouble> {
+        let ClientIdAt::Here(written) = &self.setup.client_id else {
+            return Ok(());
+        };
+        if app.is_some_and(|app| &app.app_id == written) {
+            return Ok(());
+        }
+        let what = format!(
+            "idp.client_id is {written}, which is not the app that this folder's journal knows"
+        );
+        let fix = format!(
+            "take it over with  vestibule entra adopt --app-id {written}  , or write client_id = {{ file = \"entra/client_id\" }}"
+        );
+        Err(Trouble::new("V-ENT-015", Class::Refused, what, fix))
+    }
+
+    /// What the gateway is to prove itself with, as the plan needs it.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn proof(&self) -> Result<Proof, Trouble> {
+        let of_platform = |token: Result<String, provider_credential::AssertionError>| {
+            let token = token.map_err(|error| {
+                let fix = "run this where the gateway runs, or write entra.federated = { issuer = …, subject = … }";
+                Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
+            })?;
+            let facts = vestibule_core::entra::token::TokenFacts::read(&token).unwrap_or_default();
+            Ok(Proof::Federated {
+                issuer: facts.iss,
+                subject: facts.sub,
+            })
+        };
+        if let (Some((issuer, subject)), ProofAt::File(_) | ProofAt::Managed(_)) =
+            (&self.setup.entra.federated, &self.setup.proof)
+        {
+            return Ok(Proof::Federated {
+                issuer: issuer.clone(),
+                subject: subject.clone(),
+            });
+        }
+        match &self.setup.proof {
+            ProofAt::SecretFile(file) => Ok(Proof::Secret {
+                kept: std::fs::read_to_string(file).is_ok_and(|text| !text.trim().is_empty()),
+                life: self.setup.entra.secret_life,
+            }),
+            ProofAt::Certificate(certificate) => Ok(Proof::Certificate {
+                der: certificate.der().to_vec(),
+                fingerprint: certificate.fingerprint(),
+            }),
+            ProofAt::File(file) => of_platform(provider_credential::federated(file).await),
+            ProofAt::Managed(identity) => {
+                let audience = vestibule_core::entra::application::EXCHANGE_AUDIENCE;
+                let token = managed_identity::token(self.place.http, identity, audience).await;
+                of_platform(token.map(|token| token.expose().to_owned()))
+            }
+        }
+    }
+
+    /// What is wanted.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn wanted(&self, rotate: Option<Duration>) -> Result<Wanted, Trouble> {
+        Ok(Wanted {
+            instance: self.setup.instance.clone(),
+            app_name: self.setup.entra.app_name.clone(),
+            redirect: format!("{}/oauth-callback", self.setup.public_url),
+            public_client: self.setup.entra.allow_public_client,
+            groups: self.setup.groups,
+            proof: self.proof().await?,
+            rotate,
+            run: self.journal.run().to_owned(),
+            now: self.world.now(),
+        })
+    }
+
+    /// Does what `plan` says, and stops where something fails. Each step is told with how long
+    /// it took.
+    pub async fn carry_out(
+        &mut self,
+        plan: &Plan,
+        purge: bool,
+        go_on: bool,
+        told: &mut Told<'_>,
+    ) -> Outcome {
+        let mut outcome = Outcome {
+            done: 0,
+            stopped: None,
+        };
+        for change in &plan.changes {
+            let Some(act) = &change.act else { continue };
+            if *act == Act::LetGo && outcome.stopped.is_some() {
+                // Something of ours is left: the journal still has to know of it.
+                break;
+            }
+            let since = Instant::now();
+            let done = self.execute(change.step, act, purge).await;
+            told(change, done.as_ref().err(), since.elapsed());
+            match done {
+                Ok(()) => outcome.done += 1,
+                Err(trouble) => {
+                    if outcome.stopped.is_none() {
+                        outcome.stopped = Some((change.step, trouble));
+                    }
+                    if !go_on {
+                        break;
+                    }
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn execute(&mut self, step: Step, act: &Act, purge: bool) -> Result<(), Trouble> {
+        if let Act::CreateApp { body } = act {
+            return self.create(body).await;
+        }
+        let (object, app) = self.app.clone().ok_or_else(|| self.without(step))?;
+        match act {
+            Act::CreateApp { .. } => {}
+            Act::UpdateApp { patch } => {
+                self.graph.update(&object, patch).await?;
+                let what = patch.as_object().into_iter().flat_map(|patch| patch.keys());
+                let what = what.cloned().collect();
+                self.journal.write(step, Did::Changed { what })?;
+            }
+            Act::Redirects { add, remove } => self.redirects(&object, add, remove).await?,
+            Act::AddPrincipal => {
+                self.journal.write(step, Did::AddingPrincipal)?;
+                self.graph.add_principal(&app).await?;
+            }
+            Act::AddSecret {
+                name,
+                ends,
+                retire_others,
+            } => {
+                self.adding(Kind::Secret, name)?;
+                let made = self.graph.add_password(&object, name, *ends).await?;
+                self.keep_secret(&app, &made.text).await?;
+                self.journal.write(
+                    step,
+                    Did::Added {
+                        kind: Kind::Secret,
+                        name: name.clone(),
+                        key: made.key,
+                        ends: Some(*ends),
+                        retire_others: *retire_others,
+                    },
+                )?;
+            }
+            Act::AddCertificate {
+                name,
+                der,
+                retire_others,
+            } => {
+                self.adding(Kind::Certificate, name)?;
+                let key = self.graph.add_certificate(&object, name, der).await?;
+                self.certificate_works(&app).await?;
+                self.added(Kind::Certificate, name, key, *retire_others)?;
+            }
+            Act::AddFederated {
+                name,
+                issuer,
+                subject,
+                retire_others,
+            } => {
+                self.adding(Kind::Federated, name)?;
+                let made = self.graph.add_federated(&object, name, issuer, subject);
+                let key = made.await?;
+                self.added(Kind::Federated, name, key, *retire_others)?;
+            }
+            Act::RemoveCredential {
+                kind,
+                key,
+                known_as,
+            } => {
+                match kind {
+                    Kind::Secret => self.graph.remove_password(&object, key).await?,
+                    Kind::Certificate => self.graph.remove_certificate(&object, key).await?,
+                    Kind::Federated => self.graph.remove_federated(&object, key).await?,
+                }
+                let key = known_as.clone();
+                self.journal.write(step, Did::Removed { key })?;
+            }
+            Act::DeleteApp => {
+                self.graph.delete(&object).await?;
+                if purge {
+                    self.graph.purge(&object).await?;
+                }
+                self.journal.write(step, Did::Deleted { purged: purge })?;
+                self.forget_files();
+            }
+            Act::LetGo => {
+                self.journal.write(step, Did::LetGo)?;
+                self.forget_files();
+            }
+        }
+        Ok(())
+    }
+
+    fn without(&self, step: Step) -> Trouble {
+        let failed = match self.journal.known().failed {
+            Some((step, at)) => format!(
+                ", and step \"{}\" failed at {}",
+                step.name(),
+                crate::page::time::moment(at)
+            ),
+            None => String::new(),
+        };
+        let what = format!(
+            "step \"{}\" needs the app that step \"app\" makes, which is not there{failed}",
+            step.name()
+        );
+        let fix = "run  vestibule entra apply --from app";
+        Trouble::new("V-ENT-009", Class::Usage, what, fix)
+    }
+
+    async fn create(&mut self, body: &serde_json::Value) -> Result<(), Trouble> {
+        let known = self.journal.known();
+        let unique_name = match known.unique_name {
+            // An app of that name that was deleted would be in the way of another.
+            Some(name) if known.app.is_none() => name,
+            _ => {
+                let random = self.world.random::<4>();
+                let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+                let unique_name = format!("{UNIQUE_NAME_PREFIX}{}-{random}", self.setup.instance);
+                let did = Did::Named {
+                    unique_name: unique_name.clone(),
+                };
+                self.journal.write(Step::App, did)?;
+                unique_name
+            }
+        };
+        let app = match self.graph.upsert(&unique_name, body).await? {
+            Upserted::Created(app) => *app,
+            Upserted::Updated => {
+                let found = self.by_tag(Some(&unique_name)).await?;
+                found.ok_or_else(|| {
+                    let what =
+                        format!("Graph says that {unique_name} is there, and does not list it");
+                    let fix = "run it again in a minute";
+                    Trouble::new("V-ENT-007", Class::Unexpected, what, fix)
+                })?
+            }
+        };
+        self.graph.expect_replication();
+        self.created(&app)
+    }
+
+    fn created(&mut self, app: &Application) -> Result<(), Trouble> {
+        let uri = format!("{}/oauth-callback", self.setup.public_url);
+        self.app = Some((app.id.clone(), app.app_id.clone()));
+        self.journal.write(
+            Step::App,
+            Did::Created {
+                object: app.id.clone(),
+                app: app.app_id.clone(),
+            },
+        )?;
+        self.journal.write(Step::App, Did::AddingRedirect { uri })
+    }
+
+    /// Puts the client id where the gateway reads it, if it is not there. Says whether.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub fn keep_client_id(&self) -> Result<bool, Trouble> {
+        let (ClientIdAt::File(file), Some((_, app))) = (&self.setup.client_id, &self.app) else {
+            return Ok(false);
+        };
+        if std::fs::read_to_string(file).is_ok_and(|text| text.trim() == app) {
+            return Ok(false);
+        }
+        write_whole(file, app.as_bytes(), 0o644)?;
+        Ok(true)
+    }
+
+    /// Read, changed and written back as a whole, since Graph replaces the list.
+    async fn redirects(
+        &mut self,
+        object: &str,
+        add: &[String],
+        remove: &[String],
+    ) -> Result<(), Trouble> {
+        let app = self.graph.application(object).await?;
+        let Some(app) = app else {
+            return Err(self.without(Step::Redirect));
+        };
+        let mut uris = app.web.redirect_uris;
+        for uri in add {
+            if !uris.contains(uri) {
+                let uri = uri.clone();
+                self.journal
+                    .write(Step::Redirect, Did::AddingRedirect { uri: uri.clone() })?;
+                uris.push(uri);
+            }
+        }
+        uris.retain(|uri| !remove.contains(uri));
+        let patch = serde_json::json!({ "web": { "redirectUris": uris } });
+        self.graph.update(object, &patch).await?;
+        for uri in remove {
+            let uri = uri.clone();
+            self.journal
+                .write(Step::Redirect, Did::RemovedRedirect { uri })?;
+        }
+        Ok(())
+    }
+
+    fn adding(&mut self, kind: Kind, name: &str) -> Result<(), Trouble> {
+        let name = name.to_owned();
+        self.journal
+            .write(Step::Credential, Did::Adding { kind, name })
+    }
+
+    fn added(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        key: String,
+        retire_others: vestibule_core::time::Timestamp,
+    ) -> Result<(), Trouble> {
+        self.journal.write(
+            Step::Credential,
+            Did::Added {
+                kind,
+                name: name.to_owned(),
+                key,
+                ends: None,
+                retire_others,
+            },
+        )
+    }
+
+    /// Puts a new secret beside the one in use, waits until it is taken, and only then puts it
+    /// into its place: a gateway that reads the file never meets one that does not work yet.
+    async fn keep_secret(&self, app: &str, secret: &Secret) -> Result<(), Trouble> {
+        let ProofAt::SecretFile(file) = &self.setup.proof else {
+            return Ok(());
+        };
+        let staged = with_suffix(file, ".new");
+        write_whole(&staged, secret.expose().as_bytes(), 0o600)?;
+        let proof = [("client_secret", secret.expose())];
+        self.works(app, &proof, "secret").await?;
+        std::fs::rename(&staged, file)
+            .and_then(|()| sync_folder(file))
+            .map_err(|error| kept_not(file, &error))
+    }
+
+    async fn certificate_works(&self, app: &str) -> Result<(), Trouble> {
+        let ProofAt::Certificate(certificate) = &self.setup.proof else {
+            return Ok(());
+        };
+        let endpoint = format!(
+            "{}/{}/oauth2/v2.0/token",
+            self.place.authority, self.place.tenant
+        );
+        let made =
+            certificate.assertion(app, &endpoint, &self.world.random(), true, self.world.now());
+        let assertion = made.map_err(|error| {
+            let fix = "name another certificate in idp.credential";
+            Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
+        })?;
+        let proof = [
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", &assertion),
+        ];
+        self.works(app, &proof, "certificate").await
+    }
+
+    async fn works(&self, app: &str, proof: &[(&str, &str)], what: &str) -> Result<(), Trouble> {
+        let until = Instant::now() + self.patience;
+        let mut pause = Duration::from_millis(500);
+        loop {
+            let Err(said) = sign_in::is_taken(&self.place, app, proof).await? else {
+                return Ok(());
+            };
+            if Instant::now() + pause >= until {
+                let what = format!(
+                    "the new {what} is not taken after {} s; the one before is still in use",
+                    self.patience.as_secs()
+                );
+                let fix =
+                    "run  vestibule entra apply  again: it takes this one away and makes another";
+                return Err(Trouble::new("V-ENT-010", Class::Failed, what, fix).said(&said));
+            }
+            (self.talk)(&format!(
+                "the new {what} is not known everywhere yet: once more in {:.1} s",
+                pause.as_secs_f32()
+            ));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(8));
+        }
+    }
+
+    /// Takes away what was made for an application that is not ours any more.
+    fn forget_files(&mut self) {
+        if let ClientIdAt::File(file) = &self.setup.client_id {
+            let _ = std::fs::remove_file(file);
+        }
+        if let ProofAt::SecretFile(file) = &self.setup.proof {
+            let _ = std::fs::remove_file(file);
+            let _ = std::fs::remove_file(with_suffix(file, ".new"));
+        }
+        self.app = None;
+    }
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Writes a file so that it is there as a whole or not at all, and on the disk.
+fn write_whole(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
+    let failed = |error: std::io::Error| kept_not(file, &error);
+    if let Some(folder) = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let part = with_suffix(file, ".part");
+    // A part of an interrupted run may have another mode.
+    let _ = std::fs::remove_file(&part);
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&part)
+        .map_err(failed)?;
+    out.write_all(bytes).map_err(failed)?;
+    out.sync_all().map_err(failed)?;
+    std::fs::rename(&part, file)
+        .and_then(|()| sync_folder(file))
+        .map_err(failed)
+}
+
+fn sync_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn kept_not(file: &Path, error: &std::io::Error) -> Trouble {
+    let what = format!("{} cannot be written: {error}", file.display());
+    let fix = "make room, or make the folder writable for this user; then run it again";
+    Trouble::new("V-ENT-008", Class::Unexpected, what, fix)
+}
