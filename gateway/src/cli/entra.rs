@@ -1,25 +1,30 @@
 //! `vestibule entra …`: the gateway's registration at Microsoft Entra ID.
 
+mod arguments;
+mod destroy;
+mod told;
+
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
     path::PathBuf,
     time::Duration,
 };
 
-use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Client;
 use serde_json::{Value, json};
 use vestibule_core::{
     entra::{
         PERMISSION, Step,
-        destroy::destroy,
-        journal::{Did, Ending, Known},
+        journal::{Did, Known},
         plan::{Act, Change, Found, Plan, plan},
     },
     secret::Secret,
     text::on_one_line,
 };
 
+pub(super) use self::arguments::Command;
+use self::arguments::{Adopt, Apply, Auth, Common, Rotate};
+use self::told::{as_json, consent_link, last_run, lines, not_run};
 use super::{Exit, environment, print, say};
 use crate::{
     config::{Config, EntraSetup},
@@ -36,156 +41,6 @@ use crate::{
     trust::Trust,
     world::World,
 };
-
-#[derive(Subcommand)]
-pub(super) enum Command {
-    /// Say who is signed in, to which tenant, and what is allowed
-    Whoami(Common),
-    /// Say what apply would do; nothing is changed
-    Plan(Common),
-    /// Make the app registration what the configuration says
-    Apply(Apply),
-    /// Make a new credential, and retire the one before
-    Rotate(Rotate),
-    /// Take over an app registration that was made by hand
-    Adopt(Adopt),
-    /// Remove what apply made, and nothing else
-    Destroy(Destroy),
-}
-
-#[derive(Args)]
-pub(super) struct Common {
-    #[command(flatten)]
-    file: super::ConfigFile,
-    /// How to sign in to Microsoft Graph
-    #[arg(long, value_enum, default_value_t = Auth::Az)]
-    auth: Auth,
-    /// The program to sign in as, with --auth device, secret or certificate
-    #[arg(long, value_name = "ID")]
-    client_id: Option<String>,
-    /// File with that program's secret
-    #[arg(long, value_name = "FILE")]
-    client_secret_file: Option<PathBuf>,
-    /// That program's certificate, in PEM
-    #[arg(long, value_name = "FILE", requires = "certificate_key")]
-    certificate: Option<PathBuf>,
-    /// Its key, in PEM
-    #[arg(long, value_name = "FILE")]
-    certificate_key: Option<PathBuf>,
-    /// How long to wait for what is not everywhere in the directory yet
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
-    wait: Duration,
-    /// Show the request behind each line
-    #[arg(short, long)]
-    verbose: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Apply {
-    #[command(flatten)]
-    common: Common,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-    /// Only this step; may repeat
-    #[arg(long, value_name = "STEP", value_parser = step)]
-    only: Vec<Step>,
-    /// From this step on
-    #[arg(long, value_name = "STEP", value_parser = step, conflicts_with = "only")]
-    from: Option<Step>,
-    /// Ask before each step
-    #[arg(long, conflicts_with = "yes")]
-    step: bool,
-    /// Go on where a run stopped; apply always does
-    #[arg(long, hide = true)]
-    resume: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Rotate {
-    #[command(flatten)]
-    common: Common,
-    /// How long the credential before stays, such as 24h; 0s removes it once the new one works
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = span)]
-    grace: Duration,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Adopt {
-    #[command(flatten)]
-    common: Common,
-    /// Its application (client) id
-    #[arg(long, value_name = "ID")]
-    app_id: String,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Destroy {
-    #[command(flatten)]
-    common: Common,
-    /// Its application (client) id, where journal and tag are lost
-    #[arg(long, value_name = "ID")]
-    app_id: Option<String>,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-    /// Only say what would go
-    #[arg(long)]
-    dry_run: bool,
-    /// For good: otherwise Entra keeps a deleted app for thirty days
-    #[arg(long)]
-    purge: bool,
-    /// Delete the app although others have put things of theirs into it
-    #[arg(long)]
-    even_if_shared: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Auth {
-    /// The Azure CLI, which is signed in
-    Az,
-    /// By typing a code on another screen
-    Device,
-    /// As a program with a secret
-    Secret,
-    /// As a program with a certificate
-    Certificate,
-    /// As this machine
-    ManagedIdentity,
-}
-
-fn step(text: &str) -> Result<Step, String> {
-    Step::parse(text).ok_or_else(|| {
-        let names: Vec<&str> = Step::ALL.iter().map(|step| step.name()).collect();
-        format!("a step is one of {}", names.join(", "))
-    })
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err("write it as 30m, 24h or 7d".to_owned()),
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit))
-        .map(Duration::from_secs)
-        .ok_or_else(|| "write it as 30m, 24h or 7d".to_owned())
-}
 
 pub(super) fn run(command: &Command) -> Exit {
     let common = match command {
@@ -453,7 +308,7 @@ impl Session<'_> {
             return Exit::Ok;
         }
         let mut out = head;
-        out.push_str(&self.lines(&plan, &found));
+        out.push_str(&lines(&plan, &found, self.common.verbose));
         out.push_str(&last_run(&known));
         out.push_str(match plan.is_done() {
             true => "Nothing is to be done.\n",
@@ -591,7 +446,7 @@ impl Session<'_> {
         let before = last_run(&work.journal.known());
         if !self.common.json {
             print(&self.head(opened));
-            print(&self.lines(&plan, found));
+            print(&lines(&plan, found, self.common.verbose));
             print(&before);
         }
         if way.ask == Ask::Once
@@ -751,84 +606,6 @@ impl Session<'_> {
         )
     }
 
-    async fn destroy(&self, command: &Destroy) -> Exit {
-        let opened = match self.open().await {
-            Ok(opened) => opened,
-            Err(trouble) => return self.failed(&trouble, "nothing was removed"),
-        };
-        let journal = match command.dry_run {
-            true => Journal::look(&self.setup.entra.state, &self.world),
-            false => Journal::open(&self.setup.entra.state, &self.world),
-        };
-        let planned = async {
-            let mut work = self.work(&opened, journal?);
-            let found = work.look_for_ours(command.app_id.as_deref()).await?;
-            Ok::<_, Trouble>((work, found))
-        };
-        let (mut work, found) = match planned.await {
-            Ok(planned) => planned,
-            Err(trouble) => return self.failed(&trouble, "nothing was removed"),
-        };
-        let instance = &self.setup.instance;
-        let redirect = format!("{}/oauth-callback", self.setup.public_url);
-        let known = work.journal.known();
-        let plan = destroy(instance, &redirect, &known, &found, command.even_if_shared);
-        if command.common.json && command.dry_run {
-            print_json(&as_json(&plan));
-            return Exit::Ok;
-        }
-        print(&self.head(&opened));
-        print(&self.lines(&plan, &found));
-        if plan.is_done() || command.dry_run {
-            print("Nothing was removed.\n");
-            return Exit::Ok;
-        }
-        if !command.yes {
-            let question =
-                format!("This cannot be taken back by us. Type the name \"{instance}\" to go on: ");
-            if let Err(trouble) = confirmed(&question, |line| line == instance) {
-                return self.failed(&trouble, "nothing was removed");
-            }
-        }
-        let began = Did::Began {
-            command: "destroy".to_owned(),
-            tenant: opened.tenant.clone(),
-        };
-        if let Err(trouble) = work.journal.write(Step::SignIn, began) {
-            return self.failed(&trouble, "nothing was removed");
-        }
-        // The last act strikes all from the journal: not while something of ours is left.
-        let outcome = self.carry_out(&mut work, &plan, command.purge, true).await;
-        let Some((step, trouble)) = outcome.stopped else {
-            let _ = work.journal.write(
-                Step::Retire,
-                Did::Ended {
-                    changed: outcome.done,
-                },
-            );
-            self.summary(outcome.done, 0, 0);
-            let deleted = known_deleted(&plan);
-            if deleted && !command.purge {
-                print("Entra keeps a deleted app for thirty days; --purge deletes for good.\n");
-            }
-            return Exit::Ok;
-        };
-        let code = trouble.code.to_owned();
-        let _ = work.journal.write(step, Did::Failed { code });
-        let failed = plan
-            .changes
-            .iter()
-            .filter(|change| change.act.is_some())
-            .count()
-            - outcome.done;
-        self.summary(outcome.done, 0, failed);
-        say("       state    what is left is listed by  vestibule entra destroy --dry-run");
-        match outcome.done {
-            0 => exit_of(trouble.class),
-            _ => Exit::Partly,
-        }
-    }
-
     fn head(&self, opened: &Opened) -> String {
         let who = match &opened.signed_in.facts {
             Some(facts) => on_one_line(&facts.who(), 80),
@@ -838,29 +615,6 @@ impl Session<'_> {
             "Tenant {}, signed in as {who}; this gateway is \"{}\"\n",
             opened.tenant, self.setup.instance
         )
-    }
-
-    fn lines(&self, plan: &Plan, found: &Found) -> String {
-        let object = found.app.as_ref().map_or("ID", |app| app.id.as_str());
-        let mut out = String::new();
-        for change in &plan.changes {
-            out.push_str(&format!(
-                "  {} {:<7} {}\n",
-                change.mark.sign(),
-                change.mark.word(),
-                on_one_line(&change.what, 120)
-            ));
-            for detail in &change.details {
-                out.push_str(&format!("              {}\n", on_one_line(detail, 160)));
-            }
-            if let (true, Some(act)) = (self.common.verbose, &change.act) {
-                out.push_str(&format!("              {}\n", act.request(object)));
-            }
-        }
-        for note in &plan.notes {
-            out.push_str(&format!("  ! {}\n", on_one_line(note, 300)));
-        }
-        out
     }
 
     fn line(&self, step: Step, word: &str, took: Duration, what: &str) {
@@ -904,51 +658,6 @@ enum Ask {
     Each,
 }
 
-fn known_deleted(plan: &Plan) -> bool {
-    plan.changes
-        .iter()
-        .any(|change| change.act == Some(Act::DeleteApp))
-}
-
-/// One cause, told once.
-fn not_run(steps: &[&str]) -> String {
-    match steps {
-        [] => "no step was left".to_owned(),
-        [one] => format!("1 step not run: {one}"),
-        more => format!("{} steps not run: {}", more.len(), more.join(", ")),
-    }
-}
-
-fn last_run(known: &Known) -> String {
-    let Some(run) = &known.last else {
-        return String::new();
-    };
-    let how = match &run.ended {
-        None => "was cut off; apply goes on where it was".to_owned(),
-        Some(Ending::Done) => "came to its end".to_owned(),
-        Some(Ending::Failed { step, at, code }) => format!(
-            "stopped at step \"{}\", {} ({code}); apply goes on there",
-            step.name(),
-            moment(*at)
-        ),
-    };
-    format!(
-        "  (before: {} of {}, run {}, {how})\n",
-        run.command,
-        moment(run.began),
-        run.id
-    )
-}
-
-/// Where an administrator lets everybody in at once, if people may not consent themselves.
-fn consent_link(setup: &EntraSetup, app: &str) -> String {
-    let redirect = format!("{}/oauth-callback", setup.public_url);
-    let base = format!("{}/{}/adminconsent", setup.entra.authority, setup.tenant);
-    let link =
-        vestibule_core::uri::with_query(&base, &[("client_id", app), ("redirect_uri", &redirect)]);
-    format!("If people may not consent themselves, an administrator opens once:\n  {link}\n")
-}
-
 fn confirmed(question: &str, is_yes: impl Fn(&str) -> bool) -> Result<(), Trouble> {
     let refused = |what: &str| {
         let fix = "answer the question, or add --yes if that is meant";
@@ -968,21 +677,4 @@ fn confirmed(question: &str, is_yes: impl Fn(&str) -> bool) -> Result<(), Troubl
 
 fn print_json(value: &Value) {
     print(&format!("{value}\n"));
-}
-
-fn as_json(plan: &Plan) -> Value {
-    let changes: Vec<Value> = plan
-        .changes
-        .iter()
-        .map(|change| {
-            json!({
-                "step": change.step.name(),
-                "mark": change.mark.word(),
-                "what": change.what,
-                "details": change.details,
-                "to_do": change.act.is_some(),
-            })
-        })
-        .collect();
-    json!({ "changes": changes, "notes": plan.notes, "done": plan.is_done() })
 }

@@ -333,11 +333,11 @@ fn unreachable(endpoint: &str, why: &str) -> Trouble {
 }
 
 /// The client credentials grant (RFC 6749 §4.4).
-async fn program(
+async fn ask_as_program(
     place: &Place<'_>,
     client_id: &str,
     proof: &[(&str, &str)],
-) -> Result<Secret, Trouble> {
+) -> Result<TokenAnswer, Trouble> {
     let scope = format!("{}/.default", place.graph);
     let mut form = vec![
         ("grant_type", "client_credentials"),
@@ -345,7 +345,15 @@ async fn program(
         ("scope", &scope),
     ];
     form.extend(proof);
-    let answer = ask(place, &form).await?;
+    ask(place, &form).await
+}
+
+async fn program(
+    place: &Place<'_>,
+    client_id: &str,
+    proof: &[(&str, &str)],
+) -> Result<Secret, Trouble> {
+    let answer = ask_as_program(place, client_id, proof).await?;
     answer.access_token.map(Secret::new).ok_or_else(|| {
         let who = format!("the program {client_id}");
         let said = cleaned(&answer.error_description, 500);
@@ -365,14 +373,7 @@ pub async fn is_taken(
     client_id: &str,
     proof: &[(&str, &str)],
 ) -> Result<Result<(), String>, Trouble> {
-    let scope = format!("{}/.default", place.graph);
-    let mut form = vec![
-        ("grant_type", "client_credentials"),
-        ("client_id", client_id),
-        ("scope", &scope),
-    ];
-    form.extend(proof);
-    let answer = ask(place, &form).await?;
+    let answer = ask_as_program(place, client_id, proof).await?;
     let unknown = matches!(
         answer.error.as_str(),
         "invalid_client" | "unauthorized_client"

@@ -18,6 +18,8 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use tokio::sync::mpsc;
 
+use super::place::Place;
+
 /// One request that came through.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -73,25 +75,15 @@ impl http_body::Body for Open {
 impl Echo {
     pub fn start() -> Self {
         let shared = Arc::new(Shared::default());
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let place = Place::take();
+        let origin = place.origin.clone();
         let router = Router::new()
             .fallback(answer)
             .with_state(Arc::clone(&shared));
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let _ = axum::serve(listener, router).await;
-        });
         Self {
             origin,
             shared,
-            _runtime: runtime,
+            _runtime: place.serve(router),
         }
     }
 

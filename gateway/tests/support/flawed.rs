@@ -10,6 +10,8 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use super::place::Place;
+
 /// Which flaws besides those that it always has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaws {
@@ -39,14 +41,8 @@ pub struct Flawed {
 
 impl Flawed {
     pub fn start(flaws: Flaws) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let place = Place::take();
+        let origin = place.origin.clone();
         let shape = Shape {
             origin: origin.clone(),
             flaws,
@@ -62,13 +58,9 @@ impl Flawed {
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .with_state(shape);
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let _ = axum::serve(listener, router).await;
-        });
         Self {
             origin,
-            _runtime: runtime,
+            _runtime: place.serve(router),
         }
     }
 

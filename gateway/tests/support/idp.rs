@@ -16,7 +16,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use vestibule::world::World;
 
-use super::{query_of, signer::Signer};
+use super::{place::Place, query_of, signer::Signer};
 
 pub const ACCESS_TOKEN: &str = "canary-opaque/access+token==";
 pub const REFRESH_TOKEN: &str = "canary-upstream-refresh";
@@ -63,14 +63,8 @@ pub struct Told {
 
 impl Idp {
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let issuer = format!("http://{}", listener.local_addr().expect("bound"));
+        let place = Place::take();
+        let issuer = place.origin.clone();
         let state = Arc::new(Mutex::new(Told {
             document: json!({
                 "issuer": issuer,
@@ -99,14 +93,10 @@ impl Idp {
             .route("/jwks", get(keys))
             .route("/token", post(redeem))
             .with_state((issuer.clone(), Arc::clone(&state)));
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let _ = axum::serve(listener, router).await;
-        });
         Self {
             issuer,
             state,
-            _runtime: runtime,
+            _runtime: place.serve(router),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod echo;
 pub mod flawed;
 pub mod idp;
+pub mod place;
 pub mod platform;
 pub mod signer;
 pub mod site;

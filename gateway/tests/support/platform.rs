@@ -17,6 +17,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use super::place::Place;
+
 pub struct Platform {
     pub origin: String,
     state: Arc<Told>,
@@ -31,27 +33,17 @@ struct Told {
 
 impl Platform {
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let place = Place::take();
+        let origin = place.origin.clone();
         let state = Arc::new(Told::default());
         let router = Router::new()
             .route("/metadata/identity/oauth2/token", get(metadata))
             .route("/msi/token", get(endpoint))
             .with_state(Arc::clone(&state));
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let _ = axum::serve(listener, router).await;
-        });
         Self {
             origin,
             state,
-            _runtime: runtime,
+            _runtime: place.serve(router),
         }
     }
 

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use vestibule::world::World;
 use vestibule_core::secret::Digest;
 
+use super::place::Place;
+
 pub struct Signer {
     pair: EcdsaKeyPair,
 }
@@ -106,14 +108,8 @@ pub struct Issuer {
 
 impl Issuer {
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let issuer = format!("http://{}", listener.local_addr().expect("bound"));
+        let place = Place::take();
+        let issuer = place.origin.clone();
         let signer = Signer::new();
         let looks = Arc::new(AtomicUsize::new(0));
         let document =
@@ -129,15 +125,11 @@ impl Issuer {
                 }),
             )
             .route("/jwks", get(move || async move { jwks }));
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let _ = axum::serve(listener, router).await;
-        });
         Self {
             issuer,
             signer,
             looks,
-            _runtime: runtime,
+            _runtime: place.serve(router),
         }
     }
 

@@ -9,6 +9,8 @@ use axum::{
 };
 use http::StatusCode;
 
+use super::place::Place;
+
 pub struct StandIn {
     pub issuer: String,
     _runtime: tokio::runtime::Runtime,
@@ -16,14 +18,8 @@ pub struct StandIn {
 
 impl StandIn {
     pub fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("nonblocking");
-        let issuer = format!("http://{}", listener.local_addr().expect("bound"));
+        let place = Place::take();
+        let issuer = place.origin.clone();
         let document = serde_json::json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
@@ -38,13 +34,9 @@ impl StandIn {
             )
             .route("/jwks", get(|| async { r#"{"keys":[]}"# }))
             .route("/token", post(token));
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let _ = axum::serve(listener, router).await;
-        });
         Self {
             issuer,
-            _runtime: runtime,
+            _runtime: place.serve(router),
         }
     }
 }
