@@ -331,6 +331,8 @@ pub enum Actor {
         /// What they are called.
         shown: String,
     },
+    /// The identity provider.
+    Provider,
     /// Whoever may reach the control socket or the store's file.
     Console {
         /// The user of the operating system.
@@ -343,6 +345,7 @@ impl Actor {
     pub fn shown(&self) -> &str {
         match self {
             Self::Person { shown, .. } => shown,
+            Self::Provider => "the identity provider",
             Self::Console { user } => user,
         }
     }
@@ -419,6 +422,16 @@ pub enum Deed {
         /// Grants that ended with it.
         ended: usize,
     },
+    /// The identity provider says that a person is signed out there, or does not vouch for them
+    /// any more.
+    SignedOut {
+        /// The person.
+        person: PersonId,
+        /// What they are called.
+        shown: String,
+        /// Codes and grants that ended with it.
+        ended: usize,
+    },
     /// A link was made that makes one person an operator.
     LinkMade {
         /// When it runs out.
@@ -456,6 +469,7 @@ impl Deed {
             Self::ClientChanged { .. } => "client.changed",
             Self::ClientStopped { .. } => "client.stopped",
             Self::PersonChanged { .. } => "person.changed",
+            Self::SignedOut { .. } => "person.signed_out",
             Self::LinkMade { .. } => "admin.link_made",
             Self::OperatorMade { .. } => "admin.operator_made",
             Self::OperatorUnmade { .. } => "admin.operator_unmade",
@@ -495,6 +509,9 @@ impl Deed {
                 ..
             } => format!("blocked {shown}: {}{}", block.why, also(*ended)),
             Self::PersonChanged { shown, .. } => format!("let {shown} in again"),
+            Self::SignedOut { shown, ended, .. } => {
+                format!("no longer vouches for {shown}: signed out{}", also(*ended))
+            }
             Self::LinkMade { .. } => "made a link for a new operator".to_owned(),
             Self::OperatorMade { shown, .. } => format!("made {shown} an operator, by a link"),
             Self::OperatorUnmade { shown, .. } => {

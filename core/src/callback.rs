@@ -10,6 +10,7 @@ use crate::{
     claims::{WrongType, list, seconds, text},
     flow::cleaned,
     jwt::{Algorithm, VerifiedClaims},
+    logout_token::session_key,
     params::Params,
     secret::Digest,
     time::Timestamp,
@@ -88,8 +89,9 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// Our client id there.
     pub client_id: &'a str,
-    /// The nonce of this login.
-    pub nonce: &'a str,
+    /// The nonce of this login. Nothing for an ID token that came with a refresh, which need
+    /// not have one (OpenID Connect Core §12.2).
+    pub nonce: Option<&'a str>,
     /// The access token that came beside it, for `at_hash`.
     pub access_token: Option<&'a str>,
     /// `max_age` that we asked for.
@@ -118,6 +120,7 @@ pub struct VerifiedIdentity {
     username: Option<String>,
     email: Option<String>,
     groups: Vec<String>,
+    session: Option<Digest>,
 }
 
 impl VerifiedIdentity {
@@ -148,6 +151,11 @@ impl VerifiedIdentity {
             .or(self.email.as_deref())
             .or(self.name.as_deref())
             .unwrap_or(&self.subject)
+    }
+
+    /// The session at the provider, if it names one.
+    pub fn session(&self) -> Option<Digest> {
+        self.session
     }
 
     /// Groups and roles by their lasting ids.
@@ -241,9 +249,11 @@ pub fn judge(
     if issued.max(not_before) > now.plus(expected.leeway) {
         return Err(E::NotYet);
     }
-    let nonce = text(claims, "nonce")?.ok_or(E::Nonce)?;
-    if Digest::of(nonce.as_bytes()) != Digest::of(expected.nonce.as_bytes()) {
-        return Err(E::Nonce);
+    if let Some(expected) = expected.nonce {
+        let nonce = text(claims, "nonce")?.ok_or(E::Nonce)?;
+        if Digest::of(nonce.as_bytes()) != Digest::of(expected.as_bytes()) {
+            return Err(E::Nonce);
+        }
     }
     if let (Some(hash), Some(access_token)) = (text(claims, "at_hash")?, expected.access_token) {
         at_hash(hash, access_token, token.algorithm())?;
@@ -281,10 +291,13 @@ pub fn judge(
             .into_iter()
             .chain(list(claims, "roles")?)
             .collect(),
+        session: text(claims, "sid")?
+            .filter(|sid| !sid.is_empty())
+            .map(|sid| session_key(expected.issuer, sid)),
     })
 }
 
-fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
+pub(crate) fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
     use IdTokenError as E;
     let several = match claims.get("aud") {
         Some(Value::String(one)) if one == client_id => false,
@@ -342,7 +355,7 @@ mod tests {
             &Expected {
                 issuer: "https://idp.example",
                 client_id: "vestibule",
-                nonce: "n1",
+                nonce: Some("n1"),
                 access_token: Some("at"),
                 max_age: None,
                 leeway: Duration::from_secs(60),
@@ -457,7 +470,7 @@ mod tests {
         let expected = Expected {
             issuer: "https://idp.example",
             client_id: "vestibule",
-            nonce: "n1",
+            nonce: Some("n1"),
             access_token: None,
             max_age: None,
             leeway: Duration::ZERO,

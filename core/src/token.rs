@@ -101,6 +101,9 @@ pub enum TokenError {
     /// The grant is over.
     #[error("the grant has ended")]
     GrantEnded,
+    /// The identity provider does not vouch for the person any more. The edge ended this grant.
+    #[error("the identity provider does not vouch for this person any more")]
+    NotVouched,
     /// No known server, none where one is needed, or one that this client may not have.
     #[error("the resource is not one that may be asked for")]
     TargetUnknown,
@@ -162,6 +165,7 @@ impl TokenError {
             Self::ResourceNotGranted => "V-TOK-005",
             Self::RefreshReplayed { .. } => "V-TOK-006",
             Self::GrantEnded => "V-TOK-007",
+            Self::NotVouched => "V-TOK-009",
             Self::ScopeWider => "V-TOK-008",
             _ => return None,
         })
@@ -274,6 +278,7 @@ impl TokenError {
             E::RefreshUnknown
             | E::RefreshReplayed { .. }
             | E::RefreshRepeatedTooOften
+            | E::NotVouched
             | E::GrantEnded => WireError::new(
                 400,
                 "invalid_grant",

@@ -321,6 +321,7 @@ fn office(
         config.idp.clone(),
         format!("{}/oauth-callback", config.public_url),
         fetch::provider_client(trust, config.limits.provider_time).map_err(StartError::Outgoing)?,
+        config.limits.provider_time,
         world.clone(),
     );
     let registration = &config.registration;
@@ -385,6 +386,7 @@ fn office(
         proofs: Seen::default(),
         sign_ins: Seen::default(),
         tokens: config.tokens,
+        vouching: config.idp.vouching,
         body_max: config.limits.oauth_body,
         keys: ArcSwap::from_pointee(keys),
         flows: Flows::new(world.clone(), Arc::clone(&store), Arc::clone(&pulse)),

@@ -22,6 +22,7 @@ use url::Url;
 use vestibule_core::{
     client::Client,
     operator::Roles,
+    recheck::Bounds,
     resource::{Catalogue, Resource},
     secret::{Digest, Secret},
     token::jwt_bearer::TrustedIssuer,
@@ -101,6 +102,8 @@ pub struct Idp {
     pub scopes: Vec<String>,
     /// Whose habits it has.
     pub kind: IdpKind,
+    /// How long its word about a person is good. `idp.recheck`, `idp.grace`.
+    pub vouching: Bounds,
 }
 
 /// Providers with habits of their own.

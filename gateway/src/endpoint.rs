@@ -6,6 +6,7 @@ pub mod apps;
 mod ask;
 pub mod assets;
 pub mod authorize;
+pub mod backchannel_logout;
 pub mod callback;
 pub mod connect;
 pub mod consent;

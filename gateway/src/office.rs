@@ -14,6 +14,7 @@ use vestibule_core::{
     metadata::Offered,
     operator::{Role, Roles},
     policy::Somebody,
+    recheck::Bounds,
     register::{self, RegistrationPolicy},
     resource::Catalogue,
     uri::Issuer,
@@ -85,6 +86,8 @@ pub struct Office {
     pub devices: Limiter,
     /// Lives of what is issued.
     pub tokens: Tokens,
+    /// How long the provider's word is good.
+    pub vouching: Bounds,
     /// Bytes of a body that are read.
     pub body_max: usize,
     /// All keys.

@@ -14,7 +14,8 @@ use vestibule_core::{
     callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
     entra::application::EXCHANGE_AUDIENCE,
     flow::cleaned,
-    jwt::{self, Algorithm, JwtError},
+    jwt::{self, Algorithm, JwtError, VerifiedClaims},
+    logout_token::{self, LogoutTokenError, SignedOut},
     pkce::{CodeChallenge, CodeVerifier},
     secret::{Digest, Secret},
     time::Timestamp,
@@ -50,6 +51,7 @@ pub struct Provider {
     callback: String,
     http: Client,
     world: World,
+    patience: Duration,
     discovered: ArcSwapOption<Discovered>,
     /// One request for metadata at a time; holds when one was last made although there was
     /// some, so that nobody can make us ask and ask.
@@ -102,6 +104,36 @@ pub enum ProviderError {
     Claims(#[from] IdTokenError),
 }
 
+/// Why a logout token is not followed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogoutRefused {
+    /// Its signature.
+    #[error("the logout token {0}")]
+    Signature(JwtError),
+    /// Its claims.
+    #[error("the logout token {0}")]
+    Claims(LogoutTokenError),
+    /// The keys cannot be had: nobody knows.
+    #[error("{0}")]
+    Provider(ProviderError),
+}
+
+/// What the provider said of a person when it was asked again.
+#[derive(Debug)]
+pub struct Again {
+    /// Whom it vouches for, if it said so anew; or why that is not believed.
+    pub identity: Result<Option<VerifiedIdentity>, ProviderError>,
+    /// What is kept from now on, whatever the ID token is worth: the token of before may be
+    /// spent. As [`ProviderTokens::to_keep`] has it.
+    pub keep: Vec<u8>,
+}
+
+/// What is kept of a login.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    refresh_token: String,
+}
+
 /// What its token endpoint gave.
 #[derive(Debug, Clone)]
 pub struct ProviderTokens {
@@ -116,11 +148,7 @@ pub struct ProviderTokens {
 impl ProviderTokens {
     /// What is kept of it, as it is sealed into the store.
     pub fn to_keep(&self) -> Option<Vec<u8>> {
-        #[derive(Serialize)]
-        struct Kept<'t> {
-            refresh_token: &'t str,
-        }
-        let refresh_token = self.refresh_token.as_ref()?.expose();
+        let refresh_token = self.refresh_token.as_ref()?.expose().to_owned();
         serde_json::to_vec(&Kept { refresh_token }).ok()
     }
 }
@@ -155,12 +183,14 @@ struct ErrorAnswer {
 }
 
 impl Provider {
-    /// The provider of `idp`, which sends people back to `callback`.
-    pub fn new(idp: Idp, callback: String, http: Client, world: World) -> Self {
+    /// The provider of `idp`, which sends people back to `callback`; `http` gives an answer of
+    /// its as long as `patience`.
+    pub fn new(idp: Idp, callback: String, http: Client, patience: Duration, world: World) -> Self {
         Self {
             idp,
             callback,
             http,
+            patience,
             world,
             discovered: ArcSwapOption::empty(),
             loading: Mutex::new(None),
@@ -366,6 +396,56 @@ impl Provider {
         })
     }
 
+    /// How long an answer of its may take.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Asks whether a person is still there, by the refresh token that was kept of their login
+    /// (RFC 6749 §6, OpenID Connect Core §12).
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn ask_again(&self, kept: &[u8]) -> Result<Again, ProviderError> {
+        let kept: Kept = serde_json::from_slice(kept).map_err(|_| ProviderError::NoIdToken)?;
+        let discovered = self.discovered().await?;
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", kept.refresh_token.as_str()),
+        ];
+        let (_, answered) = self.ask_for_tokens(&discovered, &form).await?;
+        let answer = answered?;
+        let identity = match answer.id_token {
+            Some(id_token) => {
+                let access_token = answer.access_token.as_deref();
+                let judged = self.judged(&discovered, &id_token, None, access_token, None);
+                judged.await.map(Some)
+            }
+            None => Ok(None),
+        };
+        // Many providers give another token each time and take the one before no more.
+        let refresh_token = answer.refresh_token.unwrap_or(kept.refresh_token);
+        let keep = serde_json::to_vec(&Kept { refresh_token }).unwrap_or_default();
+        Ok(Again { identity, keep })
+    }
+
+    /// Believes a logout token, or says why not.
+    ///
+    /// # Errors
+    /// [`LogoutRefused`].
+    pub async fn signed_out(&self, token: &str) -> Result<SignedOut, LogoutRefused> {
+        let discovered = self.discovered().await.map_err(LogoutRefused::Provider)?;
+        let now = self.world.now();
+        let claims = self.verified(&discovered, token, now).await;
+        let claims = claims.map_err(|error| match error {
+            ProviderError::Signature(why) => LogoutRefused::Signature(why),
+            error => LogoutRefused::Provider(error),
+        })?;
+        let id = &self.idp.client_id;
+        logout_token::judge(&claims, &self.idp.issuer, id, LEEWAY, now)
+            .map_err(LogoutRefused::Claims)
+    }
+
     /// Asks the token endpoint, and says which secret was shown there, if it was one.
     async fn ask_for_tokens(
         &self,
@@ -449,22 +529,45 @@ impl Provider {
         nonce: &str,
         wishes: &LoginWishes,
     ) -> Result<VerifiedIdentity, ProviderError> {
-        let now = self.world.now();
-        let check =
-            |keys: &JwkSet| jwt::verify(&tokens.id_token, &Published(keys), &Algorithm::ALL);
-        let claims = match check(&discovered.keys) {
+        let access_token = tokens.access_token.as_ref().map(Secret::expose);
+        let (nonce, max_age) = (Some(nonce), wishes.max_age);
+        self.judged(discovered, &tokens.id_token, nonce, access_token, max_age)
+            .await
+    }
+
+    /// A token of the provider's, under its signature.
+    async fn verified(
+        &self,
+        discovered: &Discovered,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedClaims, ProviderError> {
+        let check = |keys: &JwkSet| jwt::verify(token, &Published(keys), &Algorithm::ALL);
+        Ok(match check(&discovered.keys) {
             Err(JwtError::NoSuchKey) => {
                 let fresh = self.load(now, Some(discovered.loaded)).await?;
                 check(&fresh.keys)?
             }
             other => other?,
-        };
+        })
+    }
+
+    async fn judged(
+        &self,
+        discovered: &Discovered,
+        id_token: &str,
+        nonce: Option<&str>,
+        access_token: Option<&str>,
+        max_age: Option<u32>,
+    ) -> Result<VerifiedIdentity, ProviderError> {
+        let now = self.world.now();
+        let claims = self.verified(discovered, id_token, now).await?;
         let expected = Expected {
             issuer: &self.idp.issuer,
             client_id: &self.idp.client_id,
             nonce,
-            access_token: tokens.access_token.as_ref().map(Secret::expose),
-            max_age: wishes.max_age,
+            access_token,
+            max_age,
             leeway: LEEWAY,
             key: match self.idp.kind {
                 IdpKind::Oidc => SubjectKey::Sub,

@@ -15,8 +15,8 @@ use vestibule_core::{params::Params, token::device_code};
 
 use crate::{
     endpoint::{
-        answer, apps, assets, authorize, callback, connect, consent, device, errors, flows,
-        introspect, login, operator, par, register, revoke, token, well_known,
+        answer, apps, assets, authorize, backchannel_logout, callback, connect, consent, device,
+        errors, flows, introspect, login, operator, par, register, revoke, token, well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
@@ -94,6 +94,7 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
     Router::new()
         .merge(open)
         .merge(pages)
+        .route("/backchannel-logout", post(backchannel_logout::post))
         .with_state(office)
         .merge(assets)
         .merge(extra)

@@ -17,6 +17,7 @@
 
 mod operator;
 mod person;
+mod provider;
 pub mod sqlite;
 
 use std::{future::Future, pin::Pin};
@@ -25,6 +26,7 @@ pub use self::operator::{
     ClientDecision, NewLink, Outcome, Sought, ToClient, ToPerson, UnmakeOperator,
 };
 pub use self::person::{Allowed, NewSession, Person, SignedIn, ToApps};
+pub use self::provider::{Answered, Asking, SignedOutThere};
 
 use vestibule_core::{
     assertion::Once,
@@ -388,8 +390,10 @@ pub struct FoundGrant {
     pub person: PersonId,
     /// The secret behind its refresh tokens, sealed for [`secret_place`].
     pub secret: Vec<u8>,
-    /// The provider's tokens, sealed for [`idp_place`].
-    pub idp: Option<Vec<u8>>,
+    /// Whether the provider can be asked about the person.
+    pub has_idp: bool,
+    /// When it last vouched for them.
+    pub checked: Timestamp,
     /// Until when some access token of it lives.
     pub access_until: Timestamp,
     /// Its record.
@@ -518,8 +522,25 @@ pub trait Store: Send + Sync {
     /// Knows a person whom the provider vouched for, and begins their session; `None` for one
     /// whom an operator does not let in.
     fn sign_in(&self, signed_in: SignedIn) -> Answer<'_, Option<PersonId>>;
-    /// Whose session this is, if it lasts.
-    fn session(&self, session: Digest, now: Timestamp) -> Answer<'_, Option<Person>>;
+    /// Whose session this is, if it lasts and the provider vouched for them after `vouched`.
+    fn session(
+        &self,
+        session: Digest,
+        vouched: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Person>>;
+    /// Claims the question whether the provider still vouches for a grant's person: its sealed
+    /// tokens, for exactly one caller until [`Asking::until`].
+    fn ask_provider(&self, asking: Asking) -> Answer<'_, Option<Vec<u8>>>;
+    /// Stores what the provider answered, unless the grant ended meanwhile.
+    fn provider_answered(&self, answered: Answered) -> Answer<'_, ()>;
+    /// The provider does not vouch for the person of a grant any more: the grant and their
+    /// sessions end. Whether it lived until now. It is in the audit.
+    fn not_vouched(&self, grant: GrantId, now: Timestamp) -> Answer<'_, bool>;
+    /// The provider says that somebody is signed out: their sessions, codes and grants end,
+    /// together with the single use of its saying so. How many codes and grants; `None` if it
+    /// was said before. It is in the audit.
+    fn signed_out_there(&self, out: SignedOutThere) -> Answer<'_, Option<usize>>;
     /// Ends a session.
     fn end_session(&self, session: Digest) -> Answer<'_, ()>;
     /// What a person allowed a client for a server before.

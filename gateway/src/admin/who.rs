@@ -38,7 +38,10 @@ impl Who {
         let cookie = admin.jar.console(headers).ok_or(NotHere::Nobody)?;
         let failed = |error| NotHere::Page(Box::new(store_failed(office, &error)));
         let now = office.world.now();
-        let person = office.store.session(digest_of(&cookie), now).await;
+        let person = office
+            .store
+            .session(digest_of(&cookie), now.minus(office.vouching.recheck), now)
+            .await;
         let person = person.map_err(failed)?.ok_or(NotHere::Nobody)?;
         let role = office.role(&person).await.map_err(failed)?;
         let role = role.ok_or_else(|| {

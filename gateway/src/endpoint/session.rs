@@ -29,7 +29,10 @@ impl Session {
             return Ok(None);
         };
         let digest = Digest::of(cookie.as_bytes());
-        let person = office.store.session(digest, office.world.now()).await?;
+        let now = office.world.now();
+        // A session is good for as long as the provider's word is.
+        let vouched = now.minus(office.vouching.recheck);
+        let person = office.store.session(digest, vouched, now).await?;
         Ok(person.map(|person| Self { person, cookie }))
     }
 

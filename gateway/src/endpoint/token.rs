@@ -3,6 +3,7 @@
 mod authorization_code;
 mod device_code;
 mod issue;
+mod recheck;
 mod refresh_token;
 mod standing;
 mod token_exchange;
@@ -327,6 +328,11 @@ fn client_unavailable(why: &NoClient) -> Failure {
         "temporarily_unavailable",
         "the document that describes this client cannot be fetched right now",
     ))
+}
+
+/// Nobody knows right now.
+pub(super) fn unavailable(why: &'static str) -> Failure {
+    Failure::Wire(WireError::new(503, "temporarily_unavailable", why))
 }
 
 /// Whose keys cannot be had is neither believed nor refused.

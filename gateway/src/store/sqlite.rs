@@ -9,6 +9,7 @@ mod flow;
 mod migrate;
 mod operator;
 mod person;
+mod provider;
 mod reader;
 mod row;
 mod standing;
@@ -46,11 +47,11 @@ use self::{
     writer::{Writer, failed},
 };
 use super::{
-    Allowed, Answer, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished, FinishedLogin,
-    FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLink, NewLogin, NewSession,
-    Outcome, Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn, Sought, Standing,
-    StandingGrant, Store, StoreError, TakenLogin, ToApps, ToClient, ToPerson, UnmakeOperator,
-    client_key,
+    Allowed, Answer, Answered, Asking, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished,
+    FinishedLogin, FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLink, NewLogin,
+    NewSession, Outcome, Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn,
+    SignedOutThere, Sought, Standing, StandingGrant, Store, StoreError, TakenLogin, ToApps,
+    ToClient, ToPerson, UnmakeOperator, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -302,7 +303,8 @@ impl Store for Sqlite {
         Box::pin(self.read(move |db| {
             db.prepare_cached(
                 "SELECT client_id, resource, scopes, ended_at, idle_until, ends_at, family,
-                        person, secret, idp, access_until, flow, bound_to
+                        person, secret, idp IS NOT NULL, access_until, flow, bound_to,
+                        coalesce(idp_checked_at, created_at)
                  FROM grants WHERE id = ?1",
             )?
             .query_row([grant.text()], |row| {
@@ -326,7 +328,8 @@ impl Store for Sqlite {
                     },
                     person: id(row, 7, PersonId::parse)?,
                     secret: row.get(8)?,
-                    idp: row.get(9)?,
+                    has_idp: row.get(9)?,
+                    checked: timestamp(row, 13)?,
                     access_until: timestamp(row, 10)?,
                     flow: flow_code(row, 11)?,
                 })
@@ -439,8 +442,29 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| person::sign_in(db, &signed_in)))
     }
 
-    fn session(&self, session: Digest, now: Timestamp) -> Answer<'_, Option<Person>> {
-        Box::pin(self.read(move |db| person::session(db, session, now)))
+    fn session(
+        &self,
+        session: Digest,
+        vouched: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Person>> {
+        Box::pin(self.read(move |db| person::session(db, session, vouched, now)))
+    }
+
+    fn ask_provider(&self, asking: Asking) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(self.write(move |db| provider::ask(db, &asking)))
+    }
+
+    fn provider_answered(&self, answered: Answered) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| provider::answered(db, &answered)))
+    }
+
+    fn not_vouched(&self, grant: GrantId, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.write_ending(move |db| provider::gone(db, grant, now)))
+    }
+
+    fn signed_out_there(&self, out: SignedOutThere) -> Answer<'_, Option<usize>> {
+        Box::pin(self.write_ending(move |db| provider::signed_out(db, &out)))
     }
 
     fn end_session(&self, session: Digest) -> Answer<'_, ()> {
@@ -471,7 +495,7 @@ impl Store for Sqlite {
     fn begin_session(&self, of: PersonId, session: NewSession, now: Timestamp) -> Answer<'_, ()> {
         Box::pin(self.write(move |db| match operator::is_blocked(db, of)? {
             true => Ok(()),
-            false => person::begin_session(db, of, &session, now),
+            false => person::begin_session(db, of, &session, None, now),
         }))
     }
 
@@ -668,7 +692,8 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<Finished, rusq
     if !operator::admits(db, reference, &login.ask.scopes)? {
         return Ok(Finished::NotAdmitted);
     }
-    person::begin_session(db, person, &login.session, login.now)?;
+    let sid = login.identity.session();
+    person::begin_session(db, person, &login.session, sid, login.now)?;
     // What was remembered may have been taken back while the browser was at the provider.
     let remembered = same.is_some_and(|same| same.scopes.includes(&login.ask.scopes));
     let forgotten = login.left_out && !remembered;
@@ -724,8 +749,8 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<Finished, rusq
         dpop_key: login.ask.dpop_key,
     };
     db.prepare_cached(
-        "INSERT INTO codes (digest, code, idp, flow, forget_at, person, client)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO codes (digest, code, idp, flow, forget_at, person, client, sid)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         login.code.text(),
@@ -734,7 +759,8 @@ fn finish_login(db: &Connection, login: &FinishedLogin) -> Result<Finished, rusq
         login.flow.to_string(),
         seconds(login.expires) + REMEMBER_SPENT.cast_signed(),
         person.text(),
-        client
+        client,
+        sid.map(|sid| sid.text())
     ])?;
     Ok(Finished::Now(person))
 }
@@ -747,24 +773,25 @@ fn redeem_code(
     let spent = db
         .prepare_cached(
             "UPDATE codes SET spent_at = ?2 WHERE digest = ?1 AND spent_at IS NULL
-             RETURNING code, idp, flow",
+             RETURNING code, idp, flow, sid",
         )?
         .query_row(params![code.text(), seconds(grant.now)], |row| {
             Ok((
                 from_json::<StoredCode>(row, 0)?,
                 row.get::<_, Option<Vec<u8>>>(1)?,
                 row.get::<_, String>(2)?,
+                row.get::<_, Option<String>>(3)?,
             ))
         })
         .optional()?;
-    let Some((stored, idp, flow)) = spent else {
+    let Some((stored, idp, flow, sid)) = spent else {
         return Ok(Redeemed::Before);
     };
     let client = client_key(&stored.client_id);
     db.prepare_cached(
         "INSERT INTO grants (id, person, client_id, client, resource, scopes, secret, family,
-                flow, idp, created_at, used_at, access_until, idle_until, ends_at, bound_to)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
+                flow, idp, created_at, used_at, access_until, idle_until, ends_at, bound_to, sid)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(params![
         grant.id.text(),
@@ -781,7 +808,8 @@ fn redeem_code(
         seconds(grant.access_until),
         seconds(grant.idle_until),
         seconds(grant.ends),
-        grant.key.map(|key| Digest::from_bytes(key).text())
+        grant.key.map(|key| Digest::from_bytes(key).text()),
+        sid
     ])?;
     db.prepare_cached("UPDATE codes SET idp = NULL WHERE digest = ?1")?
         .execute([code.text()])?;

@@ -149,7 +149,7 @@ pub fn identity(subject: &str) -> VerifiedIdentity {
     let expected = Expected {
         issuer: "https://idp.example",
         client_id: "v",
-        nonce: "n",
+        nonce: Some("n"),
         access_token: None,
         max_age: None,
         leeway: Duration::ZERO,

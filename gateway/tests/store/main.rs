@@ -225,7 +225,7 @@ async fn tkn_7_t_grd_06_an_ended_grant_is_refused_before_its_end_is_answered() {
         .expect("answers")
         .expect("there");
     assert!(
-        found.facts.ended && found.idp.is_none(),
+        found.facts.ended && !found.has_idp,
         "the provider's tokens are gone"
     );
 

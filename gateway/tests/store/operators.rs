@@ -150,7 +150,10 @@ async fn t_adm_07_who_is_blocked_is_not_let_in_by_any_way() {
     assert!(bench.revocations.now().grant_ended(&grant_id(1)));
     let session_of = Digest::of(b"one");
     assert_eq!(
-        store.session(session_of, at(1100)).await.expect("answers"),
+        store
+            .session(session_of, at(0), at(1100))
+            .await
+            .expect("answers"),
         None
     );
     let login = store.finish_login(login_of("two", 2, "ada")).await;

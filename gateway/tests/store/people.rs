@@ -1,6 +1,8 @@
 //! People, their sessions, and what may act for them.
 
-use vestibule::store::{EndedWhy, Finished, FinishedLogin, Redeemed, SignedIn, Standing, ToApps};
+use vestibule::store::{
+    Answered, Asking, EndedWhy, Finished, FinishedLogin, Redeemed, SignedIn, Standing, ToApps,
+};
 use vestibule_core::{
     audit::Actor,
     bearer::Revocations as _,
@@ -43,29 +45,38 @@ async fn t_con_11_a_session_is_its_persons_until_it_ends_or_is_replaced() {
         },
         now: at(1000),
     };
-    let planted = store.session(of("planted"), at(1000)).await;
+    let planted = store.session(of("planted"), at(0), at(1000)).await;
     assert_eq!(planted.expect("answers"), None);
     let ada = store
         .sign_in(signed_in("ada", "first", Some("planted"), 1))
         .await;
     let ada = ada.expect("stored").expect("let in");
-    let found = store.session(of("first"), at(1999)).await.expect("answers");
+    let found = store
+        .session(of("first"), at(0), at(1999))
+        .await
+        .expect("answers");
     let found = found.expect("lasts");
     assert_eq!((found.id, found.subject.as_str()), (ada, "ada"));
-    let late = store.session(of("first"), at(2000)).await.expect("answers");
+    let late = store
+        .session(of("first"), at(0), at(2000))
+        .await
+        .expect("answers");
     assert_eq!(late, None, "its time is over");
-    let planted = store.session(of("planted"), at(1000)).await;
+    let planted = store.session(of("planted"), at(0), at(1000)).await;
     assert_eq!(planted.expect("answers"), None, "a planted one stays dead");
     // Another signs in, in the same browser.
     let bob = store
         .sign_in(signed_in("bob", "second", Some("first"), 2))
         .await;
     assert_ne!(bob.expect("stored"), Some(ada));
-    let first = store.session(of("first"), at(1000)).await.expect("answers");
+    let first = store
+        .session(of("first"), at(0), at(1000))
+        .await
+        .expect("answers");
     assert_eq!(first, None, "the one before has ended");
     store.end_session(of("second")).await.expect("answers");
     let second = store
-        .session(of("second"), at(1000))
+        .session(of("second"), at(0), at(1000))
         .await
         .expect("answers");
     assert_eq!(second, None);
@@ -241,4 +252,109 @@ async fn t_con_04_what_a_client_says_of_itself_since_the_page_nobody_allowed() {
     login.shown = Some(Digest::of(b"what the page said"));
     let finished = bench.store.finish_login(login).await.expect("stored");
     assert!(matches!(finished, Finished::NotAllowed(_)), "{finished:?}");
+}
+
+fn asking(now: u64) -> Asking {
+    Asking {
+        grant: grant_id(1),
+        checked: at(1001),
+        now: at(now),
+        until: at(now + 20),
+    }
+}
+
+fn answered(now: u64, vouched: bool) -> Answered {
+    Answered {
+        grant: grant_id(1),
+        idp: b"sealed anew".to_vec(),
+        vouched,
+        groups: Some(vec!["ops".to_owned()]),
+        now: at(now),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_11_t_idp_13_the_provider_is_asked_by_one_at_a_time() {
+    let bench = Bench::new();
+    bench.finish("code", 1, "ada").await;
+    bench.redeem("code", 1).await;
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let store = std::sync::Arc::clone(&bench.store);
+        all.spawn(async move { store.ask_provider(asking(5000)).await.expect("answers") });
+    }
+    let claimed: Vec<_> = all.join_all().await.into_iter().flatten().collect();
+    assert_eq!(claimed, [b"sealed".to_vec()], "one of fifty");
+    let store = &bench.store;
+    let ask = |asking| async move { store.ask_provider(asking).await.expect("answers") };
+    assert_eq!(ask(asking(5019)).await, None, "it is being asked");
+    assert!(
+        ask(asking(5020)).await.is_some(),
+        "who asked did not come back"
+    );
+    // An answer that is not believed is kept, and is no word about the person.
+    store
+        .provider_answered(answered(5021, false))
+        .await
+        .expect("stored");
+    assert_eq!(ask(asking(5039)).await, None, "not at once again");
+    let again = ask(asking(5040)).await;
+    assert_eq!(again.as_deref(), Some(b"sealed anew".as_slice()));
+    store
+        .provider_answered(answered(5041, true))
+        .await
+        .expect("stored");
+    assert_eq!(
+        ask(asking(5100)).await,
+        None,
+        "somebody has the answer since"
+    );
+    let found = store
+        .grant(grant_id(1))
+        .await
+        .expect("answers")
+        .expect("there");
+    assert_eq!((found.has_idp, found.checked), (true, at(5041)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_10_whom_nobody_vouches_for_has_no_session_and_no_grant() {
+    let bench = Bench::new();
+    bench.finish("code", 1, "ada").await;
+    bench.redeem("code", 1).await;
+    bench.finish("other", 2, "ada").await;
+    bench.redeem("other", 2).await;
+    let store = &bench.store;
+    let ended = store.not_vouched(grant_id(1), at(1100)).await;
+    assert!(ended.expect("stored"));
+    let again = store.not_vouched(grant_id(1), at(1100)).await;
+    assert!(!again.expect("stored"), "it had ended");
+    assert!(
+        bench.revocations.now().grant_ended(&grant_id(1)),
+        "before the verb answers"
+    );
+    for cookie in ["code", "other"] {
+        let session = store
+            .session(Digest::of(cookie.as_bytes()), at(0), at(1100))
+            .await;
+        assert_eq!(session.expect("answers"), None, "{cookie}");
+    }
+    let other = store
+        .grant(grant_id(2))
+        .await
+        .expect("answers")
+        .expect("there");
+    assert!(!other.facts.ended);
+    assert_eq!(other.checked, at(0), "the provider is asked about it next");
+    // An answer that comes too late brings nothing back.
+    store
+        .provider_answered(answered(1200, true))
+        .await
+        .expect("stored");
+    let found = store
+        .grant(grant_id(1))
+        .await
+        .expect("answers")
+        .expect("there");
+    assert!(found.facts.ended && !found.has_idp);
 }

@@ -50,6 +50,12 @@ pub struct Told {
     pub hangs: bool,
     /// Whether its answer lacks the ID token.
     pub no_id_token: bool,
+    /// Seconds that its clock is ahead, as the gateway's is that a test turned.
+    pub ahead: u64,
+    /// Refresh tokens that it was shown.
+    pub refreshes: Vec<String>,
+    /// The error by which it says no to a refresh.
+    pub let_go: Option<&'static str>,
     /// Bodies that came to its token endpoint.
     pub redemptions: Vec<String>,
     /// Secrets that it was shown in a header.
@@ -59,6 +65,17 @@ pub struct Told {
     /// Whether the last of them came with an Authorization header.
     pub authorized: bool,
     nonce: String,
+    generation: u32,
+}
+
+impl Told {
+    /// It gives another at each refresh, and takes the one before no more.
+    pub fn newest_refresh(&self) -> String {
+        match self.generation {
+            0 => REFRESH_TOKEN.to_owned(),
+            n => format!("{REFRESH_TOKEN}-{n}"),
+        }
+    }
 }
 
 impl Idp {
@@ -82,11 +99,15 @@ impl Idp {
             refusal: None,
             hangs: false,
             no_id_token: false,
+            ahead: 0,
+            refreshes: Vec::new(),
+            let_go: None,
             redemptions: Vec::new(),
             secrets: Vec::new(),
             unknown_once: None,
             authorized: false,
             nonce: String::new(),
+            generation: 0,
         }));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(document))
@@ -174,11 +195,26 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
     }
     told.redemptions
         .push(String::from_utf8_lossy(&body).into_owned());
-    let now = World::real().now().unix();
+    let form = format!("http://form/?{}", String::from_utf8_lossy(&body));
+    let refreshed = query_of(&form, "refresh_token");
+    if let Some(shown) = &refreshed {
+        told.refreshes.push(shown.clone());
+        if let Some(error) = told.let_go {
+            let body = json!({ "error": error, "error_description": "canary-said" });
+            return (StatusCode::BAD_REQUEST, body.to_string()).into_response();
+        }
+        if shown != &told.newest_refresh() {
+            return (StatusCode::BAD_REQUEST, r#"{"error":"invalid_grant"}"#).into_response();
+        }
+        told.generation += 1;
+    }
+    let now = World::real().now().unix() + told.ahead;
     let mut claims = json!({
-        "iss": issuer, "aud": "vestibule", "sub": "ada", "nonce": told.nonce,
-        "iat": now, "exp": now + 300,
+        "iss": issuer, "aud": "vestibule", "sub": "ada", "iat": now, "exp": now + 300,
     });
+    if refreshed.is_none() {
+        claims["nonce"] = told.nonce.clone().into();
+    }
     for (name, value) in told.claims.as_object().expect("an object") {
         claims[name] = value.clone();
     }
@@ -188,7 +224,7 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
     let mut answer = json!({
         "token_type": "Bearer",
         "access_token": told.access_token,
-        "refresh_token": REFRESH_TOKEN,
+        "refresh_token": told.newest_refresh(),
     });
     if !told.no_id_token {
         answer["id_token"] = told.id_token.clone().into();

@@ -1,6 +1,7 @@
 //! The identity provider: who it is, and how we prove ourselves to it.
 
 use url::Url;
+use vestibule_core::recheck::Bounds;
 
 use super::{
     super::{
@@ -8,7 +9,7 @@ use super::{
         entra::ClientIdAt,
         table::{Table, Value},
     },
-    Reader,
+    DAY, HOUR, Reader,
 };
 use crate::provider_credential::{Certificate, ManagedIdentity, ProviderCredential, SharedSecret};
 
@@ -53,8 +54,15 @@ impl Reader<'_> {
                 .map(str::to_owned)
                 .to_vec(),
         };
+        let recheck = self.span(&mut table, "recheck", HOUR, 1, 30 * DAY);
+        let grace = self.span(&mut table, "grace", 4 * HOUR, 1, 30 * DAY);
         self.leftovers(table);
         Some(Idp {
+            // Its silence is borne for at least as long as its word is good.
+            vouching: Bounds {
+                recheck,
+                grace: grace.max(recheck),
+            },
             issuer: issuer?,
             client_id: client_id?,
             credential: credential?,

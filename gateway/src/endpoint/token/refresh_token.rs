@@ -14,7 +14,7 @@ use vestibule_core::{
 use super::{
     Failure,
     issue::{self, Issued},
-    noted, replayed,
+    noted, recheck, replayed,
 };
 use crate::{
     office::Office,
@@ -79,6 +79,18 @@ pub(super) async fn renew(
         let bound = issue::key_of(office, bound_only, key, &found.facts.resource)?;
         // Before the rotation: whom a rule denies for a while keeps the token that they have.
         let reference = client.client().reference();
+        let Some(parties) = office.store.parties(found.person, reference).await? else {
+            return Err(TokenError::RefreshUnknown.into());
+        };
+        if let Err(refused) =
+            recheck::still_there(office, token.grant(), &found, &parties.subject, now).await
+        {
+            if let Failure::Token(refused) = &refused {
+                noted(office, found.flow, refused).await;
+            }
+            return Err(refused);
+        }
+        // The answer may have brought other groups.
         if let Some(parties) = office.store.parties(found.person, reference).await? {
             issue::admitted(office, &found.facts.resource, false, &parties)?;
         }

@@ -6,13 +6,14 @@ use crate::store::StoreError;
 
 /// One step from version to version, the first making version 1. What is here was run
 /// somewhere, so it is never changed.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("../migrations/sqlite/V1__first.sql"),
     include_str!("../migrations/sqlite/V2__machines_and_devices.sql"),
     include_str!("../migrations/sqlite/V3__sessions.sql"),
     include_str!("../migrations/sqlite/V4__audit.sql"),
     include_str!("../migrations/sqlite/V5__operators.sql"),
     include_str!("../migrations/sqlite/V6__seen_and_sought.sql"),
+    include_str!("../migrations/sqlite/V7__provider.sql"),
 ];
 
 /// The version that this program knows.

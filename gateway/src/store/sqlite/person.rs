@@ -26,11 +26,12 @@ pub(super) fn know(
     now: Timestamp,
 ) -> Result<PersonId, rusqlite::Error> {
     db.prepare_cached(
-        "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at, groups)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO people (id, issuer, subject, shown, name, email, seen_at, groups, vouched_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7)
          ON CONFLICT (issuer, subject) DO UPDATE SET
              shown = excluded.shown, name = excluded.name, email = excluded.email,
-             seen_at = excluded.seen_at, groups = excluded.groups
+             seen_at = excluded.seen_at, groups = excluded.groups,
+             vouched_at = excluded.vouched_at
          RETURNING id",
     )?
     .query_row(
@@ -53,19 +54,21 @@ pub(super) fn begin_session(
     db: &Connection,
     person: PersonId,
     session: &NewSession,
+    sid: Option<Digest>,
     now: Timestamp,
 ) -> Result<(), rusqlite::Error> {
     if let Some(before) = session.replaces {
         end_session(db, before)?;
     }
     db.prepare_cached(
-        "INSERT INTO sessions (digest, person, begun_at, ends_at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO sessions (digest, person, begun_at, ends_at, sid) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![
         session.digest.text(),
         person.text(),
         seconds(now),
-        seconds(session.ends)
+        seconds(session.ends),
+        sid.map(|sid| sid.text())
     ])
     .map(|_| ())
 }
@@ -78,29 +81,33 @@ pub(super) fn sign_in(
     if operator::is_blocked(db, person)? {
         return Ok(None);
     }
-    begin_session(db, person, &new.session, new.now)?;
+    begin_session(db, person, &new.session, new.identity.session(), new.now)?;
     Ok(Some(person))
 }
 
 pub(super) fn session(
     db: &Connection,
     session: Digest,
+    vouched: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Person>, rusqlite::Error> {
     db.prepare_cached(
         "SELECT people.id, shown, issuer, subject, groups
          FROM sessions JOIN people ON people.id = sessions.person
-         WHERE digest = ?1 AND ends_at > ?2 AND blocked_at IS NULL",
+         WHERE digest = ?1 AND ends_at > ?2 AND vouched_at > ?3 AND blocked_at IS NULL",
     )?
-    .query_row(params![session.text(), seconds(now)], |row| {
-        Ok(Person {
-            id: id(row, 0, PersonId::parse)?,
-            shown: row.get(1)?,
-            issuer: row.get(2)?,
-            subject: row.get(3)?,
-            groups: from_json(row, 4)?,
-        })
-    })
+    .query_row(
+        params![session.text(), seconds(now), seconds(vouched)],
+        |row| {
+            Ok(Person {
+                id: id(row, 0, PersonId::parse)?,
+                shown: row.get(1)?,
+                issuer: row.get(2)?,
+                subject: row.get(3)?,
+                groups: from_json(row, 4)?,
+            })
+        },
+    )
     .optional()
 }
 

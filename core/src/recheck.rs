@@ -1,0 +1,123 @@
+//! Whether the identity provider still vouches for a person (MCP 2025-03-26, Session Binding
+//! Requirements): when it is asked again, and what its answer means for a grant.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// How often it is asked, and how long its silence is borne.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its last answer is good for this long. `idp.recheck`.
+    pub recheck: Duration,
+    /// While it does not answer, its last one is good for this long. `idp.grace`.
+    pub grace: Duration,
+}
+
+impl Bounds {
+    /// Whether it must be asked before a grant is renewed whose person it vouched for at
+    /// `checked`. A clock that was turned back makes nothing younger.
+    pub fn is_due(&self, checked: Timestamp, now: Timestamp) -> bool {
+        now < checked || now.since(checked) >= self.recheck
+    }
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The person is still there.
+    There,
+    /// The person must sign in anew, or is not there any more.
+    Gone,
+    /// It did not answer, does not know us, or somebody else is asking at this moment.
+    Nothing,
+}
+
+/// What that means for the grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is renewed.
+    Renew,
+    /// It ends.
+    End,
+    /// Nobody knows: neither, for now.
+    Wait,
+}
+
+/// Judges.
+pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) -> Verdict {
+    match told {
+        Told::There => Verdict::Renew,
+        Told::Gone => Verdict::End,
+        Told::Nothing if now >= checked && now.since(checked) < bounds.grace => Verdict::Renew,
+        Told::Nothing => Verdict::Wait,
+    }
+}
+
+/// What a refusal of the provider's token endpoint tells of the person (RFC 6749 §5.2, OpenID
+/// Connect Core §3.1.2.6, which Entra uses here too). What is wrong with ourselves, such as
+/// `invalid_client`, says nothing of the person.
+pub fn refusal(error: &str) -> Told {
+    match error {
+        "invalid_grant"
+        | "interaction_required"
+        | "login_required"
+        | "consent_required"
+        | "account_selection_required" => Told::Gone,
+        _ => Told::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        recheck: Duration::from_secs(100),
+        grace: Duration::from_secs(400),
+    };
+
+    #[test]
+    fn up_10_an_answer_is_good_for_as_long_as_is_said() {
+        let at = Timestamp::from_unix;
+        for (checked, now, due) in [
+            (1000, 1000, false),
+            (1000, 1099, false),
+            (1000, 1100, true),
+            (1000, 999, true),
+            (0, 1000, true),
+        ] {
+            assert_eq!(BOUNDS.is_due(at(checked), at(now)), due, "{checked} {now}");
+        }
+        use Verdict as V;
+        for (told, now, verdict) in [
+            (Told::There, 9999, V::Renew),
+            (Told::Gone, 1001, V::End),
+            (Told::Nothing, 1399, V::Renew),
+            (Told::Nothing, 1400, V::Wait),
+            (Told::Nothing, 999, V::Wait),
+        ] {
+            assert_eq!(
+                judge(told, at(1000), &BOUNDS, at(now)),
+                verdict,
+                "{told:?} {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn up_10_t_idp_13_what_is_wrong_with_us_ends_nobody_s_access() {
+        for error in ["invalid_grant", "interaction_required", "login_required"] {
+            assert_eq!(refusal(error), Told::Gone, "{error}");
+        }
+        for error in [
+            "invalid_client",
+            "unauthorized_client",
+            "server_error",
+            "invalid_request",
+            "",
+        ] {
+            assert_eq!(refusal(error), Told::Nothing, "{error}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the identity provider says of people after their login.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use vestibule_core::{
+    audit::{Actor, Deed},
+    id::{GrantId, PersonId},
+    time::Timestamp,
+};
+
+use super::{
+    super::{Answered, Asking, Decided, EndedWhy, SignedOutThere},
+    audit, publish,
+    row::{id, json, seconds, timestamp},
+    standing,
+};
+use crate::revocation::{Ended, Revocation};
+
+/// Claims the question; what is sealed there, if this one may ask.
+pub(super) fn ask(db: &Connection, asking: &Asking) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+    db.prepare_cached(
+        "UPDATE grants SET idp_asking_until = ?4
+         WHERE id = ?1 AND ended_at IS NULL AND idp IS NOT NULL
+           AND coalesce(idp_checked_at, created_at) = ?2 AND idp_asking_until <= ?3
+         RETURNING idp",
+    )?
+    .query_row(
+        params![
+            asking.grant.text(),
+            seconds(asking.checked),
+            seconds(asking.now),
+            seconds(asking.until)
+        ],
+        |row| row.get(0),
+    )
+    .optional()
+}
+
+/// Stores the answer, unless the grant ended meanwhile.
+pub(super) fn answered(db: &Connection, told: &Answered) -> Result<(), rusqlite::Error> {
+    let person: Option<String> = db
+        .prepare_cached(
+            "UPDATE grants SET idp = ?2,
+                    idp_checked_at = CASE WHEN ?4 THEN ?3 ELSE idp_checked_at END,
+                    idp_asking_until = CASE WHEN ?4 THEN 0 ELSE idp_asking_until END
+             WHERE id = ?1 AND ended_at IS NULL RETURNING person",
+        )?
+        .query_row(
+            params![told.grant.text(), told.idp, seconds(told.now), told.vouched],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let Some(person) = person.filter(|_| told.vouched) else {
+        return Ok(());
+    };
+    let groups = told.groups.as_ref().map(json).transpose()?;
+    db.prepare_cached(
+        "UPDATE people SET vouched_at = max(vouched_at, ?2), groups = coalesce(?3, groups)
+         WHERE id = ?1",
+    )?
+    .execute(params![person, seconds(told.now), groups])
+    .map(|_| ())
+}
+
+/// The provider does not vouch for the person of a grant any more: the grant ends, their
+/// sessions end, and of their other grants the provider is asked before the next renewal.
+pub(super) fn gone(
+    db: &Connection,
+    grant: GrantId,
+    now: Timestamp,
+) -> Result<(bool, Vec<Revocation>), rusqlite::Error> {
+    let ended: Option<(PersonId, Timestamp)> = db
+        .prepare_cached(
+            "UPDATE grants SET ended_at = ?2, ended_why = ?3, idp = NULL
+             WHERE id = ?1 AND ended_at IS NULL RETURNING person, access_until",
+        )?
+        .query_row(
+            params![grant.text(), seconds(now), EndedWhy::Provider.word()],
+            |row| Ok((id(row, 0, PersonId::parse)?, timestamp(row, 1)?)),
+        )
+        .optional()?;
+    let Some((person, until)) = ended else {
+        return Ok((false, Vec::new()));
+    };
+    let entry = publish(db, Ended::Grant(grant), 0, until)?;
+    let person_text = person.text();
+    db.prepare_cached("DELETE FROM sessions WHERE person = ?1")?
+        .execute([&person_text])?;
+    db.prepare_cached("UPDATE people SET vouched_at = 0 WHERE id = ?1")?
+        .execute([&person_text])?;
+    db.prepare_cached(
+        "UPDATE grants SET idp_checked_at = 0
+         WHERE person = ?1 AND ended_at IS NULL AND idp IS NOT NULL",
+    )?
+    .execute([&person_text])?;
+    audited(db, person, 1, now)?;
+    Ok((true, vec![entry]))
+}
+
+/// Ends what acts for whoever is signed out there. How many codes and grants ended. What they
+/// allowed stays allowed: signing out takes nothing back.
+pub(super) fn signed_out(
+    db: &Connection,
+    out: &SignedOutThere,
+) -> Result<(Option<usize>, Vec<Revocation>), rusqlite::Error> {
+    if standing::spend(db, out.once)? == Decided::Before {
+        return Ok((None, Vec::new()));
+    }
+    let session = out.session.map(|session| session.text());
+    let people: Vec<PersonId> = match &out.subject {
+        Some(subject) => db
+            .prepare_cached("SELECT id FROM people WHERE issuer = ?1 AND subject = ?2")?
+            .query_map([&out.issuer, subject], |row| id(row, 0, PersonId::parse))?
+            .collect::<Result<_, _>>()?,
+        None => db
+            .prepare_cached(
+                "SELECT person FROM grants WHERE sid = ?1
+                 UNION SELECT person FROM codes WHERE sid = ?1 AND person IS NOT NULL
+                 UNION SELECT person FROM sessions WHERE sid = ?1",
+            )?
+            .query_map([&session], |row| id(row, 0, PersonId::parse))?
+            .collect::<Result<_, _>>()?,
+    };
+    let (mut count, mut all) = (0, Vec::new());
+    for person in people {
+        let (ended, entries) = end(db, person, session.as_deref(), out.now)?;
+        audited(db, person, ended, out.now)?;
+        count += ended;
+        all.extend(entries);
+    }
+    Ok((Some(count), all))
+}
+
+fn end(
+    db: &Connection,
+    person: PersonId,
+    session: Option<&str>,
+    now: Timestamp,
+) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
+    // Of which session something is may not be known; then it ends with each of them.
+    let which = "person = ?1 AND (?2 IS NULL OR sid IS NULL OR sid = ?2)";
+    let person = person.text();
+    db.prepare_cached(&format!("DELETE FROM sessions WHERE {which}"))?
+        .execute(params![person, session])?;
+    let codes = db
+        .prepare_cached(&format!(
+            "UPDATE codes SET spent_at = ?3, idp = NULL WHERE {which} AND spent_at IS NULL"
+        ))?
+        .execute(params![person, session, seconds(now)])?;
+    let ended: Vec<(GrantId, Timestamp)> = db
+        .prepare_cached(&format!(
+            "UPDATE grants SET ended_at = ?3, ended_why = ?4, idp = NULL
+             WHERE {which} AND ended_at IS NULL RETURNING id, access_until"
+        ))?
+        .query_map(
+            params![person, session, seconds(now), EndedWhy::Provider.word()],
+            |row| Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?)),
+        )?
+        .collect::<Result<_, _>>()?;
+    let entries = ended
+        .into_iter()
+        .map(|(grant, until)| publish(db, Ended::Grant(grant), 0, until))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok((codes + entries.len(), entries))
+}
+
+fn audited(
+    db: &Connection,
+    person: PersonId,
+    ended: usize,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    let deed = Deed::SignedOut {
+        person,
+        shown: audit::shown(db, person)?,
+        ended,
+    };
+    audit::act(db, &Actor::Provider, deed, now)
+}
