@@ -221,6 +221,18 @@ pub(super) fn end(
     };
     db.prepare_cached(&format!("DELETE FROM consents WHERE {which}"))?
         .execute(params![first, second])?;
+    end_where(db, which, (&first, second.as_deref()), why, now)
+}
+
+/// Ends the codes on their way and the grants `which` says, of its two parameters. How many
+/// ended.
+pub(super) fn end_where(
+    db: &Connection,
+    which: &str,
+    (first, second): (&str, Option<&str>),
+    why: EndedWhy,
+    now: Timestamp,
+) -> Result<(usize, Vec<Revocation>), rusqlite::Error> {
     // A code on its way would make a grant a moment later.
     let codes = db
         .prepare_cached(&format!(

@@ -9,7 +9,9 @@ use vestibule_core::{
 
 use super::{
     super::{Answered, Asking, Decided, EndedWhy, SignedOutThere},
-    audit, publish,
+    audit,
+    person::end_where,
+    publish,
     row::{id, json, seconds, timestamp},
     standing,
 };
@@ -141,26 +143,8 @@ fn end(
     let person = person.text();
     db.prepare_cached(&format!("DELETE FROM sessions WHERE {which}"))?
         .execute(params![person, session])?;
-    let codes = db
-        .prepare_cached(&format!(
-            "UPDATE codes SET spent_at = ?3, idp = NULL WHERE {which} AND spent_at IS NULL"
-        ))?
-        .execute(params![person, session, seconds(now)])?;
-    let ended: Vec<(GrantId, Timestamp)> = db
-        .prepare_cached(&format!(
-            "UPDATE grants SET ended_at = ?3, ended_why = ?4, idp = NULL
-             WHERE {which} AND ended_at IS NULL RETURNING id, access_until"
-        ))?
-        .query_map(
-            params![person, session, seconds(now), EndedWhy::Provider.word()],
-            |row| Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?)),
-        )?
-        .collect::<Result<_, _>>()?;
-    let entries = ended
-        .into_iter()
-        .map(|(grant, until)| publish(db, Ended::Grant(grant), 0, until))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok((codes + entries.len(), entries))
+    let whose = (person.as_str(), session);
+    end_where(db, which, whose, EndedWhy::Provider, now)
 }
 
 fn audited(
