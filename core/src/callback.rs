@@ -100,6 +100,8 @@ pub struct Expected<'a> {
     pub leeway: Duration,
     /// How people are told apart.
     pub key: SubjectKey,
+    /// Whether a rule names a group or role: then it must be known of which ones they are.
+    pub needs_groups: bool,
 }
 
 /// Which claims make a person's lasting key. Names and addresses never do (UP-15).
@@ -197,6 +199,9 @@ pub enum IdTokenError {
     /// The person signed in longer ago than was asked for.
     #[error("tells of a sign-in that is too long ago")]
     TooOld,
+    /// The person is in more groups than it has room for, and a rule asks for groups.
+    #[error("leaves out the person's groups, which are too many for it")]
+    GroupsLeftOut,
 }
 
 impl IdTokenError {
@@ -206,6 +211,7 @@ impl IdTokenError {
             Self::Expired | Self::NotYet => "V-IDP-015",
             Self::Audience | Self::AuthorizedParty => "V-IDP-017",
             Self::TooOld => "V-IDP-020",
+            Self::GroupsLeftOut => "V-IDP-022",
             Self::Kind | Self::Claim | Self::Issuer | Self::Nonce | Self::AccessTokenHash => {
                 "V-IDP-011"
             }
@@ -265,6 +271,10 @@ pub fn judge(
             return Err(E::TooOld);
         }
     }
+    // No groups, and groups that are not told, are not the same: a rule may deny one of them.
+    if expected.needs_groups && leaves_groups_out(claims) {
+        return Err(E::GroupsLeftOut);
+    }
     let subject = match expected.key {
         SubjectKey::Sub => text(claims, "sub")?.ok_or(E::Claim)?.to_owned(),
         SubjectKey::TenantAndObject => {
@@ -295,6 +305,16 @@ pub fn judge(
             .filter(|sid| !sid.is_empty())
             .map(|sid| session_key(expected.issuer, sid)),
     })
+}
+
+/// Whether groups or roles are named as claims that are to be had elsewhere (OpenID Connect Core
+/// §5.6.2), or, as Entra has it in short, are there and not told.
+fn leaves_groups_out(claims: &Map<String, Value>) -> bool {
+    let elsewhere = claims.get("_claim_names").and_then(Value::as_object);
+    let named =
+        elsewhere.is_some_and(|names| names.contains_key("groups") || names.contains_key("roles"));
+    let has = claims.get("hasgroups");
+    named || has.is_some_and(|has| *has == Value::Bool(true) || has.as_str() == Some("true"))
 }
 
 pub(crate) fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
@@ -360,9 +380,34 @@ mod tests {
                 max_age: None,
                 leeway: Duration::from_secs(60),
                 key,
+                needs_groups: true,
             },
             Timestamp::from_unix(1500),
         )
+    }
+
+    #[test]
+    fn up_19_groups_that_are_not_told_are_not_no_groups() {
+        let sub = r#""sub":"42""#;
+        for (more, left_out) in [
+            (
+                r#""_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{"endpoint":"https://graph.example"}}"#,
+                true,
+            ),
+            (r#""_claim_names":{"roles":"src1"}"#, true),
+            (r#""hasgroups":true"#, true),
+            (r#""hasgroups":"true""#, true),
+            (r#""_claim_names":{"address":"src1"}"#, false),
+            (r#""hasgroups":false"#, false),
+            (r#""groups":[]"#, false),
+        ] {
+            let told = judged(&GOOD.replace(sub, &format!("{sub},{more}")));
+            assert_eq!(
+                told.err() == Some(IdTokenError::GroupsLeftOut),
+                left_out,
+                "{more}"
+            );
+        }
     }
 
     #[test]
@@ -475,6 +520,7 @@ mod tests {
             max_age: None,
             leeway: Duration::ZERO,
             key: SubjectKey::Sub,
+            needs_groups: false,
         };
         assert_eq!(
             judge(&typed, &expected, Timestamp::from_unix(1500)).err(),

@@ -370,7 +370,7 @@ pub enum RuledOut {
 
 /// Errors that come after the provider has sent a code, and that do not depend on whose it
 /// is. Its token endpoint may still refuse a person, for a policy or a second factor.
-const WITH_CODE: [&str; 10] = [
+const WITH_CODE: [&str; 11] = [
     "V-IDP-011",
     "V-IDP-014",
     "V-IDP-015",
@@ -379,6 +379,7 @@ const WITH_CODE: [&str; 10] = [
     "V-IDP-018",
     "V-IDP-019",
     "V-IDP-020",
+    "V-IDP-022",
     "V-POL-001",
     "V-POL-002",
 ];

@@ -102,6 +102,8 @@ pub struct Idp {
     pub scopes: Vec<String>,
     /// Whose habits it has.
     pub kind: IdpKind,
+    /// Whether a rule names a group or a role.
+    pub needs_groups: bool,
     /// How long its word about a person is good. `idp.recheck`, `idp.grace`.
     pub vouching: Bounds,
 }

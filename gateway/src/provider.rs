@@ -573,6 +573,7 @@ impl Provider {
                 IdpKind::Oidc => SubjectKey::Sub,
                 IdpKind::Entra => SubjectKey::TenantAndObject,
             },
+            needs_groups: self.idp.needs_groups,
         };
         Ok(callback::judge(&claims, &expected, now)?)
     }

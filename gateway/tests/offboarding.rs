@@ -207,10 +207,40 @@ fn up_10_a_group_that_was_taken_from_a_person_is_taken_here_too() {
     pass(&gate, &idp, 61);
     let refused = gate.refresh(&tokens.refresh);
     assert_eq!(refused.status, 400, "{}", refused.text());
+    // Groups that are left out are not "no groups": nobody knows, so it ends.
+    let overage = json!({ "_claim_names": { "groups": "src1" } });
     // Given back, it is theirs again: nothing was ended.
     idp.with(|told| told.claims = json!({ "groups": ["ops"] }));
     pass(&gate, &idp, 61);
-    assert_eq!(gate.refresh(&tokens.refresh).status, 200);
+    let tokens = renewed(&gate.refresh(&tokens.refresh));
+    idp.with(|told| told.claims = overage);
+    pass(&gate, &idp, 61);
+    assert_eq!(gate.refresh(&tokens.refresh).status, 400);
+    assert_eq!(gate.call("ops", &tokens.access, PING).status, 401);
+}
+
+#[test]
+fn up_19_groups_that_are_left_out_let_nobody_in_where_a_rule_asks_for_them() {
+    let overage = json!({ "hasgroups": true });
+    let deny = "[servers.ops]\npath = \"/ops/mcp\"\nupstream = \"ECHO/ops\"\ntitle = \"Ops\"\ndeny = [\"group:guests\"]\n";
+    for (more, let_in) in [("", true), (deny, false)] {
+        let idp = Idp::start();
+        let gate = gate_with(&idp, more);
+        let browser = Browser::new("ada");
+        idp.with(|told| told.claims = overage.clone());
+        let (path, _) = gate.authorize_path("a", "a:read");
+        let url = browser.decide(&gate, &path, "allow");
+        let back = browser.open(&idp.sign_in(&url, "good"));
+        let location = back.one("location");
+        let code = query_of(&location, "code");
+        assert_eq!(code.is_some(), let_in, "{more} {location}");
+        if !let_in {
+            assert_eq!(
+                query_of(&location, "error").as_deref(),
+                Some("server_error")
+            );
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ const DAY: u64 = 24 * HOUR;
 
 impl Reader<'_> {
     pub(super) fn config(&mut self, mut top: Table) -> Option<Config> {
+        let needs_groups = entra::names_a_group(&top);
         let public_url = self.public_url(&mut top);
         let listen = self.address(&mut top, "listen", "127.0.0.1:8080");
         let trusted_proxies = self.networks(&mut top, "trusted_proxies");
@@ -67,7 +68,7 @@ impl Reader<'_> {
             None
         });
         let entra = self.entra(entra);
-        let idp = idp.and_then(|idp| self.idp(idp, &entra.authority));
+        let idp = idp.and_then(|idp| self.idp(idp, &entra.authority, needs_groups));
         let servers = public_url
             .as_ref()
             .map(|issuer| self.servers(issuer, servers));

@@ -154,6 +154,7 @@ pub fn identity(subject: &str) -> VerifiedIdentity {
         max_age: None,
         leeway: Duration::ZERO,
         key: SubjectKey::Sub,
+        needs_groups: false,
     };
     callback::judge(&claims, &expected, at(1500)).expect("a person")
 }

@@ -78,7 +78,7 @@ impl Reader<'_> {
 
     /// Reads what `vestibule entra` needs. The rest is not judged here; `check` does that.
     pub(in crate::config) fn entra_setup(&mut self, mut top: Table) -> Option<EntraSetup> {
-        let groups = names_a_group(&top);
+        let groups = names_a_group(&top) || tells_operators_by_group(&top);
         let public_url = self.public_url(&mut top);
         let instance = self.table(&mut top, "instance").and_then(|mut table| {
             let name = table.take("name")?;
@@ -176,19 +176,29 @@ fn host(public_url: &Issuer) -> String {
     }
 }
 
-/// Whether any rule names a group, or operators are told by one.
-fn names_a_group(table: &Table) -> bool {
+/// Whether any rule names a group or a role.
+pub(super) fn names_a_group(table: &Table) -> bool {
     fn within(value: &Value) -> bool {
         match value {
-            Value::Text { text, .. } => text.starts_with("group:"),
+            // A list in the environment is one text.
+            Value::Text { text, .. } => text.contains("group:"),
             Value::List { items, .. } => items.iter().any(within),
             Value::Table { table, .. } => names_a_group(table),
             _ => false,
         }
     }
-    table.clone().into_entries().iter().any(|(name, value)| {
-        within(value)
-            || (matches!(name.path.as_str(), "admin.groups" | "admin.viewers")
-                && matches!(value, Value::List { items, .. } if !items.is_empty()))
-    })
+    let entries = table.clone().into_entries();
+    entries.iter().any(|(_, value)| within(value))
+}
+
+/// Whether a group makes somebody an operator.
+fn tells_operators_by_group(top: &Table) -> bool {
+    let Some(Value::Table { mut table, .. }) = top.clone().take("admin") else {
+        return false;
+    };
+    let named = |value: Option<Value>| match value {
+        Some(Value::List { items, .. }) => !items.is_empty(),
+        value => value.is_some(),
+    };
+    named(table.take("groups")) || named(table.take("viewers"))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vestibule_core::{
+    callback::IdTokenError,
     id::GrantId,
     recheck::{self, Told, Verdict},
     time::Timestamp,
@@ -88,6 +89,8 @@ async fn ask(
                     tracing::error!(event = "idp.another_person", grant = %grant);
                     (Told::Gone, None)
                 }
+                // The page that they come to when they sign in anew says so.
+                Err(ProviderError::Claims(IdTokenError::GroupsLeftOut)) => (Told::Gone, None),
                 Err(error) => {
                     tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);
                     (Told::Nothing, None)
