@@ -19,7 +19,7 @@ beforeEach(async () => {
   graph.faults.length = 0;
   graph.requests.length = 0;
   graph.meet = () => {};
-  Object.assign(graph, { lag: 0, secretLag: 0 });
+  Object.assign(graph, { lag: 0, secretLag: 0, meetProgram: () => {} });
   folder = await startFolder(tenant);
 });
 afterEach(() => folder?.stop());
@@ -154,6 +154,7 @@ test('D6: a new secret that is never taken does not replace the one in use', asy
   assert.equal(code, 5, output);
   assert.match(output, /V-ENT-010[\s\S]*the one before is still in use[\s\S]*AADSTS7000215/);
   assert.equal(await folder.read('entra/client_secret'), first);
+  assert.equal(await folder.has('entra/client_secret.new'), false);
   assert.ok(graph.knows(graph.only().appId, first));
   graph.secretLag = 0;
   assert.match(await apply(), /- remove +secret[\s\S]*nobody has it/);
@@ -458,7 +459,25 @@ test('D6: a certificate is registered beside those of others, tried, and retired
   assert.match(await apply(), /0 changed/);
   await by('two');
   await apply();
-  assert.deepEqual(app.keyCredentials.map(({ displayName }) => displayName.slice(0, 21)).sort(), ['theirs', 'vestibule certificate']);
+  const names = () => app.keyCredentials.map(({ displayName }) => displayName.slice(0, 21)).sort();
+  assert.deepEqual(names(), ['theirs', 'vestibule certificate']);
+
+  // One that comes back, in a run that is killed once it is registered.
+  await by('one');
+  let child;
+  graph.meetProgram = () => child.process.kill('SIGKILL');
+  child = folder.begin(['entra', 'apply', '--yes']);
+  assert.equal((await child.exited).signal, 'SIGKILL', child.output);
+  graph.meetProgram = () => {};
+  await apply();
+  assert.deepEqual(names(), ['theirs', 'vestibule certificate']);
+  assert.match(await apply(), /0 changed/);
+
+  // From a certificate to a secret: the gateway that runs still has the certificate.
+  await folder.configure();
+  assert.match(await apply(), /1 changed/);
+  assert.match(await expecting(0, 'plan'), /certificate[\s\S]*kept for 24 h/);
+  assert.deepEqual(names(), ['theirs', 'vestibule certificate']);
 });
 
 test('two runs at once: the second one waits for nobody and says so', async () => {

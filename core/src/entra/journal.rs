@@ -1,7 +1,7 @@
 //! What was done, in the order in which it was done. The only memory between two runs: it is
 //! written before an effect whose answer may be lost, and after each effect.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,10 @@ impl Kind {
     }
 }
 
+/// How long a credential of another kind stays, once one of the kind that the configuration
+/// names is there.
+const OF_ANOTHER_KIND: Duration = Duration::from_secs(86_400);
+
 /// All that a journal says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
@@ -253,14 +257,18 @@ impl Known {
                 self.redirects.remove(uri);
             }
             Did::AddingPrincipal => self.principal = true,
-            Did::Adding { kind, name } => self.credentials.push(Ours {
-                kind: *kind,
-                name: name.clone(),
-                key: None,
-                added: entry.time,
-                ends: None,
-                retire: None,
-            }),
+            Did::Adding { kind, name } => {
+                // A certificate may come back, under the name that it had.
+                self.credentials.retain(|ours| &ours.name != name);
+                self.credentials.push(Ours {
+                    kind: *kind,
+                    name: name.clone(),
+                    key: None,
+                    added: entry.time,
+                    ends: None,
+                    retire: None,
+                });
+            }
             Did::Added {
                 kind,
                 name,
@@ -274,6 +282,10 @@ impl Known {
                         ours.ends = *ends;
                     } else if ours.key.is_some() && ours.kind == *kind {
                         ours.retire.get_or_insert(*retire_others);
+                    } else if ours.key.is_some() {
+                        // A gateway that was not started anew still proves itself by it.
+                        let later = entry.time.plus(OF_ANOTHER_KIND).max(*retire_others);
+                        ours.retire.get_or_insert(later);
                     }
                 }
             }
@@ -453,6 +465,42 @@ mod tests {
             },
         ));
         assert_eq!(cut_off.credentials, known.credentials);
+    }
+
+    #[test]
+    fn d_6_a_credential_of_another_kind_goes_a_day_later_and_may_come_back() {
+        let certificate = |did: fn(Kind, String) -> Did| did(Kind::Certificate, "c".to_owned());
+        let adding = certificate(|kind, name| Did::Adding { kind, name });
+        let added = certificate(|kind, name| Did::Added {
+            kind,
+            name,
+            key: "kc".to_owned(),
+            ends: None,
+            retire_others: Timestamp::from_unix(50),
+        });
+        let lines = [
+            entry(20, Step::Credential, self::adding("one")),
+            entry(21, Step::Credential, self::added("one", "k1", 21)),
+            entry(50, Step::Credential, adding.clone()),
+            entry(50, Step::Credential, added.clone()),
+        ];
+        let known = Known::of(&lines);
+        let secret = &known.credentials[0];
+        assert_eq!(secret.retire, Some(Timestamp::from_unix(50 + 86_400)));
+        assert!(known.current(Kind::Certificate).is_some());
+        // The same certificate once more: one entry, which is in use.
+        let twice: Vec<Entry> = lines
+            .iter()
+            .cloned()
+            .chain([
+                entry(60, Step::Credential, adding),
+                entry(60, Step::Credential, added),
+            ])
+            .collect();
+        let known = Known::of(&twice);
+        assert_eq!(known.credentials.len(), 2);
+        let current = known.current(Kind::Certificate).expect("in use");
+        assert_eq!(current.added, Timestamp::from_unix(60));
     }
 
     #[test]

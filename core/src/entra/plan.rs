@@ -585,6 +585,8 @@ fn retire(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) {
         };
         let current = known.current(ours.kind) == Some(ours);
         match (&ours.key, ours.retire) {
+            // The text of a secret is told once. Whatever else was made is as good as any.
+            (None, _) if ours.kind != Kind::Secret => {}
             (None, _) => {
                 plan.push(Step::Retire, Mark::Remove, what, Some(act));
                 plan.detail("nobody has it: the run that made it was cut off");
@@ -911,6 +913,31 @@ mod tests {
         assert!(plan(&federated, &journal(&[]), &there).is_done());
         there.federated[0].audiences = vec!["api://other".to_owned()];
         assert!(!plan(&federated, &journal(&[]), &there).is_done());
+    }
+
+    #[test]
+    fn d_11_a_federated_credential_whose_run_was_cut_off_is_kept() {
+        let federated = Wanted {
+            proof: Proof::Federated {
+                issuer: "https://issuer.example".to_owned(),
+                subject: "s".to_owned(),
+            },
+            ..wanted()
+        };
+        let known = journal(&[Did::Adding {
+            kind: Kind::Federated,
+            name: "vestibule-r1".to_owned(),
+        }]);
+        let mut there = found(app());
+        there.federated.push(FederatedCredential {
+            id: "f".to_owned(),
+            name: "vestibule-r1".to_owned(),
+            issuer: "https://issuer.example".to_owned(),
+            subject: "s".to_owned(),
+            audiences: vec![EXCHANGE_AUDIENCE.to_owned()],
+        });
+        let planned = plan(&federated, &known, &there);
+        assert!(planned.is_done(), "{planned:?}");
     }
 
     #[test]

@@ -271,7 +271,16 @@ impl<'t> Graph<'t> {
         name: &str,
         der: &[u8],
     ) -> Result<String, Trouble> {
+        let named = |app: &Application| {
+            let mut all = app.certificates().into_iter();
+            let ours = all.find(|there| there.display_name.as_deref() == Some(name));
+            ours.map(|there| there.key_id)
+        };
         let app = self.existing(object).await?;
+        if let Some(there) = named(&app) {
+            // A run that was cut off registered it, or it comes back.
+            return Ok(there);
+        }
         let mut keys = app.key_credentials.clone();
         keys.push(json!({
             "type": "AsymmetricX509Cert",
@@ -282,11 +291,7 @@ impl<'t> Graph<'t> {
         self.update(object, &json!({ "keyCredentials": keys }))
             .await?;
         let after = self.existing(object).await?;
-        let ours = after
-            .certificates()
-            .into_iter()
-            .find(|there| there.display_name.as_deref() == Some(name));
-        ours.map(|there| there.key_id).ok_or_else(|| {
+        named(&after).ok_or_else(|| {
             let what = "Graph took a certificate and does not list it";
             let fix = "look at the application's certificates; run the command again";
             Trouble::new("V-ENT-007", Class::Unexpected, what, fix)

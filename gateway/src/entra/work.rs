@@ -17,6 +17,7 @@ use vestibule_core::{
         journal::{Did, Kind},
         plan::{Act, Change, Found, Plan, Proof, Wanted},
         tag,
+        token::TokenFacts,
     },
     secret::Secret,
 };
@@ -246,7 +247,12 @@ impl<'w> Work<'w> {
                 let fix = "run this where the gateway runs, or write entra.federated = { issuer = …, subject = … }";
                 Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
             })?;
-            let facts = vestibule_core::entra::token::TokenFacts::read(&token).unwrap_or_default();
+            let facts = TokenFacts::read(&token).unwrap_or_default();
+            if facts.iss.is_empty() || facts.sub.is_empty() {
+                let what = "the platform's token does not say whose it is";
+                let fix = "write entra.federated = { issuer = …, subject = … }";
+                return Err(Trouble::new("V-ENT-010", Class::Failed, what, fix));
+            }
             Ok(Proof::Federated {
                 issuer: facts.iss,
                 subject: facts.sub,
@@ -562,7 +568,10 @@ impl<'w> Work<'w> {
         let staged = with_suffix(file, ".new");
         write_whole(&staged, secret.expose().as_bytes(), 0o600)?;
         let proof = [("client_secret", secret.expose())];
-        self.works(app, &proof, "secret").await?;
+        if let Err(trouble) = self.works(app, &proof, "secret").await {
+            let _ = std::fs::remove_file(&staged);
+            return Err(trouble);
+        }
         std::fs::rename(&staged, file)
             .and_then(|()| sync_folder(file))
             .map_err(|error| kept_not(file, &error))
