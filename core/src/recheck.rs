@@ -57,9 +57,14 @@ pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) ->
 /// What a refusal of the provider's token endpoint tells of the person (RFC 6749 §5.2, OpenID
 /// Connect Core §3.1.2.6, which Entra uses here too). What is wrong with ourselves, such as
 /// `invalid_client`, says nothing of the person.
-pub fn refusal(error: &str) -> Told {
+pub fn refusal(status: u16, error: &str) -> Told {
+    // A server that fails knows nothing of a person, whatever its page says.
+    if !matches!(status, 400 | 401 | 403) {
+        return Told::Nothing;
+    }
     match error {
         "invalid_grant"
+        | "access_denied"
         | "interaction_required"
         | "login_required"
         | "consent_required"
@@ -107,8 +112,13 @@ mod tests {
 
     #[test]
     fn up_10_t_idp_13_what_is_wrong_with_us_ends_nobody_s_access() {
-        for error in ["invalid_grant", "interaction_required", "login_required"] {
-            assert_eq!(refusal(error), Told::Gone, "{error}");
+        for error in [
+            "invalid_grant",
+            "access_denied",
+            "interaction_required",
+            "login_required",
+        ] {
+            assert_eq!(refusal(400, error), Told::Gone, "{error}");
         }
         for error in [
             "invalid_client",
@@ -117,7 +127,9 @@ mod tests {
             "invalid_request",
             "",
         ] {
-            assert_eq!(refusal(error), Told::Nothing, "{error}");
+            assert_eq!(refusal(400, error), Told::Nothing, "{error}");
         }
+        assert_eq!(refusal(403, "access_denied"), Told::Gone);
+        assert_eq!(refusal(500, "invalid_grant"), Told::Nothing);
     }
 }

@@ -325,6 +325,15 @@ async fn up_10_whom_nobody_vouches_for_has_no_session_and_no_grant() {
     bench.finish("other", 2, "ada").await;
     bench.redeem("other", 2).await;
     let store = &bench.store;
+    // One that the provider cannot be asked about, and a code on its way to another.
+    for (code, grant) in [("unasked", 3), ("coming", 4)] {
+        let login = FinishedLogin {
+            idp: None,
+            ..login_of(code, grant, "ada")
+        };
+        store.finish_login(login).await.expect("stored");
+    }
+    bench.redeem("unasked", 3).await;
     let ended = store.not_vouched(grant_id(1), at(1100)).await;
     assert!(ended.expect("stored"));
     let again = store.not_vouched(grant_id(1), at(1100)).await;
@@ -346,6 +355,10 @@ async fn up_10_whom_nobody_vouches_for_has_no_session_and_no_grant() {
         .expect("there");
     assert!(!other.facts.ended);
     assert_eq!(other.checked, at(0), "the provider is asked about it next");
+    let unasked = store.grant(grant_id(3)).await.expect("answers");
+    assert!(unasked.expect("there").facts.ended);
+    assert!(bench.revocations.now().grant_ended(&grant_id(3)));
+    assert_eq!(bench.redeem("coming", 4).await, Redeemed::Before);
     // An answer that comes too late brings nothing back.
     store
         .provider_answered(answered(1200, true))

@@ -14,15 +14,15 @@ use super::Failure;
 use crate::{
     office::Office,
     provider::ProviderError,
-    store::{Answered, Asking, FoundGrant, StoreError, idp_place},
+    store::{Answered, Asking, FoundGrant, Parties, StoreError, idp_place},
 };
 
 /// How long nobody else asks about a grant, beyond the time that the provider may take: also
 /// the pause after a question that was not answered, so that nothing storms.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Asks the provider if its last answer is too old, one at a time for each grant. `subject` is
-/// the person's key there.
+/// Asks the provider if its last answer is too old, one at a time for each grant. `person` is
+/// whose it is.
 ///
 /// # Errors
 /// [`TokenError::NotVouched`] when the person is gone, and the grant has ended; 503 when nobody
@@ -31,13 +31,17 @@ pub(super) async fn still_there(
     office: &Office,
     grant: GrantId,
     found: &FoundGrant,
-    subject: &str,
+    person: &Parties,
     now: Timestamp,
 ) -> Result<(), Failure> {
     if !found.has_idp || !office.vouching.is_due(found.checked, now) {
         return Ok(());
     }
-    let told = ask(office, grant, subject, found.checked, now).await?;
+    // A token of one provider is not for another, which the configuration names by now.
+    if person.issuer != office.provider.issuer() {
+        return Err(TokenError::Stopped.into());
+    }
+    let told = ask(office, grant, &person.subject, found.checked, now).await?;
     match recheck::judge(told, found.checked, &office.vouching, now) {
         Verdict::Renew => Ok(()),
         Verdict::End => {
@@ -106,9 +110,13 @@ async fn ask(
             office.store.provider_answered(answered).await?;
             Ok(told)
         }
-        Err(ProviderError::TokenRefused { error, said, .. }) => {
+        Err(ProviderError::TokenRefused {
+            status,
+            error,
+            said,
+        }) => {
             tracing::info!(event = "idp.recheck_refused", grant = %grant, error, said);
-            Ok(recheck::refusal(&error))
+            Ok(recheck::refusal(status, &error))
         }
         Err(error) => {
             tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);

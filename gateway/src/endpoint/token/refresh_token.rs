@@ -83,7 +83,7 @@ pub(super) async fn renew(
             return Err(TokenError::RefreshUnknown.into());
         };
         if let Err(refused) =
-            recheck::still_there(office, token.grant(), &found, &parties.subject, now).await
+            recheck::still_there(office, token.grant(), &found, &parties, now).await
         {
             if let Failure::Token(refused) = &refused {
                 noted(office, found.flow, refused).await;

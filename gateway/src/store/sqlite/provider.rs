@@ -94,8 +94,29 @@ pub(super) fn gone(
          WHERE person = ?1 AND ended_at IS NULL AND idp IS NOT NULL",
     )?
     .execute([&person_text])?;
-    audited(db, person, 1, now)?;
-    Ok((true, vec![entry]))
+    // What it cannot be asked about ends now: its no is known.
+    let codes = db
+        .prepare_cached(
+            "UPDATE codes SET spent_at = ?2, idp = NULL WHERE person = ?1 AND spent_at IS NULL",
+        )?
+        .execute(params![person_text, seconds(now)])?;
+    let others: Vec<(GrantId, Timestamp)> = db
+        .prepare_cached(
+            "UPDATE grants SET ended_at = ?2, ended_why = ?3
+             WHERE person = ?1 AND ended_at IS NULL AND idp IS NULL AND standing IS NULL
+             RETURNING id, access_until",
+        )?
+        .query_map(
+            params![person_text, seconds(now), EndedWhy::Provider.word()],
+            |row| Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?)),
+        )?
+        .collect::<Result<_, _>>()?;
+    let mut entries = vec![entry];
+    for (other, until) in others {
+        entries.push(publish(db, Ended::Grant(other), 0, until)?);
+    }
+    audited(db, person, codes + entries.len(), now)?;
+    Ok((true, entries))
 }
 
 /// Ends what acts for whoever is signed out there. How many codes and grants ended. What they
