@@ -2,6 +2,7 @@
 //! what is to be done about the difference. The edge asks Microsoft Graph, and does it.
 
 pub mod application;
+pub mod credential;
 pub mod destroy;
 pub mod journal;
 pub mod odata;

@@ -106,6 +106,8 @@ export async function startGraph({ pageSize = 2 } = {}) {
     meet: () => {},
     /** Called when a program asks for a token. */
     meetProgram: () => {},
+    /** What a program's next request for a token is answered in place of a token. */
+    programFault: undefined,
     /** How many requests about a new application find it not there yet. */
     lag: 0,
     /** How many token requests a new secret is not known to. */
@@ -130,7 +132,7 @@ export async function startGraph({ pageSize = 2 } = {}) {
         id: randomUUID(), appId: randomUUID(), displayName: 'By hand', uniqueName: null, createdDateTime: new Date().toISOString(),
         isFallbackPublicClient: null, signInAudience: 'AzureADMyOrg', groupMembershipClaims: null, tags: [],
         web: { redirectUris: [], implicitGrantSettings: { enableAccessTokenIssuance: false, enableIdTokenIssuance: false } },
-        spa: { redirectUris: [] }, publicClient: { redirectUris: [] }, requiredResourceAccess: [], passwordCredentials: [],
+        identifierUris: [], api: { oauth2PermissionScopes: [] }, appRoles: [], spa: { redirectUris: [] }, publicClient: { redirectUris: [] }, requiredResourceAccess: [], passwordCredentials: [],
         keyCredentials: [], owners: ['ada@contoso.example'], federated: [], secrets: new Map(), lag: 0, ...over,
       };
       apps.set(app.id, app);
@@ -207,13 +209,12 @@ export async function startGraph({ pageSize = 2 } = {}) {
     changed();
   }
 
+  // A replica that does not have it yet.
+  const isLate = (app) => app.lag > 0 && app.lag-- > 0;
   const application = (id) => {
     const app = apps.get(id);
     if (!app) throw missing(id);
-    if (app.lag > 0) {
-      app.lag -= 1;
-      throw missing(id);
-    }
+    if (isLate(app)) throw missing(id);
     return app;
   };
 
@@ -227,7 +228,7 @@ export async function startGraph({ pageSize = 2 } = {}) {
       const found = /^tags\/any\(t:t eq (.*)\)$/s.exec(query.get('$filter') ?? '');
       if (!found) throw bad(`Invalid filter clause: ${query.get('$filter')}`);
       const tag = literal(found[1]);
-      const all = [...apps.values()].filter((app) => app.tags.includes(tag));
+      const all = [...apps.values()].filter((app) => app.tags.includes(tag) && app.lag <= 0);
       const from = Number(query.get('$skiptoken') ?? 0);
       const next = new URLSearchParams({ $filter: query.get('$filter'), $skiptoken: String(from + pageSize) });
       return json(200, {
@@ -307,7 +308,7 @@ export async function startGraph({ pageSize = 2 } = {}) {
     }],
     ['POST', /^\/servicePrincipals$/, [], ({ body }) => {
       judged(body, { appId: (value) => GUID.test(value) }, ['appId']);
-      if (!graph.byClient(body.appId)) throw bad(`The appId '${body.appId}' of the service principal does not reference a valid application object.`);
+      if (!graph.byClient(body.appId) || isLate(graph.byClient(body.appId))) throw bad(`The appId '${body.appId}' of the service principal does not reference a valid application object.`);
       if (principals.has(body.appId)) {
         throw new Refused(409, 'Request_MultipleObjectsWithSameKeyValue', `The service principal cannot be created because the service principal name ${body.appId} is already in use.`);
       }
@@ -411,6 +412,11 @@ export async function startGraph({ pageSize = 2 } = {}) {
       }
       case 'client_credentials': {
         graph.meetProgram();
+        if (graph.programFault) {
+          const fault = graph.programFault;
+          graph.programFault = undefined;
+          return refuse(fault.status, fault.error, 90033, 'A transient error has occurred.');
+        }
         const app = graph.byClient(form.get('client_id'));
         if (!app || !principals.has(app.appId)) return refuse(400, 'unauthorized_client', 700016, `Application with identifier '${form.get('client_id')}' was not found in the directory '${TENANT}'.`);
         if (form.get('scope') !== `${origin}/.default`) return refuse(400, 'invalid_scope', 1002012, 'The provided value for scope is not valid.');

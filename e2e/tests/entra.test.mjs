@@ -19,7 +19,7 @@ beforeEach(async () => {
   graph.faults.length = 0;
   graph.requests.length = 0;
   graph.meet = () => {};
-  Object.assign(graph, { lag: 0, secretLag: 0, meetProgram: () => {} });
+  Object.assign(graph, { lag: 0, secretLag: 0, meetProgram: () => {}, programFault: undefined });
   folder = await startFolder(tenant);
 });
 afterEach(() => folder?.stop());
@@ -157,7 +157,7 @@ test('D6: a new secret that is never taken does not replace the one in use', asy
   assert.equal(await folder.has('entra/client_secret.new'), false);
   assert.ok(graph.knows(graph.only().appId, first));
   graph.secretLag = 0;
-  assert.match(await apply(), /- remove +secret[\s\S]*nobody has it/);
+  assert.match(await apply(), /- remove +secret[\s\S]*was cut off/);
   assert.equal(graph.only().passwordCredentials.length, 1);
   assert.equal(await folder.read('entra/client_secret'), first);
 });
@@ -460,7 +460,9 @@ test('D6: a certificate is registered beside those of others, tried, and retired
   await by('two');
   await apply();
   const names = () => app.keyCredentials.map(({ displayName }) => displayName.slice(0, 21)).sort();
-  assert.deepEqual(names(), ['theirs', 'vestibule certificate']);
+  // A gateway that runs still has the one before.
+  const all = ['theirs', 'vestibule certificate', 'vestibule certificate'];
+  assert.deepEqual(names(), all);
 
   // One that comes back, in a run that is killed once it is registered.
   await by('one');
@@ -470,14 +472,14 @@ test('D6: a certificate is registered beside those of others, tried, and retired
   assert.equal((await child.exited).signal, 'SIGKILL', child.output);
   graph.meetProgram = () => {};
   await apply();
-  assert.deepEqual(names(), ['theirs', 'vestibule certificate']);
+  assert.deepEqual(names(), all);
   assert.match(await apply(), /0 changed/);
 
   // From a certificate to a secret: the gateway that runs still has the certificate.
   await folder.configure();
   assert.match(await apply(), /1 changed/);
   assert.match(await expecting(0, 'plan'), /certificate[\s\S]*kept for 24 h/);
-  assert.deepEqual(names(), ['theirs', 'vestibule certificate']);
+  assert.deepEqual(names(), all);
 });
 
 test('two runs at once: the second one waits for nobody and says so', async () => {
@@ -499,4 +501,131 @@ test('a folder that cannot be written stops before anything is made', async () =
   await chmod(folder.dir, 0o500);
   assert.match(await expecting(1, 'apply', '--yes'), /V-ENT-008/);
   assert.equal(graph.apps.size, 0);
+});
+
+test('D6 D7: killed between the journal and the file, the secret that is written down gets into its place', async () => {
+  await apply();
+  const app = graph.only();
+  const first = await folder.read('entra/client_secret');
+  await expecting(0, 'rotate', '--yes', '--grace', '0s');
+  const second = await folder.read('entra/client_secret');
+  // As the disk is when the process ends there.
+  await writeFile(folder.path('entra/client_secret.new'), second, { mode: 0o600 });
+  await writeFile(folder.path('entra/client_secret'), first);
+  assert.match(await expecting(0, 'plan'), /Nothing is to be done/);
+  assert.match(await apply(), /0 changed/);
+  assert.equal(await folder.read('entra/client_secret'), second);
+  assert.ok(graph.knows(app.appId, second));
+  // And one that nobody wrote down is thrown away.
+  await writeFile(folder.path('entra/client_secret.new'), 'of a run that was cut off before');
+  await apply();
+  assert.equal(await folder.read('entra/client_secret'), second);
+  assert.equal(await folder.has('entra/client_secret.new'), false);
+});
+
+test('D6: a file that holds something else is noticed, and what it held is kept beside it', async () => {
+  await apply();
+  await writeFile(folder.path('entra/client_secret'), 'typed by hand\n');
+  assert.match(await expecting(0, 'plan'), /does not hold the one before/);
+  await apply();
+  assert.ok(graph.knows(graph.only().appId, await folder.read('entra/client_secret')));
+  assert.equal(await folder.read('entra/client_secret.before'), 'typed by hand\n');
+});
+
+test('D6: a token endpoint that fails does not say that a secret is taken', async () => {
+  await apply();
+  const first = await folder.read('entra/client_secret');
+  for (const error of ['temporarily_unavailable', 'server_error']) {
+    let asked = 0;
+    graph.meetProgram = () => {
+      asked += 1;
+      graph.programFault = asked === 1 ? { status: 503, error } : undefined;
+    };
+    await expecting(0, 'rotate', '--yes', '--grace', '1h');
+    assert.equal(asked, 2, error);
+  }
+  graph.meetProgram = () => { graph.programFault = { status: 503, error: 'server_error' }; };
+  const second = await folder.read('entra/client_secret');
+  await expecting(5, 'rotate', '--yes', '--grace', '0s', '--wait', '2s');
+  graph.meetProgram = () => {};
+  graph.programFault = undefined;
+  assert.equal(await folder.read('entra/client_secret'), second);
+  assert.ok(graph.knows(graph.only().appId, second) && first !== second);
+});
+
+test('A11: a step alone takes away nothing that is in use', async () => {
+  await apply();
+  const secret = await folder.read('entra/client_secret');
+  await rm(folder.path('entra/client_secret'));
+  await apply('--only', 'retire');
+  await apply('--from', 'retire');
+  assert.ok(graph.knows(graph.only().appId, secret));
+});
+
+test('D4: an app that was made just now and is not shown is not made again', async () => {
+  await apply('--only', 'app');
+  graph.only().lag = 1000;
+  const output = await expecting(4, 'apply', '--yes', '--wait', '1s');
+  assert.match(output, /V-ENT-004[\s\S]*does not show it yet[\s\S]*nothing was changed/);
+  assert.equal(graph.apps.size, 1);
+  assert.match(await expecting(4, 'destroy', '--yes', '--wait', '1s'), /nothing was removed/);
+  graph.only().lag = 0;
+  await apply();
+  assert.equal(graph.apps.size, 1);
+});
+
+test('M4: destroy goes for the journal’s own app only, and for what has our tag without it', async () => {
+  await apply();
+  const theirs = graph.make();
+  const tagged = graph.make({ tags: ['vestibule:other.example.com'], uniqueName: 'vestibule-other.example.com-1' });
+  for (const { appId } of [theirs, tagged]) {
+    assert.match(await expecting(6, 'destroy', '--yes', '--app-id', appId, '--even-if-shared'), /V-ENT-015[\s\S]*nothing was removed/);
+    assert.match(await expecting(6, 'adopt', '--yes', '--app-id', appId), /V-ENT-015[\s\S]*another app already/);
+  }
+  await rm(folder.path('entra'), { recursive: true });
+  assert.match(await expecting(6, 'destroy', '--yes', '--app-id', tagged.appId), /V-ENT-015/);
+  assert.equal(graph.apps.size, 3);
+});
+
+test('M2 M3: an app that is going goes for good in the next run, with its files', async () => {
+  await apply();
+  let child;
+  graph.meet = ({ method, path, done }) => {
+    if (done && method === 'DELETE' && path.startsWith('/applications/')) child.process.kill('SIGKILL');
+  };
+  child = folder.begin(['entra', 'destroy', '--yes', '--purge']);
+  await child.exited;
+  graph.meet = () => {};
+  assert.deepEqual([graph.apps.size, graph.deleted.size, await folder.has('entra/client_secret')], [0, 1, true]);
+  await expecting(0, 'destroy', '--yes', '--purge');
+  assert.deepEqual([graph.deleted.size, await folder.has('entra/client_secret'), await folder.has('entra/client_id')], [0, false, false]);
+});
+
+test('M2: a lost journal, an adoption, and a destruction leave no secret of ours', async () => {
+  await apply();
+  const app = graph.only();
+  await rm(folder.path('entra'), { recursive: true });
+  await expecting(0, 'adopt', '--yes', '--app-id', app.appId);
+  assert.equal(app.passwordCredentials.length, 2);
+  await expecting(0, 'destroy', '--yes');
+  assert.equal(graph.apps.size, 0);
+});
+
+test('M4: an app that others use as an API, or on devices, stays', async () => {
+  await apply();
+  graph.only().identifierUris = ['api://theirs'];
+  assert.match(await expecting(0, 'destroy', '--yes'), /stays, since others use it[\s\S]*an API that it exposes/);
+  assert.equal(graph.apps.size, 1);
+  const device = graph.make({ isFallbackPublicClient: true });
+  await rm(folder.path('entra'), { recursive: true, force: true });
+  await mkdir(folder.path('entra'));
+  await writeFile(folder.path('entra/client_secret'), 'by hand');
+  assert.match(await expecting(0, 'adopt', '--yes', '--app-id', device.appId), /is a public client, too/);
+  assert.equal(device.isFallbackPublicClient, true);
+  assert.equal(await folder.read('entra/client_secret.before'), 'by hand');
+});
+
+test('C4: a domain is no tenant id in a configuration', async () => {
+  await folder.configure({ idp: { tenant: 'contoso.com' } });
+  assert.match(await expecting(2, 'plan'), /V-CFG-049[\s\S]*init --idp entra --tenant/);
 });

@@ -1,6 +1,7 @@
 //! The gateway's registration at Microsoft Entra ID, made and kept over Microsoft Graph:
 //! look, plan, do, and write down each effect. What is to be done is decided in the core.
 
+mod file;
 pub mod graph;
 pub mod journal;
 pub mod sign_in;

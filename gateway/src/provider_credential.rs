@@ -67,8 +67,14 @@ impl SharedSecret {
         let Some(file) = &self.file else {
             return self.text.clone();
         };
-        let read = tokio::fs::read_to_string(file).await.unwrap_or_default();
-        match read.trim_end_matches(['\r', '\n']) {
+        let read = tokio::fs::read_to_string(file).await;
+        if let Err(error) = &read {
+            tracing::warn!(
+                event = "idp.secret_unreadable", file = %file.display(), %error,
+                "using the secret as it was at the start"
+            );
+        }
+        match read.unwrap_or_default().trim_end_matches(['\r', '\n']) {
             "" => self.text.clone(),
             text => Secret::new(text.to_owned()),
         }

@@ -34,6 +34,12 @@ pub struct Application {
     pub spa: Redirects,
     /// As an app on a device.
     pub public_client: Redirects,
+    /// Names of the API that it is, if it is one.
+    pub identifier_uris: Vec<String>,
+    /// Permissions of that API.
+    pub api: Api,
+    /// Roles in it.
+    pub app_roles: Vec<Value>,
     /// What it asks people for.
     pub required_resource_access: Vec<ResourceAccess>,
     /// Its secrets, without their text.
@@ -48,6 +54,14 @@ pub struct Application {
 pub struct Redirects {
     /// Redirect URIs.
     pub redirect_uris: Vec<String>,
+}
+
+/// An application as an API.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Api {
+    /// What people may allow others there.
+    pub oauth2_permission_scopes: Vec<Value>,
 }
 
 /// Permissions of one API.

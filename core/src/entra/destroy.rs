@@ -8,8 +8,9 @@ use serde_json::json;
 use super::{
     CREDENTIAL_PREFIX, Step,
     application::Application,
+    credential::there,
     journal::{Kind, Known},
-    plan::{Act, Found, Mark, Plan, there},
+    plan::{Act, Found, Mark, Plan},
     tag,
 };
 
@@ -27,8 +28,16 @@ pub fn destroy(
 ) -> Plan {
     let mut plan = Plan::default();
     let Some(app) = &found.app else {
-        plan.notes
-            .push("there is no such app in this tenant".to_owned());
+        match &known.app {
+            Some(gone) => {
+                let what = format!("what is left of the app {}", gone.app);
+                plan.push(Step::App, Mark::Remove, what, Some(Act::DeleteApp));
+                plan.detail("it is not in this tenant any more");
+            }
+            None => plan
+                .notes
+                .push("there is no such app in this tenant".to_owned()),
+        }
         return plan;
     };
     let made_by_us = match &known.app {
@@ -38,7 +47,7 @@ pub fn destroy(
             .as_deref()
             .is_some_and(|name| name.starts_with(UNIQUE_NAME_PREFIX)),
     };
-    let foreign = foreign(redirect, known, found, app);
+    let foreign = foreign(redirect, known, found, app, made_by_us);
     if made_by_us && (foreign.is_empty() || even_if_shared) {
         let what = format!("app \"{}\"  {}", app.display_name, app.app_id);
         plan.push(Step::App, Mark::Remove, what, Some(Act::DeleteApp));
@@ -50,7 +59,7 @@ pub fn destroy(
         }
         return plan;
     }
-    for (kind, name, key) in credentials(known, found) {
+    for (kind, name, key) in credentials(known, found, made_by_us) {
         let what = format!("{} \"{name}\"", kind.name());
         let act = Act::RemoveCredential {
             kind,
@@ -117,14 +126,14 @@ fn is_ours(redirect: &str, known: &Known, uri: &str) -> bool {
 }
 
 /// Kind, name and id of each credential of ours that is there.
-fn credentials(known: &Known, found: &Found) -> Vec<(Kind, String, String)> {
+fn credentials(known: &Known, found: &Found, made_by_us: bool) -> Vec<(Kind, String, String)> {
     let mut out = Vec::new();
     for kind in [Kind::Federated, Kind::Certificate, Kind::Secret] {
         for (id, name) in there(found, kind) {
             let ours = known.credentials.iter().any(|ours| {
                 ours.kind == kind && (ours.key.as_ref() == Some(&id) || ours.name == name)
             });
-            if ours || (known.app.is_none() && is_our_name(&name)) {
+            if ours || ((made_by_us || known.app.is_none()) && is_our_name(&name)) {
                 out.push((kind, name, id));
             }
         }
@@ -137,8 +146,14 @@ fn is_our_name(name: &str) -> bool {
 }
 
 /// Words for what others have put into the application.
-fn foreign(redirect: &str, known: &Known, found: &Found, app: &Application) -> Vec<String> {
-    let ours: BTreeSet<String> = credentials(known, found)
+fn foreign(
+    redirect: &str,
+    known: &Known,
+    found: &Found,
+    app: &Application,
+    made_by_us: bool,
+) -> Vec<String> {
+    let ours: BTreeSet<String> = credentials(known, found, made_by_us)
         .into_iter()
         .map(|(_, _, id)| id)
         .collect();
@@ -151,7 +166,19 @@ fn foreign(redirect: &str, known: &Known, found: &Found, app: &Application) -> V
         .flat_map(|kind| there(found, kind).into_iter().map(move |each| (kind, each)))
         .filter(|(_, (id, _))| !ours.contains(id))
         .map(|(kind, (_, name))| format!("{} \"{name}\"", kind.name()));
-    redirects.chain(credentials).collect()
+    let exposed = [
+        (!app.identifier_uris.is_empty(), "an API that it exposes"),
+        (
+            !app.api.oauth2_permission_scopes.is_empty(),
+            "permissions that it defines",
+        ),
+        (!app.app_roles.is_empty(), "roles that it defines"),
+    ];
+    let exposed = exposed
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, what)| what.to_owned());
+    redirects.chain(credentials).chain(exposed).collect()
 }
 
 #[cfg(test)]

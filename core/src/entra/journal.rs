@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::time::Timestamp;
+use crate::{secret::Digest, time::Timestamp};
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,12 +88,29 @@ pub enum Did {
         ends: Option<Timestamp>,
         /// From when those before it are removed.
         retire_others: Timestamp,
+        /// Of a secret: by what it is told from another. It is long and random, so this tells
+        /// nothing of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+    },
+    /// One that was there is in use from now on.
+    InUse {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Its id there.
+        key: String,
+        /// From when ours before it are removed.
+        retire_others: Timestamp,
     },
     /// It was removed.
     Removed {
         /// Its id there.
         key: String,
     },
+    /// The application is about to be deleted.
+    Deleting,
     /// The application was deleted; `purged` says that it cannot be brought back.
     Deleted {
         /// For good.
@@ -136,17 +153,21 @@ impl Kind {
     }
 }
 
-/// How long a credential of another kind stays, once one of the kind that the configuration
-/// names is there.
-const OF_ANOTHER_KIND: Duration = Duration::from_secs(86_400);
+/// How long a credential stays that is not the one in use any more, if nobody says otherwise: a
+/// gateway that runs still proves itself by it.
+pub const GRACE: Duration = Duration::from_secs(86_400);
 
 /// All that a journal says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
     /// The name under which the application is made at most once.
     pub unique_name: Option<String>,
+    /// Whether no application of that name was seen yet: the run that was to make it may have.
+    pub is_promised: bool,
     /// The application.
     pub app: Option<KnownApp>,
+    /// Whether a run was about to delete it.
+    pub is_going: bool,
     /// Redirect URIs that we added.
     pub redirects: BTreeSet<String>,
     /// Whether we made the service principal.
@@ -187,6 +208,8 @@ pub struct Ours {
     pub ends: Option<Timestamp>,
     /// From when it may go, since a newer one is in use.
     pub retire: Option<Timestamp>,
+    /// Of a secret: by what it is told from another.
+    pub digest: Option<Digest>,
 }
 
 /// A run.
@@ -228,6 +251,12 @@ impl Known {
         known
     }
 
+    /// Whether this is a secret of ours that was made and told.
+    pub fn holds(&self, digest: Option<Digest>) -> bool {
+        let mut told = self.credentials.iter().filter(|ours| ours.key.is_some());
+        digest.is_some() && told.any(|ours| ours.digest == digest)
+    }
+
     /// The credential that is in use.
     pub fn current(&self, kind: Kind) -> Option<&Ours> {
         self.credentials
@@ -246,10 +275,14 @@ impl Known {
                     ended: None,
                 });
             }
-            Did::Named { unique_name } => self.unique_name = Some(unique_name.clone()),
+            Did::Named { unique_name } => {
+                self.unique_name = Some(unique_name.clone());
+                self.is_promised = true;
+            }
             Did::Created { object, app } => self.found(entry, object, app, false),
             Did::Adopted { object, app } => self.found(entry, object, app, true),
             Did::Changed { .. } => {}
+            Did::Deleting => self.is_going = true,
             Did::AddingRedirect { uri } => {
                 self.redirects.insert(uri.clone());
             }
@@ -257,37 +290,37 @@ impl Known {
                 self.redirects.remove(uri);
             }
             Did::AddingPrincipal => self.principal = true,
-            Did::Adding { kind, name } => {
-                // A certificate may come back, under the name that it had.
-                self.credentials.retain(|ours| &ours.name != name);
-                self.credentials.push(Ours {
-                    kind: *kind,
-                    name: name.clone(),
-                    key: None,
-                    added: entry.time,
-                    ends: None,
-                    retire: None,
-                });
-            }
+            // A certificate may come back, under the name that it has.
+            Did::Adding { name, .. } if self.credentials.iter().any(|ours| &ours.name == name) => {}
+            Did::Adding { kind, name } => self.credentials.push(Ours {
+                kind: *kind,
+                name: name.clone(),
+                key: None,
+                added: entry.time,
+                ends: None,
+                retire: None,
+                digest: None,
+            }),
             Did::Added {
                 kind,
                 name,
                 key,
                 ends,
                 retire_others,
+                digest,
             } => {
-                for ours in &mut self.credentials {
-                    if &ours.name == name {
-                        ours.key = Some(key.clone());
-                        ours.ends = *ends;
-                    } else if ours.key.is_some() && ours.kind == *kind {
-                        ours.retire.get_or_insert(*retire_others);
-                    } else if ours.key.is_some() {
-                        // A gateway that was not started anew still proves itself by it.
-                        let later = entry.time.plus(OF_ANOTHER_KIND).max(*retire_others);
-                        ours.retire.get_or_insert(later);
-                    }
+                if let Some(ours) = self.use_from_now_on(entry, *kind, name, key, *retire_others) {
+                    ours.ends = *ends;
+                    ours.digest = *digest;
                 }
+            }
+            Did::InUse {
+                kind,
+                name,
+                key,
+                retire_others,
+            } => {
+                self.use_from_now_on(entry, *kind, name, key, *retire_others);
             }
             Did::Removed { key } => {
                 self.credentials
@@ -316,6 +349,7 @@ impl Known {
     }
 
     fn found(&mut self, entry: &Entry, object: &str, app: &str, adopted: bool) {
+        self.is_promised = false;
         let again = self
             .app
             .as_ref()
@@ -332,6 +366,34 @@ impl Known {
                 since: entry.time,
             });
         }
+    }
+
+    /// One of ours is in use, if it is ours; all others of ours retire.
+    fn use_from_now_on(
+        &mut self,
+        entry: &Entry,
+        kind: Kind,
+        name: &str,
+        key: &str,
+        retire_others: Timestamp,
+    ) -> Option<&mut Ours> {
+        let mut in_use = None;
+        for ours in &mut self.credentials {
+            let is_it =
+                ours.kind == kind && (ours.name == name || ours.key.as_deref() == Some(key));
+            if is_it {
+                ours.key = Some(key.to_owned());
+                ours.retire = None;
+                in_use = Some(ours);
+            } else if ours.key.is_some() && ours.kind == kind {
+                ours.retire.get_or_insert(retire_others);
+            } else if ours.key.is_some() {
+                // A gateway that was not started anew still proves itself by it.
+                let later = entry.time.plus(GRACE).max(retire_others);
+                ours.retire.get_or_insert(later);
+            }
+        }
+        in_use
     }
 
     fn end(&mut self, ending: Ending) {
@@ -389,6 +451,7 @@ mod tests {
             key: key.to_owned(),
             ends: Some(Timestamp::from_unix(1_000_000)),
             retire_others: Timestamp::from_unix(retire),
+            digest: None,
         }
     }
 
@@ -477,6 +540,7 @@ mod tests {
             key: "kc".to_owned(),
             ends: None,
             retire_others: Timestamp::from_unix(50),
+            digest: None,
         });
         let lines = [
             entry(20, Step::Credential, self::adding("one")),
@@ -499,8 +563,7 @@ mod tests {
             .collect();
         let known = Known::of(&twice);
         assert_eq!(known.credentials.len(), 2);
-        let current = known.current(Kind::Certificate).expect("in use");
-        assert_eq!(current.added, Timestamp::from_unix(60));
+        assert!(known.current(Kind::Certificate).is_some());
     }
 
     #[test]

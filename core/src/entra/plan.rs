@@ -6,15 +6,12 @@ use serde_json::{Value, json};
 
 use super::{
     Step,
-    application::{Application, Credential, EXCHANGE_AUDIENCE, FederatedCredential, near_miss},
-    credential_name,
-    journal::{Kind, Known, Ours},
+    application::{Application, FederatedCredential, near_miss},
+    credential,
+    journal::{Kind, Known},
     tag,
 };
-use crate::time::Timestamp;
-
-/// How long before its end a secret is made anew.
-const RENEW_BEFORE: Duration = Duration::from_secs(14 * 86_400);
+use crate::{secret::Digest, time::Timestamp};
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -33,6 +30,8 @@ pub struct Wanted {
     pub proof: Proof,
     /// Whether the credential is to be made anew, and how long the one before is kept.
     pub rotate: Option<Duration>,
+    /// The steps that may be gone.
+    pub steps: Vec<Step>,
     /// What the run is called.
     pub run: String,
     /// The present time.
@@ -44,8 +43,8 @@ pub struct Wanted {
 pub enum Proof {
     /// A secret.
     Secret {
-        /// Whether its file is there.
-        kept: bool,
+        /// What its file holds, if it holds anything.
+        held: Option<Digest>,
         /// How long a new one lives.
         life: Duration,
     },
@@ -197,6 +196,17 @@ pub enum Act {
         /// From when those before it are removed.
         retire_others: Timestamp,
     },
+    /// Write down that a credential that is there is the one in use from now on.
+    Use {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Its id there.
+        key: String,
+        /// From when ours before it are removed.
+        retire_others: Timestamp,
+    },
     /// Remove a credential of ours.
     RemoveCredential {
         /// Of which kind.
@@ -235,7 +245,7 @@ impl Act {
                 }
             },
             Self::DeleteApp => format!("DELETE /applications/{object}"),
-            Self::LetGo => "nothing: a line of the journal".to_owned(),
+            Self::Use { .. } | Self::LetGo => "nothing: a line of the journal".to_owned(),
         }
     }
 }
@@ -290,8 +300,9 @@ pub fn plan(wanted: &Wanted, known: &Known, found: &Found) -> Plan {
     let mut plan = Plan::default();
     app(&mut plan, wanted, known, found.app.as_ref());
     principal(&mut plan, found);
-    credential(&mut plan, wanted, known, found);
-    retire(&mut plan, wanted, known, found);
+    credential::plan(&mut plan, wanted, known, found);
+    plan.changes
+        .retain(|change| wanted.steps.contains(&change.step));
     plan
 }
 
@@ -318,6 +329,9 @@ fn app(plan: &mut Plan, wanted: &Wanted, known: &Known, app: Option<&Application
         return;
     };
     let adopted = known.app.as_ref().is_some_and(|known| known.adopted);
+    if adopted && !wanted.public_client && app.is_fallback_public_client == Some(true) {
+        plan.notes.push("the app is a public client, too: whoever knows its id can sign in as it. Apps on devices may need that; take it away in the portal if not".to_owned());
+    }
     let (patch, details) = differences(wanted, app, adopted);
     let shown = format!("app \"{}\"  {}", app.display_name, app.app_id);
     if details.is_empty() {
@@ -371,7 +385,9 @@ fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec
         patch["tags"] = json!(tags);
         details.push(format!("+ tag {tag}"));
     }
-    if app.is_fallback_public_client.unwrap_or(false) != wanted.public_client {
+    let public = app.is_fallback_public_client.unwrap_or(false);
+    // Who made it may have others who use it so.
+    if public != wanted.public_client && !(adopted && public) {
         patch["isFallbackPublicClient"] = wanted.public_client.into();
         details.push(if wanted.public_client {
             "is a public client besides (entra.allow_public_client)".to_owned()
@@ -451,191 +467,20 @@ fn principal(plan: &mut Plan, found: &Found) {
     }
 }
 
-fn credential(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) {
-    let step = Step::Credential;
-    let name = credential_name(&wanted.run);
-    let retire_others = wanted.now.plus(wanted.rotate.unwrap_or_default());
-    let current = current(wanted, known, found);
-    match &wanted.proof {
-        Proof::Secret { kept, life } => {
-            let usable = current.filter(|ours| {
-                let ends = ours.ends.unwrap_or(wanted.now);
-                *kept && wanted.rotate.is_none() && ends.minus(RENEW_BEFORE) > wanted.now
-            });
-            if let Some(ours) = usable {
-                let what = format!("secret \"{}\"", ours.name);
-                plan.push(step, Mark::Keep, what, None);
-                plan.detail(days_left(ours, wanted.now));
-                return;
-            }
-            let act = Act::AddSecret {
-                name: name.clone(),
-                ends: wanted.now.plus(*life),
-                retire_others,
-            };
-            plan.push(step, Mark::Create, format!("secret \"{name}\""), Some(act));
-            plan.detail(format!("{} days", life.as_secs() / 86_400));
-            if current.is_some() && !kept {
-                plan.detail("the file of the one before is gone, and Entra tells a secret once");
-            }
-        }
-        Proof::Certificate { der, fingerprint } => {
-            if let Some(ours) = current.filter(|ours| ours.name == certificate_name(fingerprint)) {
-                plan.push(step, Mark::Keep, ours.name.clone(), None);
-                return;
-            }
-            let name = certificate_name(fingerprint);
-            let act = Act::AddCertificate {
-                name: name.clone(),
-                der: der.clone(),
-                retire_others,
-            };
-            plan.push(step, Mark::Create, name, Some(act));
-        }
-        Proof::Federated { issuer, subject } => {
-            let same = found.federated.iter().find(|there| {
-                &there.issuer == issuer
-                    && &there.subject == subject
-                    && there.audiences == [EXCHANGE_AUDIENCE]
-            });
-            if let Some(there) = same {
-                let what = format!("federated credential \"{}\"", there.name);
-                plan.push(step, Mark::Keep, what, None);
-                return;
-            }
-            let act = Act::AddFederated {
-                // Names have no spaces there.
-                name: name.replace(' ', "-"),
-                issuer: issuer.clone(),
-                subject: subject.clone(),
-                retire_others,
-            };
-            plan.push(step, Mark::Create, "federated credential", Some(act));
-            plan.detail(format!("tokens of {issuer}"));
-            plan.detail(format!("for {subject}, to {EXCHANGE_AUDIENCE}"));
-        }
-    }
-}
-
-fn certificate_name(fingerprint: &str) -> String {
-    credential_name(&format!(
-        "certificate {}",
-        fingerprint.get(..16).unwrap_or(fingerprint)
-    ))
-}
-
-fn days_left(ours: &Ours, now: Timestamp) -> String {
-    let ends = ours.ends.unwrap_or(now);
-    format!("{} days left", ends.since(now).as_secs() / 86_400)
-}
-
-/// Our credential that is in use, and still there.
-fn current<'k>(wanted: &Wanted, known: &'k Known, found: &Found) -> Option<&'k Ours> {
-    let ours = known.current(wanted.proof.kind())?;
-    let key = ours.key.as_deref()?;
-    there(found, ours.kind)
-        .iter()
-        .any(|(id, _)| id == key)
-        .then_some(ours)
-}
-
-/// Ids and names of the credentials of a kind that are there.
-pub(super) fn there(found: &Found, kind: Kind) -> Vec<(String, String)> {
-    let pair = |credential: &Credential| {
-        let name = credential.display_name.clone();
-        (credential.key_id.clone(), name.unwrap_or_default())
-    };
-    let app = found.app.as_ref();
-    match kind {
-        Kind::Secret => app
-            .iter()
-            .flat_map(|app| &app.password_credentials)
-            .map(pair)
-            .collect(),
-        Kind::Certificate => app
-            .iter()
-            .flat_map(|app| app.certificates())
-            .map(|credential| pair(&credential))
-            .collect(),
-        Kind::Federated => found
-            .federated
-            .iter()
-            .map(|there| (there.id.clone(), there.name.clone()))
-            .collect(),
-    }
-}
-
-fn retire(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) {
-    let newer = plan
-        .changes
-        .iter()
-        .any(|change| change.step == Step::Credential && change.act.is_some());
-    for ours in &known.credentials {
-        let listed = there(found, ours.kind);
-        let id = match &ours.key {
-            Some(key) => listed.iter().find(|(id, _)| id == key),
-            None => listed.iter().find(|(_, name)| name == &ours.name),
-        };
-        let Some((id, _)) = id else { continue };
-        let what = format!("{} \"{}\"", ours.kind.name(), ours.name);
-        let act = Act::RemoveCredential {
-            kind: ours.kind,
-            key: id.clone(),
-            known_as: ours.key.clone().unwrap_or_else(|| ours.name.clone()),
-        };
-        let current = known.current(ours.kind) == Some(ours);
-        match (&ours.key, ours.retire) {
-            // The text of a secret is told once. Whatever else was made is as good as any.
-            (None, _) if ours.kind != Kind::Secret => {}
-            (None, _) => {
-                plan.push(Step::Retire, Mark::Remove, what, Some(act));
-                plan.detail("nobody has it: the run that made it was cut off");
-            }
-            (Some(_), Some(at)) if at <= wanted.now => {
-                plan.push(Step::Retire, Mark::Remove, what, Some(act));
-                plan.detail("a newer one is in use");
-            }
-            (Some(_), Some(at)) => {
-                plan.push(Step::Retire, Mark::Keep, what, None);
-                plan.detail(kept_for(at.since(wanted.now)));
-            }
-            (Some(_), None) if newer && current && ours.kind == wanted.proof.kind() => {
-                match wanted.rotate {
-                    Some(grace) if !grace.is_zero() => {
-                        plan.push(Step::Retire, Mark::Keep, what, None);
-                        plan.detail(kept_for(grace));
-                    }
-                    _ => {
-                        plan.push(Step::Retire, Mark::Remove, what, Some(act));
-                        plan.detail("once the new one has been used");
-                    }
-                }
-            }
-            (Some(_), None) => {}
-        }
-    }
-}
-
-fn kept_for(span: Duration) -> String {
-    let minutes = span.as_secs().div_ceil(60);
-    let span = match minutes {
-        0..120 => format!("{minutes} min"),
-        _ => format!("{} h", minutes.div_ceil(60)),
-    };
-    format!("the one before; kept for {span}, removed by the next apply after that")
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{
-        super::journal::{Did, Entry},
+        super::{
+            application::Credential,
+            journal::{Did, Entry},
+        },
         *,
     };
 
     const REDIRECT: &str = "https://mcp.example.com/oauth-callback";
-    const DAY: u64 = 86_400;
+    pub(in crate::entra) const DAY: u64 = 86_400;
 
-    fn wanted() -> Wanted {
+    pub(in crate::entra) fn wanted() -> Wanted {
         Wanted {
             instance: "prod".to_owned(),
             app_name: "Vestibule".to_owned(),
@@ -643,16 +488,17 @@ mod tests {
             public_client: false,
             groups: false,
             proof: Proof::Secret {
-                kept: true,
+                held: credential::digest_of("the secret"),
                 life: Duration::from_secs(180 * DAY),
             },
             rotate: None,
+            steps: Step::ALL.to_vec(),
             run: "r9".to_owned(),
             now: Timestamp::from_unix(100 * DAY),
         }
     }
 
-    fn app() -> Application {
+    pub(in crate::entra) fn app() -> Application {
         Application {
             id: "object".to_owned(),
             app_id: "client".to_owned(),
@@ -672,7 +518,7 @@ mod tests {
         }
     }
 
-    fn journal(more: &[Did]) -> Known {
+    pub(in crate::entra) fn journal(more: &[Did]) -> Known {
         let lines = [
             Did::Created {
                 object: "object".to_owned(),
@@ -688,6 +534,7 @@ mod tests {
                 key: "k1".to_owned(),
                 ends: Some(Timestamp::from_unix(200 * DAY)),
                 retire_others: Timestamp::from_unix(0),
+                digest: credential::digest_of("the secret"),
             },
         ];
         let entries: Vec<Entry> = lines
@@ -703,7 +550,7 @@ mod tests {
         Known::of(&entries)
     }
 
-    fn found(app: Application) -> Found {
+    pub(in crate::entra) fn found(app: Application) -> Found {
         Found {
             app: Some(app),
             principal: true,
@@ -712,7 +559,7 @@ mod tests {
     }
 
     /// Sign and subject of each line that does something.
-    fn lines(plan: &Plan) -> Vec<String> {
+    pub(in crate::entra) fn lines(plan: &Plan) -> Vec<String> {
         plan.changes
             .iter()
             .filter(|change| change.act.is_some())
@@ -810,134 +657,6 @@ mod tests {
             planned.notes[0].contains("a slash at the end"),
             "{planned:?}"
         );
-    }
-
-    #[test]
-    fn d_6_a_secret_is_made_anew_when_it_ends_is_lost_or_is_rotated() {
-        let known = journal(&[]);
-        let renewed = |wanted: &Wanted, known: &Known| lines(&plan(wanted, known, &found(app())));
-        let late = Wanted {
-            now: Timestamp::from_unix(187 * DAY),
-            ..wanted()
-        };
-        let both = ["+ secret \"vestibule r9\"", "- secret \"vestibule r1\""];
-        assert_eq!(renewed(&late, &known), both);
-        let lost = Wanted {
-            proof: Proof::Secret {
-                kept: false,
-                life: Duration::from_secs(DAY),
-            },
-            ..wanted()
-        };
-        assert_eq!(renewed(&lost, &known), both);
-        let rotated = Wanted {
-            rotate: Some(Duration::from_secs(DAY)),
-            ..wanted()
-        };
-        assert_eq!(renewed(&rotated, &known), ["+ secret \"vestibule r9\""]);
-        let at_once = Wanted {
-            rotate: Some(Duration::ZERO),
-            ..wanted()
-        };
-        assert_eq!(renewed(&at_once, &known), both);
-        // Somebody took ours away.
-        let mut without = app();
-        without.password_credentials.clear();
-        let planned = plan(&wanted(), &known, &found(without));
-        assert_eq!(lines(&planned), ["+ secret \"vestibule r9\""]);
-    }
-
-    #[test]
-    fn d_6_only_what_is_ours_and_over_is_removed() {
-        let mut there = app();
-        for (key, name) in [
-            ("k2", "vestibule r2"),
-            ("k3", "vestibule r3"),
-            ("k4", "by hand"),
-        ] {
-            there.password_credentials.push(Credential {
-                key_id: key.to_owned(),
-                display_name: Some(name.to_owned()),
-                end_date_time: None,
-            });
-        }
-        let adding = |name: &str| Did::Adding {
-            kind: Kind::Secret,
-            name: name.to_owned(),
-        };
-        let added = Did::Added {
-            kind: Kind::Secret,
-            name: "vestibule r2".to_owned(),
-            key: "k2".to_owned(),
-            ends: Some(Timestamp::from_unix(300 * DAY)),
-            retire_others: Timestamp::from_unix(150 * DAY),
-        };
-        // r3 was cut off: its text is nobody's.
-        let known = journal(&[adding("vestibule r2"), added, adding("vestibule r3")]);
-        let planned = plan(&wanted(), &known, &found(there.clone()));
-        assert_eq!(lines(&planned), ["- secret \"vestibule r3\""]);
-        let later = Wanted {
-            now: Timestamp::from_unix(150 * DAY),
-            ..wanted()
-        };
-        let planned = plan(&later, &known, &found(there));
-        assert_eq!(
-            lines(&planned),
-            ["- secret \"vestibule r1\"", "- secret \"vestibule r3\""]
-        );
-    }
-
-    #[test]
-    fn d_11_a_federated_credential_is_made_once_for_its_issuer_and_subject() {
-        let federated = Wanted {
-            proof: Proof::Federated {
-                issuer: "https://issuer.example".to_owned(),
-                subject: "system:serviceaccount:mcp:vestibule".to_owned(),
-            },
-            ..wanted()
-        };
-        let planned = plan(&federated, &journal(&[]), &found(app()));
-        let act = planned.changes.iter().find_map(|change| change.act.clone());
-        let Some(Act::AddFederated { name, .. }) = act else {
-            panic!("{planned:?}");
-        };
-        assert!(!name.contains(' '));
-        let mut there = found(app());
-        there.federated.push(FederatedCredential {
-            id: "f".to_owned(),
-            name,
-            issuer: "https://issuer.example".to_owned(),
-            subject: "system:serviceaccount:mcp:vestibule".to_owned(),
-            audiences: vec![EXCHANGE_AUDIENCE.to_owned()],
-        });
-        assert!(plan(&federated, &journal(&[]), &there).is_done());
-        there.federated[0].audiences = vec!["api://other".to_owned()];
-        assert!(!plan(&federated, &journal(&[]), &there).is_done());
-    }
-
-    #[test]
-    fn d_11_a_federated_credential_whose_run_was_cut_off_is_kept() {
-        let federated = Wanted {
-            proof: Proof::Federated {
-                issuer: "https://issuer.example".to_owned(),
-                subject: "s".to_owned(),
-            },
-            ..wanted()
-        };
-        let known = journal(&[Did::Adding {
-            kind: Kind::Federated,
-            name: "vestibule-r1".to_owned(),
-        }]);
-        let mut there = found(app());
-        there.federated.push(FederatedCredential {
-            id: "f".to_owned(),
-            name: "vestibule-r1".to_owned(),
-            issuer: "https://issuer.example".to_owned(),
-            subject: "s".to_owned(),
-            audiences: vec![EXCHANGE_AUDIENCE.to_owned()],
-        });
-        let planned = plan(&federated, &known, &there);
-        assert!(planned.is_done(), "{planned:?}");
     }
 
     #[test]

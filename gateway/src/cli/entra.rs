@@ -294,7 +294,7 @@ impl Session<'_> {
             let journal = Journal::look(&self.setup.entra.state, &self.world)?;
             let mut work = self.work(&opened, journal);
             let found = work.look().await?;
-            let wanted = work.wanted(None).await?;
+            let wanted = work.wanted(None, &Step::ALL).await?;
             let known = work.journal.known();
             let plan = plan(&wanted, &known, &found);
             Ok::<_, Trouble>((self.head(&opened), plan, known, found))
@@ -407,11 +407,12 @@ impl Session<'_> {
     }
 
     async fn planned(&self, work: &mut Work<'_>, way: &Way<'_>) -> Result<(Plan, Found), Trouble> {
+        work.settle()?;
         let found = match way.adopt {
             Some(client_id) => work.adopt(client_id).await?,
             None => work.look().await?,
         };
-        let wanted = work.wanted(way.rotate).await?;
+        let wanted = work.wanted(way.rotate, &way.steps).await?;
         let mut known = work.journal.known();
         if let (Some(_), Some(app)) = (way.adopt, &found.app)
             && known
@@ -430,9 +431,7 @@ impl Session<'_> {
                 ..Known::default()
             };
         }
-        let mut plan = plan(&wanted, &known, &found);
-        plan.only(&way.steps);
-        Ok((plan, found))
+        Ok((plan(&wanted, &known, &found), found))
     }
 
     async fn done(

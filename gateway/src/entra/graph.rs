@@ -32,6 +32,9 @@ use crate::{
 /// Most that is read of an answer.
 const ANSWER_MAX: usize = 4 << 20;
 
+/// Addresses of what is there for certain, once it was made or deleted.
+const PATHS_OF_ONE: [&str; 2] = ["/applications/", "/directory/deletedItems/"];
+
 /// Pages of a list, at most.
 const PAGES: usize = 50;
 
@@ -501,7 +504,11 @@ impl<'t> Graph<'t> {
             }
             let again = match status {
                 429 | 503 => Some("Microsoft Graph asks to wait"),
-                404 if self.fresh && path.starts_with("/applications/") => {
+                404 if self.fresh && PATHS_OF_ONE.iter().any(|of| path.starts_with(of)) => {
+                    Some("the application is not everywhere yet")
+                }
+                // How Graph says it where the application is meant and not named.
+                400 if self.fresh && path == "/servicePrincipals" => {
                     Some("the application is not everywhere yet")
                 }
                 _ => None,

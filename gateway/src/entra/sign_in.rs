@@ -113,7 +113,7 @@ pub async fn tenant_id(http: &Client, authority: &str, tenant: &str) -> Result<S
     id.map(str::to_owned).ok_or_else(|| {
         let said = document["error_description"].as_str().unwrap_or_default();
         let what = format!("there is no tenant \"{tenant}\" (it answered {status})");
-        let fix = "write the tenant's id, or a domain of it, into idp.tenant";
+        let fix = "name it by its id, or by a domain that it has";
         Trouble::new("V-ENT-011", Class::Usage, what, fix).said(&cleaned(said, 500))
     })
 }
@@ -363,8 +363,18 @@ async fn program(
     })
 }
 
-/// Whether a credential of ours is taken, and what was said if not. Anything but "I do not know
-/// you" means that it is: the program need not be allowed anything.
+/// Whether a credential of ours is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It proves who we are; whether the program is allowed anything is another matter.
+    Yes,
+    /// It does not, yet; with what was said.
+    No(String),
+    /// Nobody said either; with what was said.
+    Unknown(String),
+}
+
+/// Tries a credential of ours.
 ///
 /// # Errors
 /// [`Trouble`]: we could not ask.
@@ -372,15 +382,15 @@ pub async fn is_taken(
     place: &Place<'_>,
     client_id: &str,
     proof: &[(&str, &str)],
-) -> Result<Result<(), String>, Trouble> {
+) -> Result<Taken, Trouble> {
     let answer = ask_as_program(place, client_id, proof).await?;
-    let unknown = matches!(
-        answer.error.as_str(),
-        "invalid_client" | "unauthorized_client"
-    );
-    Ok(match unknown {
-        true => Err(cleaned(&answer.error_description, 300)),
-        false => Ok(()),
+    let said = cleaned(&answer.error_description, 300);
+    Ok(match (answer.access_token, answer.error.as_str()) {
+        (Some(_), _) => Taken::Yes,
+        (None, "invalid_client" | "unauthorized_client") => Taken::No(said),
+        // What is asked for comes after who asks for it.
+        (None, "invalid_scope" | "invalid_resource" | "access_denied") => Taken::Yes,
+        (None, _) => Taken::Unknown(said),
     })
 }
 

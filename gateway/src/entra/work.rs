@@ -2,8 +2,6 @@
 //! journal is written before each act whose answer may be lost, and after each act.
 
 use std::{
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,20 +11,21 @@ use vestibule_core::{
     entra::{
         Step,
         application::Application,
+        credential,
         destroy::UNIQUE_NAME_PREFIX,
-        journal::{Did, Kind},
+        journal::{Did, Kind, KnownApp},
         plan::{Act, Change, Found, Plan, Proof, Wanted},
         tag,
         token::TokenFacts,
     },
-    secret::Secret,
+    secret::{Digest, Secret},
 };
 
 use super::{
-    Class, Trouble,
+    Class, Trouble, file,
     graph::{Graph, Upserted},
     journal::Journal,
-    sign_in::{self, Place},
+    sign_in::{self, Place, Taken},
 };
 use crate::{
     config::{ClientIdAt, EntraSetup, ProofAt},
@@ -34,6 +33,9 @@ use crate::{
     provider_credential::{self, ASSERTION_TYPE},
     world::World,
 };
+
+/// How long an application may be unknown to a part of the directory after it was made.
+const REPLICATION: Duration = Duration::from_secs(600);
 
 /// See the module.
 pub struct Work<'w> {
@@ -99,7 +101,7 @@ impl<'w> Work<'w> {
         let known = self.journal.known();
         let mut app = None;
         if let Some(known) = &known.app {
-            app = self.graph.application(&known.object).await?;
+            app = self.of_journal(known).await?;
         }
         if app.is_none() {
             app = self.by_tag(known.unique_name.as_deref()).await?;
@@ -117,17 +119,43 @@ impl<'w> Work<'w> {
     /// # Errors
     /// [`Trouble`]: we could not ask, or there are several.
     pub async fn look_for_ours(&mut self, client_id: Option<&str>) -> Result<Found, Trouble> {
-        let app = match (client_id, &self.journal.known().app) {
-            (Some(client_id), _) => self.graph.application_of_client(client_id).await?,
-            (None, Some(known)) => self.graph.application(&known.object).await?,
-            (None, None) => {
-                let mut all = self.graph.tagged(&tag(&self.setup.instance)).await?;
-                match all.len() {
-                    0 | 1 => all.pop(),
-                    _ => return Err(self.several(&all).await),
-                }
-            }
+        let known = self.journal.known();
+        let mut app = match &known.app {
+            Some(known) => self.of_journal(known).await?,
+            None => None,
         };
+        if known.app.is_none() {
+            app = match client_id {
+                Some(client_id) => self.graph.application_of_client(client_id).await?,
+                None => {
+                    let mut all = self.graph.tagged(&tag(&self.setup.instance)).await?;
+                    match all.len() {
+                        0 | 1 => all.pop(),
+                        _ => return Err(self.several(&all).await),
+                    }
+                }
+            };
+        }
+        // The journal speaks of its own app only, and without it the tag alone says whose it is.
+        let other = |app: &Application| client_id.is_some_and(|id| id != app.app_id);
+        let untagged = |app: &Application| {
+            known.app.is_none() && !app.tags.contains(&tag(&self.setup.instance))
+        };
+        if let Some(app) = app.as_ref().filter(|app| other(app) || untagged(app)) {
+            let what = match other(app) {
+                true => format!(
+                    "this folder's journal knows the app {}, not that one",
+                    app.app_id
+                ),
+                false => format!("the app {} is not tagged as this gateway's", app.app_id),
+            };
+            let fix = "run it in the folder of the gateway whose app it is";
+            return Err(Trouble::new("V-ENT-015", Class::Refused, what, fix));
+        }
+        if let (None, Some(gone)) = (&app, known.app) {
+            self.app = Some((gone.object, gone.app));
+            return Ok(Found::default());
+        }
         self.found(app).await
     }
 
@@ -142,6 +170,16 @@ impl<'w> Work<'w> {
             let fix = "copy the application (client) id, not the object id";
             return Err(Trouble::new("V-ENT-015", Class::Failed, what, fix));
         };
+        if let Some(known) = &self.journal.known().app
+            && known.object != app.id
+        {
+            let what = format!(
+                "this folder's journal knows another app already, {}",
+                known.app
+            );
+            let fix = "destroy that one first, or give this gateway an entra.state of its own";
+            return Err(Trouble::new("V-ENT-015", Class::Refused, what, fix));
+        }
         self.found(Some(app)).await
     }
 
@@ -165,6 +203,27 @@ impl<'w> Work<'w> {
                 app: app.app_id.clone(),
             },
         )
+    }
+
+    /// The application that the journal knows, if it is there. Of one that was made just now,
+    /// not to be shown is no answer.
+    async fn of_journal(&mut self, known: &KnownApp) -> Result<Option<Application>, Trouble> {
+        let age = self.world.now().since(known.since);
+        let is_young = age < REPLICATION && !self.journal.known().is_going;
+        if is_young {
+            self.graph.expect_replication();
+        }
+        let app = self.graph.application(&known.object).await?;
+        if app.is_none() && is_young {
+            let what = format!(
+                "the app {} was made {} s ago, and Microsoft Graph does not show it yet",
+                known.app,
+                age.as_secs()
+            );
+            let fix = "run it again in some minutes; nothing is made twice";
+            return Err(Trouble::new("V-ENT-004", Class::Unreachable, what, fix));
+        }
+        Ok(app)
     }
 
     async fn found(&mut self, app: Option<Application>) -> Result<Found, Trouble> {
@@ -268,7 +327,7 @@ impl<'w> Work<'w> {
         }
         match &self.setup.proof {
             ProofAt::SecretFile(file) => Ok(Proof::Secret {
-                kept: std::fs::read_to_string(file).is_ok_and(|text| !text.trim().is_empty()),
+                held: self.held(file)?,
                 life: self.setup.entra.secret_life,
             }),
             ProofAt::Certificate(certificate) => Ok(Proof::Certificate {
@@ -284,11 +343,15 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// What is wanted.
+    /// What is wanted, in these steps.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn wanted(&self, rotate: Option<Duration>) -> Result<Wanted, Trouble> {
+    pub async fn wanted(
+        &self,
+        rotate: Option<Duration>,
+        steps: &[Step],
+    ) -> Result<Wanted, Trouble> {
         Ok(Wanted {
             instance: self.setup.instance.clone(),
             app_name: self.setup.entra.app_name.clone(),
@@ -297,6 +360,7 @@ impl<'w> Work<'w> {
             groups: self.setup.groups,
             proof: self.proof().await?,
             rotate,
+            steps: steps.to_vec(),
             run: self.journal.run().to_owned(),
             now: self.world.now(),
         })
@@ -317,8 +381,8 @@ impl<'w> Work<'w> {
         };
         for change in &plan.changes {
             let Some(act) = &change.act else { continue };
-            if *act == Act::LetGo && outcome.stopped.is_some() {
-                // Something of ours is left: the journal still has to know of it.
+            if change.step == Step::App && outcome.stopped.is_some() {
+                // Something of ours is left in it: tag and journal have to lead there still.
                 break;
             }
             let since = Instant::now();
@@ -364,7 +428,7 @@ impl<'w> Work<'w> {
             } => {
                 self.adding(Kind::Secret, name)?;
                 let made = self.graph.add_password(&object, name, *ends).await?;
-                self.keep_secret(&app, &made.text).await?;
+                self.stage_secret(&app, &made.text).await?;
                 self.journal.write(
                     step,
                     Did::Added {
@@ -373,8 +437,10 @@ impl<'w> Work<'w> {
                         key: made.key,
                         ends: Some(*ends),
                         retire_others: *retire_others,
+                        digest: credential::digest_of(made.text.expose()),
                     },
                 )?;
+                self.settle()?;
             }
             Act::AddCertificate {
                 name,
@@ -397,6 +463,20 @@ impl<'w> Work<'w> {
                 let key = made.await?;
                 self.added(Kind::Federated, name, key, *retire_others)?;
             }
+            Act::Use {
+                kind,
+                name,
+                key,
+                retire_others,
+            } => self.journal.write(
+                step,
+                Did::InUse {
+                    kind: *kind,
+                    name: name.clone(),
+                    key: key.clone(),
+                    retire_others: *retire_others,
+                },
+            )?,
             Act::RemoveCredential {
                 kind,
                 key,
@@ -411,16 +491,18 @@ impl<'w> Work<'w> {
                 self.journal.write(step, Did::Removed { key })?;
             }
             Act::DeleteApp => {
+                self.journal.write(step, Did::Deleting)?;
                 self.graph.delete(&object).await?;
                 if purge {
+                    self.graph.expect_replication();
                     self.graph.purge(&object).await?;
                 }
-                self.journal.write(step, Did::Deleted { purged: purge })?;
                 self.forget_files();
+                self.journal.write(step, Did::Deleted { purged: purge })?;
             }
             Act::LetGo => {
-                self.journal.write(step, Did::LetGo)?;
                 self.forget_files();
+                self.journal.write(step, Did::LetGo)?;
             }
         }
         Ok(())
@@ -447,7 +529,7 @@ impl<'w> Work<'w> {
         let known = self.journal.known();
         let unique_name = match known.unique_name {
             // An app of that name that was deleted would be in the way of another.
-            Some(name) if known.app.is_none() => name,
+            Some(name) if known.is_promised => name,
             _ => {
                 let random = self.world.random::<4>();
                 let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -499,7 +581,7 @@ impl<'w> Work<'w> {
         if std::fs::read_to_string(file).is_ok_and(|text| text.trim() == app) {
             return Ok(false);
         }
-        write_whole(file, app.as_bytes(), 0o644)?;
+        file::write_whole(file, app.as_bytes(), 0o644, file)?;
         Ok(true)
     }
 
@@ -555,26 +637,63 @@ impl<'w> Work<'w> {
                 key,
                 ends: None,
                 retire_others,
+                digest: None,
             },
         )
     }
 
-    /// Puts a new secret beside the one in use, waits until it is taken, and only then puts it
-    /// into its place: a gateway that reads the file never meets one that does not work yet.
-    async fn keep_secret(&self, app: &str, secret: &Secret) -> Result<(), Trouble> {
+    /// What the secret's file holds, or will hold once a run that was cut off is made good.
+    fn held(&self, file: &Path) -> Result<Option<Digest>, Trouble> {
+        let known = self.journal.known();
+        let staged = read_secret(&with_suffix(file, STAGED))?;
+        if known.holds(staged) {
+            return Ok(staged);
+        }
+        read_secret(file)
+    }
+
+    /// Puts a new secret beside the one in use, and waits until it is taken. It is put into its
+    /// place by [`Work::settle`], once the journal knows it: a gateway that reads the file never
+    /// meets one that does not work yet, nor one that the next run takes for nobody's.
+    async fn stage_secret(&self, app: &str, secret: &Secret) -> Result<(), Trouble> {
         let ProofAt::SecretFile(file) = &self.setup.proof else {
             return Ok(());
         };
-        let staged = with_suffix(file, ".new");
-        write_whole(&staged, secret.expose().as_bytes(), 0o600)?;
-        let proof = [("client_secret", secret.expose())];
-        if let Err(trouble) = self.works(app, &proof, "secret").await {
+        let staged = with_suffix(file, STAGED);
+        file::write_whole(&staged, secret.expose().as_bytes(), 0o600, file)?;
+        let proof = || Ok(vec![("client_secret", secret.expose().to_owned())]);
+        let works = self.works(app, &proof, "secret").await;
+        if works.is_err() {
             let _ = std::fs::remove_file(&staged);
-            return Err(trouble);
+        }
+        works
+    }
+
+    /// Puts a secret into its place that was staged and written down, and takes away one that
+    /// was not: the run was cut off. Text that we did not put there is kept beside it.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub fn settle(&self) -> Result<(), Trouble> {
+        let ProofAt::SecretFile(file) = &self.setup.proof else {
+            return Ok(());
+        };
+        let staged = with_suffix(file, STAGED);
+        let Some(digest) = read_secret(&staged)? else {
+            return Ok(());
+        };
+        let failed = |error: std::io::Error| file::kept_not(file, &error);
+        let known = self.journal.known();
+        if !known.holds(Some(digest)) {
+            return std::fs::remove_file(&staged).map_err(failed);
+        }
+        let there = read_secret(file)?;
+        if there.is_some() && !known.holds(there) {
+            std::fs::rename(file, with_suffix(file, ".before")).map_err(failed)?;
         }
         std::fs::rename(&staged, file)
-            .and_then(|()| sync_folder(file))
-            .map_err(|error| kept_not(file, &error))
+            .and_then(|()| file::sync_folder(file))
+            .map_err(failed)
     }
 
     async fn certificate_works(&self, app: &str) -> Result<(), Trouble> {
@@ -585,33 +704,42 @@ impl<'w> Work<'w> {
             "{}/{}/oauth2/v2.0/token",
             self.place.authority, self.place.tenant
         );
-        let made =
-            certificate.assertion(app, &endpoint, &self.world.random(), true, self.world.now());
-        let assertion = made.map_err(|error| {
-            let fix = "name another certificate in idp.credential";
-            Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
-        })?;
-        let proof = [
-            ("client_assertion_type", ASSERTION_TYPE),
-            ("client_assertion", &assertion),
-        ];
+        let proof = || {
+            let (random, now) = (self.world.random(), self.world.now());
+            let made = certificate.assertion(app, &endpoint, &random, true, now);
+            let assertion = made.map_err(|error| {
+                let fix = "name another certificate in idp.credential";
+                Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
+            })?;
+            Ok(vec![
+                ("client_assertion_type", ASSERTION_TYPE.to_owned()),
+                ("client_assertion", assertion),
+            ])
+        };
         self.works(app, &proof, "certificate").await
     }
 
-    async fn works(&self, app: &str, proof: &[(&str, &str)], what: &str) -> Result<(), Trouble> {
+    async fn works(
+        &self,
+        app: &str,
+        proof: &(dyn Fn() -> Result<Vec<(&'static str, String)>, Trouble> + Sync),
+        what: &str,
+    ) -> Result<(), Trouble> {
         let until = Instant::now() + self.patience;
         let mut pause = Duration::from_millis(500);
         loop {
-            let Err(said) = sign_in::is_taken(&self.place, app, proof).await? else {
-                return Ok(());
+            let shown = proof()?;
+            let shown: Vec<(&str, &str)> = shown.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            let said = match sign_in::is_taken(&self.place, app, &shown).await? {
+                Taken::Yes => return Ok(()),
+                Taken::No(said) | Taken::Unknown(said) => said,
             };
             if Instant::now() + pause >= until {
                 let what = format!(
                     "the new {what} is not taken after {} s; the one before is still in use",
                     self.patience.as_secs()
                 );
-                let fix =
-                    "run  vestibule entra apply  again: it takes this one away and makes another";
+                let fix = "run  vestibule entra apply  again";
                 return Err(Trouble::new("V-ENT-010", Class::Failed, what, fix).said(&said));
             }
             (self.talk)(&format!(
@@ -623,16 +751,37 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Takes away what was made for an application that is not ours any more.
+    /// Takes away the files that we wrote for an application that is not ours any more.
     fn forget_files(&mut self) {
-        if let ClientIdAt::File(file) = &self.setup.client_id {
+        if let (ClientIdAt::File(file), Some((_, app))) = (&self.setup.client_id, &self.app)
+            && std::fs::read_to_string(file).is_ok_and(|text| text.trim() == app)
+        {
             let _ = std::fs::remove_file(file);
         }
         if let ProofAt::SecretFile(file) = &self.setup.proof {
-            let _ = std::fs::remove_file(file);
-            let _ = std::fs::remove_file(with_suffix(file, ".new"));
+            let _ = std::fs::remove_file(with_suffix(file, STAGED));
+            let held = read_secret(file).ok().flatten();
+            if self.journal.known().holds(held) {
+                let _ = std::fs::remove_file(file);
+            }
         }
         self.app = None;
+    }
+}
+
+/// Behind the name of a secret's file, while its place is another's.
+const STAGED: &str = ".new";
+
+/// Which secret a file holds; nothing only if it is not there or is empty.
+fn read_secret(file: &Path) -> Result<Option<Digest>, Trouble> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(credential::digest_of(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let what = format!("{} cannot be read: {error}", file.display());
+            let fix = "run this as the user of the gateway, whose file it is";
+            Err(Trouble::new("V-ENT-008", Class::Unexpected, what, fix))
+        }
     }
 }
 
@@ -640,42 +789,4 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Writes a file so that it is there as a whole or not at all, and on the disk.
-fn write_whole(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
-    let failed = |error: std::io::Error| kept_not(file, &error);
-    if let Some(folder) = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let part = with_suffix(file, ".part");
-    // A part of an interrupted run may have another mode.
-    let _ = std::fs::remove_file(&part);
-    let mut out = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&part)
-        .map_err(failed)?;
-    out.write_all(bytes).map_err(failed)?;
-    out.sync_all().map_err(failed)?;
-    std::fs::rename(&part, file)
-        .and_then(|()| sync_folder(file))
-        .map_err(failed)
-}
-
-fn sync_folder(file: &Path) -> std::io::Result<()> {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn kept_not(file: &Path, error: &std::io::Error) -> Trouble {
-    let what = format!("{} cannot be written: {error}", file.display());
-    let fix = "make room, or make the folder writable for this user; then run it again";
-    Trouble::new("V-ENT-008", Class::Unexpected, what, fix)
 }

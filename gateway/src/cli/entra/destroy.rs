@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::{Exit, print, say},
-    entra::{Trouble, journal::Journal},
+    entra::{Class, Trouble, journal::Journal},
 };
 
 impl Session<'_> {
@@ -57,6 +57,20 @@ impl Session<'_> {
             if let Err(trouble) = confirmed(&question, |line| line == instance) {
                 return self.failed(&trouble, "nothing was removed");
             }
+        }
+        // What was shown is what is done: somebody may have changed it meanwhile.
+        let again = work.look_for_ours(command.app_id.as_deref()).await;
+        let again =
+            again.map(|found| destroy(instance, &redirect, &known, &found, command.even_if_shared));
+        match again {
+            Ok(again) if again == plan => {}
+            Ok(_) => {
+                let what = "the app was changed while you were asked";
+                let fix = "run it again and look at what it lists now";
+                let trouble = Trouble::new("V-ENT-013", Class::Refused, what, fix);
+                return self.failed(&trouble, "nothing was removed");
+            }
+            Err(trouble) => return self.failed(&trouble, "nothing was removed"),
         }
         let began = Did::Began {
             command: "destroy".to_owned(),

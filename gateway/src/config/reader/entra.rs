@@ -100,7 +100,7 @@ impl Reader<'_> {
         }
         let tenant = self
             .required(&mut idp, "tenant")
-            .and_then(|value| self.filled(&value));
+            .and_then(|value| self.tenant(&value));
         let client_id = self
             .required(&mut idp, "client_id")
             .and_then(|value| self.client_id_at(value));

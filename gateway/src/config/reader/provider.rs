@@ -1,7 +1,7 @@
 //! The identity provider: who it is, and how we prove ourselves to it.
 
 use url::Url;
-use vestibule_core::recheck::Bounds;
+use vestibule_core::{entra::token::is_tenant_id, recheck::Bounds};
 
 use super::{
     super::{
@@ -37,7 +37,7 @@ impl Reader<'_> {
             None => IdpKind::Oidc,
         };
         let unsafe_http = self.flag(&mut table, "unsafe_http_issuer", false);
-        let tenant = table.take("tenant").and_then(|value| self.text(&value));
+        let tenant = table.take("tenant").and_then(|value| self.tenant(&value));
         let issuer = match (table.take("issuer"), kind, tenant) {
             (Some(value), ..) => self.issuer_of_idp(&value, unsafe_http),
             (None, IdpKind::Entra, Some(tenant)) => Some(format!("{authority}/{tenant}/v2.0")),
@@ -75,6 +75,21 @@ impl Reader<'_> {
             scopes,
             kind,
         })
+    }
+
+    /// A tenant by its id: Entra's documents and tokens name it so, and a domain is none of them.
+    pub(super) fn tenant(&mut self, value: &Value) -> Option<String> {
+        let text = self.filled(value)?;
+        if is_tenant_id(&text) {
+            return Some(text);
+        }
+        self.wrong(
+            value,
+            "V-CFG-049",
+            format!("idp.tenant \"{text}\" is not a tenant's id"),
+        )
+        .fix("vestibule init --idp entra --tenant DOMAIN finds the id of a domain's tenant");
+        None
     }
 
     /// Text, or `{ file = … }`, which `vestibule entra apply` writes.
