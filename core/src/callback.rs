@@ -122,6 +122,7 @@ pub struct VerifiedIdentity {
     username: Option<String>,
     email: Option<String>,
     groups: Vec<String>,
+    tells_groups: bool,
     session: Option<Digest>,
 }
 
@@ -163,6 +164,13 @@ impl VerifiedIdentity {
     /// Groups and roles by their lasting ids.
     pub fn groups(&self) -> &[String] {
         &self.groups
+    }
+
+    /// The same as a word about what was known before: `None` if the ID token says nothing of
+    /// groups, as many do that come with a refresh (OpenID Connect Core §12.2). Entra's leave
+    /// the claim out of whoever is in none.
+    pub fn groups_anew(&self) -> Option<&[String]> {
+        self.tells_groups.then_some(&self.groups)
     }
 }
 
@@ -301,6 +309,9 @@ pub fn judge(
             .into_iter()
             .chain(list(claims, "roles")?)
             .collect(),
+        tells_groups: claims.contains_key("groups")
+            || claims.contains_key("roles")
+            || expected.key == SubjectKey::TenantAndObject,
         session: text(claims, "sid")?
             .filter(|sid| !sid.is_empty())
             .map(|sid| session_key(expected.issuer, sid)),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     assertion::Once,
-    id::{PersonId, TicketId},
+    id::TicketId,
     seal::{Kind, Sealer},
     secret::Digest,
     ticket::{TicketError, open, seal},
@@ -22,8 +22,8 @@ pub const LIFE: Duration = Duration::from_secs(60);
 pub struct Pass {
     /// What is spent.
     pub id: TicketId,
-    /// Who signed in.
-    pub person: PersonId,
+    /// Digest of the session that it was made in: it is good while that one is.
+    pub session: Digest,
     /// When.
     pub made: Timestamp,
 }
@@ -70,7 +70,7 @@ mod tests {
     fn t_adm_01_a_pass_is_for_one_browser_and_one_minute() {
         let pass = Pass {
             id: TicketId::new([1; 16]),
-            person: PersonId::new([2; 16]),
+            session: Digest::of(b"session"),
             made: Timestamp::from_unix(1000),
         };
         let (mine, yours) = (Digest::of(b"mine"), Digest::of(b"yours"));

@@ -127,6 +127,23 @@ impl Policy {
         self.tools.is_empty() && self.access == Access::default()
     }
 
+    /// Whether these rules name a group or role of the identity provider itself, and not only
+    /// those that `others` vouch for, by their names in the configuration.
+    pub fn asks_for_groups(&self, others: &[&str]) -> bool {
+        self.names().any(|who| match who {
+            Who::Group(id) => !id
+                .split_once('/')
+                .is_some_and(|(name, _)| others.contains(&name)),
+            Who::Person(_) => false,
+        })
+    }
+
+    /// Everybody whom a rule names.
+    fn names(&self) -> impl Iterator<Item = &Who> {
+        let tools = self.tools.iter().flat_map(|rule| rule.access.names());
+        self.access.names().chain(tools)
+    }
+
     /// Whether a list of tools may hide some.
     pub fn hides_tools(&self) -> bool {
         self.tools.name_people()
@@ -139,9 +156,7 @@ impl Policy {
             subject, groups, ..
         } = somebody;
         let mut names: Vec<String> = self
-            .access
             .names()
-            .chain(self.tools.iter().flat_map(|rule| rule.access.names()))
             .filter(|who| match who {
                 Who::Group(id) => groups.iter().any(|group| somebody.is(id, group)),
                 Who::Person(id) => somebody.is(id, subject),
@@ -218,6 +233,26 @@ mod tests {
                 rule("set_*", Some("write"), Some(&["group:admins"]), &[]),
             ]),
         }
+    }
+
+    #[test]
+    fn up_19_only_the_provider_s_own_groups_are_asked_of_it() {
+        let with = |name: &str| Policy {
+            access: Access {
+                allow: None,
+                deny: vec![Who::parse(name).expect("a name")],
+            },
+            tools: ToolRules::default(),
+        };
+        for (name, asks) in [
+            ("group:staff", true),
+            ("group:partner/staff", false),
+            ("group:other/staff", true),
+            ("person:group:x", false),
+        ] {
+            assert_eq!(with(name).asks_for_groups(&["partner"]), asks, "{name}");
+        }
+        assert!(policy().asks_for_groups(&[]), "a rule about a tool");
     }
 
     #[test]

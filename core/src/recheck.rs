@@ -29,6 +29,9 @@ pub enum Told {
     There,
     /// The person must sign in anew, or is not there any more.
     Gone,
+    /// The person is there; in which groups they are by now is more than it could tell, and a
+    /// rule asks for it.
+    GroupsLeftOut,
     /// It did not answer, does not know us, or somebody else is asking at this moment.
     Nothing,
 }
@@ -38,8 +41,10 @@ pub enum Told {
 pub enum Verdict {
     /// It is renewed.
     Renew,
-    /// It ends.
+    /// It ends, and with it all that is as good as the provider's word about the person.
     End,
+    /// It ends alone.
+    EndThis,
     /// Nobody knows: neither, for now.
     Wait,
 }
@@ -49,6 +54,7 @@ pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) ->
     match told {
         Told::There => Verdict::Renew,
         Told::Gone => Verdict::End,
+        Told::GroupsLeftOut => Verdict::EndThis,
         Told::Nothing if now >= checked && now.since(checked) < bounds.grace => Verdict::Renew,
         Told::Nothing => Verdict::Wait,
     }
@@ -98,6 +104,7 @@ mod tests {
         for (told, now, verdict) in [
             (Told::There, 9999, V::Renew),
             (Told::Gone, 1001, V::End),
+            (Told::GroupsLeftOut, 1001, V::EndThis),
             (Told::Nothing, 1399, V::Renew),
             (Told::Nothing, 1400, V::Wait),
             (Told::Nothing, 999, V::Wait),

@@ -1,12 +1,14 @@
 //! The leg towards the company's identity provider, of which this gateway is a client
 //! (OpenID Connect Core, with PKCE, and nothing of the MCP client's in it).
 
+mod refresh;
+
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::jwk::JwkSet;
 use reqwest::Client;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 use vestibule_core::{
@@ -30,6 +32,8 @@ use crate::{
     signature::Published,
     world::World,
 };
+
+pub use self::refresh::{RefreshError, Refreshed};
 
 /// How far the provider's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(90);
@@ -118,22 +122,6 @@ pub enum LogoutRefused {
     Provider(ProviderError),
 }
 
-/// What the provider said of a person when it was asked again.
-#[derive(Debug)]
-pub struct Again {
-    /// Whom it vouches for, if it said so anew; or why that is not believed.
-    pub identity: Result<Option<VerifiedIdentity>, ProviderError>,
-    /// What is kept from now on, whatever the ID token is worth: the token of before may be
-    /// spent. As [`ProviderTokens::to_keep`] has it.
-    pub keep: Vec<u8>,
-}
-
-/// What is kept of a login.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    refresh_token: String,
-}
-
 /// What its token endpoint gave.
 #[derive(Debug, Clone)]
 pub struct ProviderTokens {
@@ -143,14 +131,6 @@ pub struct ProviderTokens {
     pub access_token: Option<Secret>,
     /// To ask again whether the person is still there.
     pub refresh_token: Option<Secret>,
-}
-
-impl ProviderTokens {
-    /// What is kept of it, as it is sealed into the store.
-    pub fn to_keep(&self) -> Option<Vec<u8>> {
-        let refresh_token = self.refresh_token.as_ref()?.expose().to_owned();
-        serde_json::to_vec(&Kept { refresh_token }).ok()
-    }
 }
 
 #[derive(Deserialize)]
@@ -399,34 +379,6 @@ impl Provider {
     /// How long an answer of its may take.
     pub fn patience(&self) -> Duration {
         self.patience
-    }
-
-    /// Asks whether a person is still there, by the refresh token that was kept of their login
-    /// (RFC 6749 §6, OpenID Connect Core §12).
-    ///
-    /// # Errors
-    /// [`ProviderError`].
-    pub async fn ask_again(&self, kept: &[u8]) -> Result<Again, ProviderError> {
-        let kept: Kept = serde_json::from_slice(kept).map_err(|_| ProviderError::NoIdToken)?;
-        let discovered = self.discovered().await?;
-        let form = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", kept.refresh_token.as_str()),
-        ];
-        let (_, answered) = self.ask_for_tokens(&discovered, &form).await?;
-        let answer = answered?;
-        let identity = match answer.id_token {
-            Some(id_token) => {
-                let access_token = answer.access_token.as_deref();
-                let judged = self.judged(&discovered, &id_token, None, access_token, None);
-                judged.await.map(Some)
-            }
-            None => Ok(None),
-        };
-        // Many providers give another token each time and take the one before no more.
-        let refresh_token = answer.refresh_token.unwrap_or(kept.refresh_token);
-        let keep = serde_json::to_vec(&Kept { refresh_token }).unwrap_or_default();
-        Ok(Again { identity, keep })
     }
 
     /// Believes a logout token, or says why not.

@@ -26,7 +26,7 @@ pub use self::operator::{
     ClientDecision, NewLink, Outcome, Sought, ToClient, ToPerson, UnmakeOperator,
 };
 pub use self::person::{Allowed, NewSession, Person, SignedIn, ToApps};
-pub use self::provider::{Answered, Asking, SignedOutThere};
+pub use self::provider::{Asking, Claim, SignedOutThere, Vouched};
 
 use vestibule_core::{
     assertion::Once,
@@ -394,6 +394,8 @@ pub struct FoundGrant {
     pub has_idp: bool,
     /// When it last vouched for them.
     pub checked: Timestamp,
+    /// Until when nobody else asks it.
+    pub asking_until: Timestamp,
     /// Until when some access token of it lives.
     pub access_until: Timestamp,
     /// Its record.
@@ -532,11 +534,16 @@ pub trait Store: Send + Sync {
     /// Claims the question whether the provider still vouches for a grant's person: its sealed
     /// tokens, for exactly one caller until [`Asking::until`].
     fn ask_provider(&self, asking: Asking) -> Answer<'_, Option<Vec<u8>>>;
-    /// Stores what the provider answered, unless the grant ended meanwhile.
-    fn provider_answered(&self, answered: Answered) -> Answer<'_, ()>;
-    /// The provider does not vouch for the person of a grant any more: the grant and their
-    /// sessions end. Whether it lived until now. It is in the audit.
-    fn not_vouched(&self, grant: GrantId, now: Timestamp) -> Answer<'_, bool>;
+    /// Keeps the provider's tokens from now on, sealed for [`idp_place`]. It is done before
+    /// its answer is looked at: those of before may be spent. Whether the claim holds.
+    fn keep_idp(&self, claim: Claim, sealed: Vec<u8>) -> Answer<'_, bool>;
+    /// The provider vouches for the person; the question is over. Whether the claim held.
+    fn vouched(&self, vouched: Vouched) -> Answer<'_, bool>;
+    /// The provider does not vouch for the person of a grant any more: the grant ends, and
+    /// what is as good as its word of before. Whether the claim held. It is in the audit.
+    fn not_vouched(&self, claim: Claim, now: Timestamp) -> Answer<'_, bool>;
+    /// Nothing came of the question: the next one may be at `again`.
+    fn not_answered(&self, claim: Claim, again: Timestamp) -> Answer<'_, ()>;
     /// The provider says that somebody is signed out: their sessions, codes and grants end,
     /// together with the single use of its saying so. How many codes and grants; `None` if it
     /// was said before. It is in the audit.
@@ -559,14 +566,14 @@ pub trait Store: Send + Sync {
     /// Lets standing grants live again that were stopped. How many. It is in the audit.
     fn allow_again(&self, what: ToApps) -> Answer<'_, usize>;
 
-    /// Begins a session at another place of ours, for somebody who is signed in and was not
-    /// blocked since.
+    /// Begins a session at another place of ours, from one that lasts: of the same person, and
+    /// of the same session at the provider. Whose; `None` if that one does not last.
     fn begin_session(
         &self,
-        person: PersonId,
+        from: Digest,
         session: NewSession,
         now: Timestamp,
-    ) -> Answer<'_, ()>;
+    ) -> Answer<'_, Option<PersonId>>;
 
     /// Clients with this in name or id, the newest first.
     fn clients(

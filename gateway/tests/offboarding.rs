@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::{Browser, Gate, PING, Tokens, idp::Idp, query_of, signer::Signer, wire::Answer};
 use vestibule::world::World;
@@ -21,6 +23,16 @@ fn gate_with(idp: &Idp, more: &str) -> Gate {
 
 fn gate_of(idp: &Idp) -> Gate {
     gate_with(idp, "")
+}
+
+/// The same gateway, started again with this provider and our id there.
+fn again(gate: &mut Gate, idp: &Idp, client_id: &str) {
+    let mut env = vec![
+        ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+        ("VESTIBULE_IDP__CLIENT_ID", client_id),
+    ];
+    env.extend(BOUNDS);
+    gate.restart_in(&env);
 }
 
 /// Lets time pass here and at the provider.
@@ -120,6 +132,46 @@ fn up_10_the_other_grants_of_a_person_who_was_let_go_are_asked_about_next() {
     assert_eq!(idp.with(|told| told.refreshes.len()), 2);
 }
 
+fn at_once(gate: &Gate, tokens: &Tokens, how_many: usize) -> Vec<Answer> {
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..how_many)
+            .map(|_| scope.spawn(|| gate.refresh(&tokens.refresh)))
+            .collect();
+        all.into_iter()
+            .map(|one| one.join().expect("answered"))
+            .collect()
+    })
+}
+
+#[test]
+fn up_11_whoever_comes_while_the_provider_is_asked_gets_what_it_answers() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    let (_, tokens) = ada(&gate, &idp);
+    // A machine was off over the weekend: nobody is renewed without a word of the provider's.
+    pass(&gate, &idp, 301);
+    idp.with(|told| told.waits = Duration::from_millis(300));
+    for answer in at_once(&gate, &tokens, 8) {
+        renewed(&answer);
+    }
+    assert_eq!(idp.with(|told| told.refreshes.len()), 1);
+    // So it is if the answer is no, ...
+    let (_, tokens) = ada(&gate, &idp);
+    pass(&gate, &idp, 301);
+    idp.with(|told| told.let_go = Some("invalid_grant"));
+    for answer in at_once(&gate, &tokens, 8) {
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+    // ... and if there is none.
+    idp.with(|told| told.let_go = None);
+    let (_, tokens) = ada(&gate, &idp);
+    pass(&gate, &idp, 301);
+    idp.with(|told| told.refusal = Some((500, String::new())));
+    for answer in at_once(&gate, &tokens, 8) {
+        assert_eq!(answer.status, 503, "{}", answer.text());
+    }
+}
+
 #[test]
 fn up_11_t_idp_13_fifty_at_once_ask_the_provider_once_and_its_rotation_is_followed() {
     let idp = Idp::start();
@@ -127,14 +179,7 @@ fn up_11_t_idp_13_fifty_at_once_ask_the_provider_once_and_its_rotation_is_follow
     let (_, mut tokens) = ada(&gate, &idp);
     for round in 1..=3 {
         pass(&gate, &idp, 61);
-        let answers: Vec<Answer> = std::thread::scope(|scope| {
-            let all: Vec<_> = (0..50)
-                .map(|_| scope.spawn(|| gate.refresh(&tokens.refresh)))
-                .collect();
-            all.into_iter()
-                .map(|one| one.join().expect("answered"))
-                .collect()
-        });
+        let answers = at_once(&gate, &tokens, 50);
         let good = answers
             .iter()
             .find(|answer| answer.status == 200)
@@ -213,10 +258,60 @@ fn up_10_a_group_that_was_taken_from_a_person_is_taken_here_too() {
     idp.with(|told| told.claims = json!({ "groups": ["ops"] }));
     pass(&gate, &idp, 61);
     let tokens = renewed(&gate.refresh(&tokens.refresh));
+    // An ID token that says nothing of groups takes none away.
+    idp.with(|told| told.claims = json!({}));
+    pass(&gate, &idp, 61);
+    let tokens = renewed(&gate.refresh(&tokens.refresh));
     idp.with(|told| told.claims = overage);
     pass(&gate, &idp, 61);
     assert_eq!(gate.refresh(&tokens.refresh).status, 400);
     assert_eq!(gate.call("ops", &tokens.access, PING).status, 401);
+}
+
+#[test]
+fn up_19_groups_that_are_left_out_at_a_renewal_end_that_grant_and_no_more() {
+    let idp = Idp::start();
+    let gate = gate_with(
+        &idp,
+        "[servers.ops]\npath = \"/ops/mcp\"\nupstream = \"ECHO/ops\"\ntitle = \"Ops\"\nallow = [\"group:ops\"]\n",
+    );
+    let (browser, first) = ada(&gate, &idp);
+    pass(&gate, &idp, 50);
+    let (_, second) = ada(&gate, &idp);
+    pass(&gate, &idp, 15);
+    idp.with(|told| told.claims["hasgroups"] = json!(true));
+    assert_eq!(gate.refresh(&first.refresh).status, 400);
+    assert_eq!(status_of(&gate, &first), 401);
+    assert_eq!(status_of(&gate, &second), 200);
+    assert!(is_signed_in(&gate, &browser));
+    let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
+    assert!(!disk.contains("signed_out"), "nobody let anybody go");
+}
+
+#[test]
+fn up_10_what_another_registration_was_given_is_not_shown_by_this_one() {
+    let idp = Idp::start();
+    let mut gate = gate_of(&idp);
+    let (browser, tokens) = ada(&gate, &idp);
+    again(&mut gate, &idp, "vestibule-2");
+    pass(&gate, &idp, 61);
+    assert_eq!(gate.refresh(&tokens.refresh).status, 400);
+    assert!(idp.with(|told| told.refreshes.is_empty()), "not asked");
+    // Nothing was said of the person; the old registration may come back.
+    again(&mut gate, &idp, "vestibule");
+    renewed(&gate.refresh(&tokens.refresh));
+    assert!(is_signed_in(&gate, &browser));
+}
+
+#[test]
+fn up_10_the_token_of_one_provider_is_not_shown_to_another() {
+    let (idp, other) = (Idp::start(), Idp::start());
+    let mut gate = gate_of(&idp);
+    let (_, tokens) = ada(&gate, &idp);
+    again(&mut gate, &other, "vestibule");
+    pass(&gate, &idp, 3601);
+    assert_eq!(gate.refresh(&tokens.refresh).status, 400);
+    assert!(other.with(|told| told.refreshes.is_empty()), "not asked");
 }
 
 #[test]
@@ -349,6 +444,23 @@ fn up_14_a_person_who_is_signed_out_there_is_signed_out_here_at_once() {
         let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
         assert!(disk.contains("signed_out"), "it is in the audit");
     }
+}
+
+#[test]
+fn up_14_strangers_do_not_keep_the_provider_from_being_heard() {
+    let idp = Idp::start();
+    let gate = gate_of(&idp);
+    let (_, tokens) = ada(&gate, &idp);
+    let bad: Vec<u16> = (0..70).map(|_| send(&gate, "nonsense")).collect();
+    assert_eq!((bad[0], bad[69]), (400, 429), "{bad:?}");
+    let good = logout_token(&idp, "logout+jwt", &json!({ "sub": "ada" }));
+    assert_eq!(send(&gate, &good), 200);
+    assert_eq!(status_of(&gate, &tokens), 401);
+    assert_eq!(
+        send(&gate, &good),
+        400,
+        "used before, and no more than that"
+    );
 }
 
 #[test]

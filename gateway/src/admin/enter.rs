@@ -50,11 +50,13 @@ pub(super) async fn enter(
         replaces: before.map(|cookie| digest_of(&cookie)),
         ends: now.plus(office.tokens.session_ttl),
     };
-    let begun = office.store.begin_session(pass.person, session, now);
-    if let Err(error) = begun.await {
-        return store_failed(office, &error);
+    let begun = office.store.begin_session(pass.session, session, now);
+    match begun.await {
+        Ok(Some(person)) => tracing::info!(event = "admin.entered", user_ref = %person),
+        // They signed out meanwhile, or were signed out.
+        Ok(None) => return refused(),
+        Err(error) => return store_failed(office, &error),
     }
-    tracing::info!(event = "admin.entered", user_ref = %pass.person);
     // A browser that came from another site does not send the new cookie yet.
     let mut response = page::answer(
         StatusCode::OK,

@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use vestibule_core::{client::Client, secret::Secret, uri::Issuer};
 
 use super::{
-    Config, Problem, Registration, Report, Server, Tls,
+    Config, Idp, Issuing, Problem, Registration, Report, Server, Tls,
     table::{self, Table, Value},
 };
 
@@ -38,7 +38,6 @@ const DAY: u64 = 24 * HOUR;
 
 impl Reader<'_> {
     pub(super) fn config(&mut self, mut top: Table) -> Option<Config> {
-        let needs_groups = entra::names_a_group(&top);
         let public_url = self.public_url(&mut top);
         let listen = self.address(&mut top, "listen", "127.0.0.1:8080");
         let trusted_proxies = self.networks(&mut top, "trusted_proxies");
@@ -68,7 +67,7 @@ impl Reader<'_> {
             None
         });
         let entra = self.entra(entra);
-        let idp = idp.and_then(|idp| self.idp(idp, &entra.authority, needs_groups));
+        let idp = idp.and_then(|idp| self.idp(idp, &entra.authority));
         let servers = public_url
             .as_ref()
             .map(|issuer| self.servers(issuer, servers));
@@ -97,6 +96,10 @@ impl Reader<'_> {
                 .fix("name one of the [servers.NAME] tables");
             }
             Some(name)
+        });
+        let idp = idp.map(|idp| Idp {
+            needs_groups: asks_for_groups(&idp, servers.as_deref().unwrap_or_default(), &issuers),
+            ..idp
         });
         let config = Config {
             tokens: self.tokens(tokens),
@@ -502,4 +505,18 @@ fn seconds(text: &str) -> Option<u64> {
         .parse::<u64>()
         .ok()?
         .checked_mul(factor)
+}
+
+/// Whether a rule of any server names a group or role of the identity provider.
+fn asks_for_groups(idp: &Idp, servers: &[Server], issuers: &[Issuing]) -> bool {
+    let others: Vec<&str> = issuers
+        .iter()
+        .map(|issuing| &issuing.trusted)
+        .filter(|trusted| trusted.issuer != idp.issuer)
+        .map(|trusted| trusted.name.as_str())
+        .collect();
+    let rules = servers.iter().map(|server| &server.resource.policy);
+    rules
+        .into_iter()
+        .any(|policy| policy.asks_for_groups(&others))
 }

@@ -20,47 +20,66 @@ use crate::{
     http::peer::client_address, office::Office, provider::LogoutRefused, store::SignedOutThere,
 };
 
-/// See the module. Whoever sends many that are not followed must be slow.
+/// See the module. Whoever sends many that are not good hears that, and is not told more of
+/// each; a good one is always followed, since strangers may be behind the provider's address.
 pub async fn post(
     State(office): State<Arc<Office>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let address = client_address(peer.ip(), &headers, &office.trusted_proxies);
-    let now = office.world.now();
-    if office.failures.take_for(address, "logout", now).is_err() {
-        return Failure::TooMany.response(&office);
-    }
-    match logout(&office, &headers, body).await {
-        Ok(()) => {
-            office.failures.give_back(address, "logout");
-            answer::json(StatusCode::OK, &json!({}))
+    let failure = match logout(&office, &headers, body).await {
+        Ok(()) => return answer::json(StatusCode::OK, &json!({})),
+        Err(Refused::NotGood(why)) => {
+            let address = client_address(peer.ip(), &headers, &office.trusted_proxies);
+            let now = office.world.now();
+            match office.failures.take_for(address, "logout", now) {
+                Ok(()) => {
+                    tracing::warn!(event = "idp.logout_refused", why);
+                    Failure::Wire(WireError::new(
+                        400,
+                        "invalid_request",
+                        "the logout_token is not good",
+                    ))
+                }
+                Err(_) => Failure::TooMany,
+            }
         }
-        Err(failure) => failure.response(&office),
+        Err(Refused::Otherwise(failure)) => failure,
+    };
+    failure.response(&office)
+}
+
+enum Refused {
+    /// What was sent is no logout token of the provider's; why, for the log.
+    NotGood(String),
+    Otherwise(Failure),
+}
+
+impl<F: Into<Failure>> From<F> for Refused {
+    fn from(failure: F) -> Self {
+        Self::Otherwise(failure.into())
     }
 }
 
-async fn logout(office: &Office, headers: &HeaderMap, body: Body) -> Result<(), Failure> {
-    let refused = |why| Failure::Wire(WireError::new(400, "invalid_request", why));
+async fn logout(office: &Office, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
     let text = token::form(office, headers, body).await?;
     let params = token::parameters(&text)?;
     let logout_token = params.one("logout_token").ok().flatten();
-    let logout_token =
-        logout_token.ok_or_else(|| refused("there is no logout_token, or several"))?;
+    let logout_token = logout_token
+        .ok_or_else(|| Refused::NotGood("there is no logout_token, or several".to_owned()))?;
     let out = office
         .provider
         .signed_out(logout_token)
         .await
-        .map_err(|error| {
-            tracing::warn!(event = "idp.logout_refused", why = %error);
-            match error {
-                LogoutRefused::Provider(_) => {
-                    token::unavailable("the keys that would verify it cannot be fetched right now")
-                }
-                LogoutRefused::Signature(_) | LogoutRefused::Claims(_) => {
-                    refused("the logout_token is not good")
-                }
+        .map_err(|error| match error {
+            LogoutRefused::Provider(error) => {
+                tracing::warn!(event = "idp.degraded", %error);
+                let why = "the keys that would verify it cannot be fetched right now";
+                Refused::Otherwise(token::unavailable(why))
+            }
+            LogoutRefused::Signature(_) | LogoutRefused::Claims(_) => {
+                Refused::NotGood(error.to_string())
             }
         })?;
     let ended = office
@@ -72,8 +91,11 @@ async fn logout(office: &Office, headers: &HeaderMap, body: Body) -> Result<(), 
             once: out.once,
             now: office.world.now(),
         })
-        .await?
-        .ok_or_else(|| refused("the logout_token was used before"))?;
+        .await?;
+    let Some(ended) = ended else {
+        let why = "the logout_token was used before";
+        return Err(Failure::Wire(WireError::new(400, "invalid_request", why)).into());
+    };
     tracing::info!(event = "idp.signed_out", ended);
     Ok(())
 }

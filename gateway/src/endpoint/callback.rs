@@ -218,8 +218,9 @@ async fn finish(
             session,
             code: Digest::of(code.as_bytes()),
             grant,
-            idp: tokens
-                .to_keep()
+            idp: office
+                .provider
+                .to_keep(tokens)
                 .map(|plain| keys.seal_at_rest(&idp_place(grant), &plain, &office.world)),
             flow: login.flow,
             now,

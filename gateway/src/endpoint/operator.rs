@@ -105,7 +105,7 @@ pub async fn pass(
     }
     let pass = Pass {
         id: TicketId::new(office.world.random()),
-        person: session.person.id,
+        session: session.digest(),
         made: office.world.now(),
     };
     let keys = office.keys.load();

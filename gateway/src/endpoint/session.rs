@@ -36,6 +36,11 @@ impl Session {
         Ok(person.map(|person| Self { person, cookie }))
     }
 
+    /// How the store knows it.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(self.cookie.as_bytes())
+    }
+
     /// What the forms of this session carry.
     pub(super) fn form_token(&self, office: &Office) -> String {
         let keys = office.keys.load();

@@ -15,15 +15,31 @@ pub struct Asking {
     pub until: Timestamp,
 }
 
-/// The provider answered.
-#[derive(Debug, Clone)]
-pub struct Answered {
-    /// About the person of this grant.
+impl Asking {
+    /// What is shown with all that comes of the question.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            grant: self.grant,
+            until: self.until,
+        }
+    }
+}
+
+/// The right to say what came of a question: whoever took longer than it lasts lost it to the
+/// next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The grant.
     pub grant: GrantId,
-    /// Its tokens from now on, sealed for [`idp_place`](super::idp_place).
-    pub idp: Vec<u8>,
-    /// Whether it vouched for them.
-    pub vouched: bool,
+    /// Which question.
+    pub until: Timestamp,
+}
+
+/// The provider vouched for a grant's person.
+#[derive(Debug, Clone)]
+pub struct Vouched {
+    /// In answer to this question.
+    pub claim: Claim,
     /// Groups and roles of the person, if it told them anew.
     pub groups: Option<Vec<String>>,
     /// Now.

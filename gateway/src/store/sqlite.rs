@@ -47,11 +47,11 @@ use self::{
     writer::{Writer, failed},
 };
 use super::{
-    Allowed, Answer, Answered, Asking, Begun, Decided, DeviceDecision, EndedWhy, Epochs, Finished,
+    Allowed, Answer, Asking, Begun, Claim, Decided, DeviceDecision, EndedWhy, Epochs, Finished,
     FinishedLogin, FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLink, NewLogin,
     NewSession, Outcome, Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn,
     SignedOutThere, Sought, Standing, StandingGrant, Store, StoreError, TakenLogin, ToApps,
-    ToClient, ToPerson, UnmakeOperator, client_key,
+    ToClient, ToPerson, UnmakeOperator, Vouched, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -304,7 +304,7 @@ impl Store for Sqlite {
             db.prepare_cached(
                 "SELECT client_id, resource, scopes, ended_at, idle_until, ends_at, family,
                         person, secret, idp IS NOT NULL, access_until, flow, bound_to,
-                        coalesce(idp_checked_at, created_at)
+                        coalesce(idp_checked_at, created_at), idp_asking_until
                  FROM grants WHERE id = ?1",
             )?
             .query_row([grant.text()], |row| {
@@ -330,6 +330,7 @@ impl Store for Sqlite {
                     secret: row.get(8)?,
                     has_idp: row.get(9)?,
                     checked: timestamp(row, 13)?,
+                    asking_until: timestamp(row, 14)?,
                     access_until: timestamp(row, 10)?,
                     flow: flow_code(row, 11)?,
                 })
@@ -455,12 +456,20 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| provider::ask(db, &asking)))
     }
 
-    fn provider_answered(&self, answered: Answered) -> Answer<'_, ()> {
-        Box::pin(self.write(move |db| provider::answered(db, &answered)))
+    fn keep_idp(&self, claim: Claim, sealed: Vec<u8>) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| provider::keep(db, claim, &sealed)))
     }
 
-    fn not_vouched(&self, grant: GrantId, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(self.write_ending(move |db| provider::gone(db, grant, now)))
+    fn vouched(&self, vouched: Vouched) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| provider::vouched(db, &vouched)))
+    }
+
+    fn not_vouched(&self, claim: Claim, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.write_ending(move |db| provider::gone(db, claim, now)))
+    }
+
+    fn not_answered(&self, claim: Claim, again: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| provider::not_answered(db, claim, again)))
     }
 
     fn signed_out_there(&self, out: SignedOutThere) -> Answer<'_, Option<usize>> {
@@ -492,11 +501,13 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| person::allow_again(db, &what)))
     }
 
-    fn begin_session(&self, of: PersonId, session: NewSession, now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(self.write(move |db| match operator::is_blocked(db, of)? {
-            true => Ok(()),
-            false => person::begin_session(db, of, &session, None, now),
-        }))
+    fn begin_session(
+        &self,
+        from: Digest,
+        session: NewSession,
+        now: Timestamp,
+    ) -> Answer<'_, Option<PersonId>> {
+        Box::pin(self.write(move |db| person::begin_session_from(db, from, &session, now)))
     }
 
     fn clients(

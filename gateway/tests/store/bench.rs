@@ -141,7 +141,7 @@ impl KeySet for BelievesAll {
 pub fn identity(subject: &str) -> VerifiedIdentity {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let claims = format!(
-        r#"{{"iss":"https://idp.example","aud":"v","exp":2000,"iat":1000,"nonce":"n","sub":"{subject}"}}"#
+        r#"{{"iss":"https://idp.example","aud":"v","exp":2000,"iat":1000,"nonce":"n","sub":"{subject}","sid":"s"}}"#
     );
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#);
     let token = format!("{header}.{}.AAAA", URL_SAFE_NO_PAD.encode(claims));

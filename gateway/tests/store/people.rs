@@ -1,9 +1,11 @@
 //! People, their sessions, and what may act for them.
 
 use vestibule::store::{
-    Answered, Asking, EndedWhy, Finished, FinishedLogin, Redeemed, SignedIn, Standing, ToApps,
+    Asking, Claim, EndedWhy, Finished, FinishedLogin, NewSession, Redeemed, SignedIn,
+    SignedOutThere, Standing, ToApps, Vouched,
 };
 use vestibule_core::{
+    assertion::Once,
     audit::Actor,
     bearer::Revocations as _,
     id::{ClientRef, PersonId},
@@ -39,7 +41,7 @@ async fn t_con_11_a_session_is_its_persons_until_it_ends_or_is_replaced() {
     let signed_in = |subject: &str, cookie: &str, replaces: Option<&str>, n: u8| SignedIn {
         identity: identity(subject),
         new_person: PersonId::new([n; 16]),
-        session: vestibule::store::NewSession {
+        session: NewSession {
             replaces: replaces.map(of),
             ..session(cookie)
         },
@@ -263,11 +265,9 @@ fn asking(now: u64) -> Asking {
     }
 }
 
-fn answered(now: u64, vouched: bool) -> Answered {
-    Answered {
-        grant: grant_id(1),
-        idp: b"sealed anew".to_vec(),
-        vouched,
+fn vouched(claim: Claim, now: u64) -> Vouched {
+    Vouched {
+        claim,
         groups: Some(vec!["ops".to_owned()]),
         now: at(now),
     }
@@ -292,18 +292,22 @@ async fn up_11_t_idp_13_the_provider_is_asked_by_one_at_a_time() {
         ask(asking(5020)).await.is_some(),
         "who asked did not come back"
     );
-    // An answer that is not believed is kept, and is no word about the person.
-    store
-        .provider_answered(answered(5021, false))
-        .await
-        .expect("stored");
-    assert_eq!(ask(asking(5039)).await, None, "not at once again");
-    let again = ask(asking(5040)).await;
+    // Who took too long has no say any more: its token is spent, and its no is about that.
+    let (late, claim) = (asking(5000).claim(), asking(5020).claim());
+    let keep = |claim, what: &[u8]| store.keep_idp(claim, what.to_vec());
+    assert!(!keep(late, b"late").await.expect("stored"));
+    assert!(!store.not_vouched(late, at(5021)).await.expect("stored"));
+    assert!(!store.vouched(vouched(late, 5021)).await.expect("stored"));
+    store.not_answered(late, at(0)).await.expect("stored");
+    assert_eq!(ask(asking(5021)).await, None, "the claim stands");
+    // What it gave is kept before it is believed, and nothing may come of it.
+    assert!(keep(claim, b"sealed anew").await.expect("stored"));
+    store.not_answered(claim, at(5030)).await.expect("stored");
+    assert_eq!(ask(asking(5029)).await, None, "not at once again");
+    let again = ask(asking(5030)).await;
     assert_eq!(again.as_deref(), Some(b"sealed anew".as_slice()));
-    store
-        .provider_answered(answered(5041, true))
-        .await
-        .expect("stored");
+    let answered = store.vouched(vouched(asking(5030).claim(), 5041)).await;
+    assert!(answered.expect("stored"));
     assert_eq!(
         ask(asking(5100)).await,
         None,
@@ -334,9 +338,12 @@ async fn up_10_whom_nobody_vouches_for_has_no_session_and_no_grant() {
         store.finish_login(login).await.expect("stored");
     }
     bench.redeem("unasked", 3).await;
-    let ended = store.not_vouched(grant_id(1), at(1100)).await;
+    let claim = asking(1100).claim();
+    let asked = store.ask_provider(asking(1100)).await.expect("answers");
+    assert!(asked.is_some());
+    let ended = store.not_vouched(claim, at(1100)).await;
     assert!(ended.expect("stored"));
-    let again = store.not_vouched(grant_id(1), at(1100)).await;
+    let again = store.not_vouched(claim, at(1100)).await;
     assert!(!again.expect("stored"), "it had ended");
     assert!(
         bench.revocations.now().grant_ended(&grant_id(1)),
@@ -360,14 +367,80 @@ async fn up_10_whom_nobody_vouches_for_has_no_session_and_no_grant() {
     assert!(bench.revocations.now().grant_ended(&grant_id(3)));
     assert_eq!(bench.redeem("coming", 4).await, Redeemed::Before);
     // An answer that comes too late brings nothing back.
-    store
-        .provider_answered(answered(1200, true))
-        .await
-        .expect("stored");
+    let late = store.vouched(vouched(claim, 1105)).await;
+    assert!(!late.expect("stored"));
     let found = store
         .grant(grant_id(1))
         .await
         .expect("answers")
         .expect("there");
     assert!(found.facts.ended && !found.has_idp);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_10_the_refusal_of_an_old_token_is_not_one_of_a_newer_login() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    bench.finish("code", 1, "ada").await;
+    bench.redeem("code", 1).await;
+    let newer = FinishedLogin {
+        now: at(1050),
+        ..login_of("newer", 2, "ada")
+    };
+    let session = newer.session.digest;
+    store.finish_login(newer).await.expect("stored");
+    let asked = store.ask_provider(asking(1100)).await.expect("answers");
+    assert!(asked.is_some());
+    let ended = store.not_vouched(asking(1100).claim(), at(1100)).await;
+    assert!(ended.expect("stored"));
+    let lasts = |digest| store.session(digest, at(1000), at(1100));
+    assert!(lasts(session).await.expect("answers").is_some());
+    let before = lasts(Digest::of(b"code")).await;
+    assert_eq!(before.expect("answers"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_14_a_session_that_came_from_another_ends_with_it_at_the_provider() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    bench.finish("code", 1, "ada").await;
+    let anew = |cookie: &str| NewSession {
+        digest: Digest::of(cookie.as_bytes()),
+        replaces: None,
+        ends: at(9000),
+    };
+    let from =
+        |cookie: &str, to| store.begin_session(Digest::of(cookie.as_bytes()), anew(to), at(1100));
+    let lasts = |cookie: &str| store.session(Digest::of(cookie.as_bytes()), at(0), at(1100));
+    assert!(from("code", "console").await.expect("stored").is_some());
+    assert!(lasts("console").await.expect("answers").is_some());
+    assert_eq!(from("unknown", "x").await.expect("stored"), None);
+    assert_eq!(lasts("x").await.expect("answers"), None);
+    let out = |jti: &str, session: Option<Digest>| SignedOutThere {
+        issuer: "https://idp.example".to_owned(),
+        subject: Some("ada".to_owned()),
+        session,
+        once: Once {
+            digest: Digest::of(jti.as_bytes()),
+            until: at(9000),
+        },
+        now: at(1100),
+    };
+    let another = out("1", Some(Digest::of(b"another session there")));
+    let told = store.signed_out_there(another).await;
+    assert!(told.expect("stored").is_some());
+    assert!(lasts("console").await.expect("answers").is_some());
+    let this = SignedOutThere {
+        subject: None,
+        ..out("2", identity("ada").session())
+    };
+    assert!(
+        store
+            .signed_out_there(this)
+            .await
+            .expect("stored")
+            .is_some()
+    );
+    assert_eq!(lasts("console").await.expect("answers"), None);
+    assert_eq!(from("code", "late").await.expect("stored"), None);
 }

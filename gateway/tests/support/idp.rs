@@ -2,7 +2,10 @@
 //! documents and keys that it is given, and remembers what it was sent. The wire format is
 //! that of OpenID Connect Discovery and Core.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -46,6 +49,8 @@ pub struct Told {
     pub looks: usize,
     /// What its token endpoint answers in place of tokens.
     pub refusal: Option<(u16, String)>,
+    /// How long its token endpoint takes.
+    pub waits: Duration,
     /// Whether its token endpoint takes a request and says nothing.
     pub hangs: bool,
     /// Whether its answer lacks the ID token.
@@ -97,6 +102,7 @@ impl Idp {
             id_token: String::new(),
             looks: 0,
             refusal: None,
+            waits: Duration::ZERO,
             hangs: false,
             no_id_token: false,
             ahead: 0,
@@ -175,10 +181,11 @@ async fn keys(State((_, state)): Shared) -> Response {
 }
 
 async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let (hangs, refusal) = {
+    let (hangs, refusal, waits) = {
         let told = state.lock().expect("no panic before");
-        (told.hangs, told.refusal.clone())
+        (told.hangs, told.refusal.clone(), told.waits)
     };
+    tokio::time::sleep(waits).await;
     if hangs {
         std::future::pending::<()>().await;
     }

@@ -116,15 +116,22 @@ impl Gate {
     }
 
     fn started(mut self, env: &[(&str, &str)]) -> Self {
-        let gate = &mut self;
-        let text = std::fs::read_to_string(gate.config_file()).expect("written");
-        let config = Config::read("test.toml", &text, &gate.folder, &variables(env))
+        self.restart_in(env);
+        self
+    }
+
+    /// Starts it in this process, with these variables; one that runs there is stopped first.
+    pub fn restart_in(&mut self, env: &[(&str, &str)]) {
+        if let Runs::Inside(running) = std::mem::replace(&mut self.runs, Runs::Nowhere) {
+            running.stop();
+        }
+        let text = std::fs::read_to_string(self.config_file()).expect("written");
+        let config = Config::read("test.toml", &text, &self.folder, &variables(env))
             .unwrap_or_else(|report| panic!("{report}"));
-        let world = World::of(Turned(Arc::clone(&gate.clock)));
+        let world = World::of(Turned(Arc::clone(&self.clock)));
         let running = app::start(config, &world, Box::new(|_| axum::Router::new()))
             .unwrap_or_else(|error| panic!("{error}"));
-        gate.runs = Runs::Inside(running);
-        self
+        self.runs = Runs::Inside(running);
     }
 
     /// Beside a site whose documents of clients it takes.

@@ -14,12 +14,7 @@ use super::{
 use crate::provider_credential::{Certificate, ManagedIdentity, ProviderCredential, SharedSecret};
 
 impl Reader<'_> {
-    pub(super) fn idp(
-        &mut self,
-        mut table: Table,
-        authority: &str,
-        needs_groups: bool,
-    ) -> Option<Idp> {
+    pub(super) fn idp(&mut self, mut table: Table, authority: &str) -> Option<Idp> {
         let kind = match table.take("kind") {
             Some(value) => match self.text(&value)?.as_str() {
                 "oidc" => IdpKind::Oidc,
@@ -63,7 +58,7 @@ impl Reader<'_> {
         let grace = self.span(&mut table, "grace", 4 * HOUR, 1, 30 * DAY);
         self.leftovers(table);
         Some(Idp {
-            needs_groups,
+            needs_groups: false,
             // Its silence is borne for at least as long as its word is good.
             vouching: Bounds {
                 recheck,

@@ -73,6 +73,30 @@ pub(super) fn begin_session(
     .map(|_| ())
 }
 
+/// See [`Store::begin_session`](super::super::Store::begin_session).
+pub(super) fn begin_session_from(
+    db: &Connection,
+    from: Digest,
+    session: &NewSession,
+    now: Timestamp,
+) -> Result<Option<PersonId>, rusqlite::Error> {
+    let parent: Option<(PersonId, Option<String>)> = db
+        .prepare_cached(
+            "SELECT person, sid FROM sessions JOIN people ON people.id = sessions.person
+             WHERE digest = ?1 AND ends_at > ?2 AND blocked_at IS NULL",
+        )?
+        .query_row(params![from.text(), seconds(now)], |row| {
+            Ok((id(row, 0, PersonId::parse)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((person, sid)) = parent else {
+        return Ok(None);
+    };
+    let sid = sid.as_deref().and_then(Digest::parse);
+    begin_session(db, person, session, sid, now)?;
+    Ok(Some(person))
+}
+
 pub(super) fn sign_in(
     db: &Connection,
     new: &SignedIn,

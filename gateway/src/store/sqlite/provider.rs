@@ -8,7 +8,7 @@ use vestibule_core::{
 };
 
 use super::{
-    super::{Answered, Asking, Decided, EndedWhy, SignedOutThere},
+    super::{Asking, Claim, Decided, EndedWhy, SignedOutThere, Vouched},
     audit,
     person::end_where,
     publish,
@@ -37,58 +37,101 @@ pub(super) fn ask(db: &Connection, asking: &Asking) -> Result<Option<Vec<u8>>, r
     .optional()
 }
 
-/// Stores the answer, unless the grant ended meanwhile.
-pub(super) fn answered(db: &Connection, told: &Answered) -> Result<(), rusqlite::Error> {
+/// Where a claim holds.
+const CLAIMED: &str = "id = ?1 AND idp_asking_until = ?2 AND ended_at IS NULL";
+
+/// See [`Store::keep_idp`](super::super::Store::keep_idp).
+pub(super) fn keep(db: &Connection, claim: Claim, sealed: &[u8]) -> Result<bool, rusqlite::Error> {
+    db.prepare_cached(&format!("UPDATE grants SET idp = ?3 WHERE {CLAIMED}"))?
+        .execute(params![claim.grant.text(), seconds(claim.until), sealed])
+        .map(|rows| rows == 1)
+}
+
+/// Stores its word, which is good for all that the person has here.
+pub(super) fn vouched(db: &Connection, told: &Vouched) -> Result<bool, rusqlite::Error> {
     let person: Option<String> = db
-        .prepare_cached(
-            "UPDATE grants SET idp = ?2,
-                    idp_checked_at = CASE WHEN ?4 THEN ?3 ELSE idp_checked_at END,
-                    idp_asking_until = CASE WHEN ?4 THEN 0 ELSE idp_asking_until END
-             WHERE id = ?1 AND ended_at IS NULL RETURNING person",
-        )?
+        .prepare_cached(&format!(
+            "UPDATE grants SET idp_checked_at = ?3, idp_asking_until = 0
+             WHERE {CLAIMED} RETURNING person"
+        ))?
         .query_row(
-            params![told.grant.text(), told.idp, seconds(told.now), told.vouched],
+            params![
+                told.claim.grant.text(),
+                seconds(told.claim.until),
+                seconds(told.now)
+            ],
             |row| row.get(0),
         )
         .optional()?;
-    let Some(person) = person.filter(|_| told.vouched) else {
-        return Ok(());
+    let Some(person) = person else {
+        return Ok(false);
     };
     let groups = told.groups.as_ref().map(json).transpose()?;
     db.prepare_cached(
         "UPDATE people SET vouched_at = max(vouched_at, ?2), groups = coalesce(?3, groups)
          WHERE id = ?1",
     )?
-    .execute(params![person, seconds(told.now), groups])
+    .execute(params![person, seconds(told.now), groups])?;
+    Ok(true)
+}
+
+/// Lets the next one ask at `again`.
+pub(super) fn not_answered(
+    db: &Connection,
+    claim: Claim,
+    again: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    db.prepare_cached(&format!(
+        "UPDATE grants SET idp_asking_until = ?3 WHERE {CLAIMED}"
+    ))?
+    .execute(params![
+        claim.grant.text(),
+        seconds(claim.until),
+        seconds(again)
+    ])
     .map(|_| ())
 }
 
-/// The provider does not vouch for the person of a grant any more: the grant ends, their
-/// sessions end, and of their other grants the provider is asked before the next renewal.
+/// The provider does not vouch for the person of a grant any more: the grant ends, the sessions
+/// end that are as old as its last word about it, and of their other grants the provider is
+/// asked before the next renewal. A login since then is a newer word: what it refuses may be
+/// the old token, after a change of the password, and not the person.
 pub(super) fn gone(
     db: &Connection,
-    grant: GrantId,
+    claim: Claim,
     now: Timestamp,
 ) -> Result<(bool, Vec<Revocation>), rusqlite::Error> {
-    let ended: Option<(PersonId, Timestamp)> = db
-        .prepare_cached(
-            "UPDATE grants SET ended_at = ?2, ended_why = ?3, idp = NULL
-             WHERE id = ?1 AND ended_at IS NULL RETURNING person, access_until",
-        )?
+    let ended: Option<(PersonId, Timestamp, i64)> = db
+        .prepare_cached(&format!(
+            "UPDATE grants SET ended_at = ?3, ended_why = ?4, idp = NULL
+             WHERE {CLAIMED}
+             RETURNING person, access_until, coalesce(idp_checked_at, created_at)"
+        ))?
         .query_row(
-            params![grant.text(), seconds(now), EndedWhy::Provider.word()],
-            |row| Ok((id(row, 0, PersonId::parse)?, timestamp(row, 1)?)),
+            params![
+                claim.grant.text(),
+                seconds(claim.until),
+                seconds(now),
+                EndedWhy::Provider.word()
+            ],
+            |row| {
+                Ok((
+                    id(row, 0, PersonId::parse)?,
+                    timestamp(row, 1)?,
+                    row.get(2)?,
+                ))
+            },
         )
         .optional()?;
-    let Some((person, until)) = ended else {
+    let Some((person, until, word)) = ended else {
         return Ok((false, Vec::new()));
     };
-    let entry = publish(db, Ended::Grant(grant), 0, until)?;
+    let entry = publish(db, Ended::Grant(claim.grant), 0, until)?;
     let person_text = person.text();
-    db.prepare_cached("DELETE FROM sessions WHERE person = ?1")?
-        .execute([&person_text])?;
-    db.prepare_cached("UPDATE people SET vouched_at = 0 WHERE id = ?1")?
-        .execute([&person_text])?;
+    db.prepare_cached("DELETE FROM sessions WHERE person = ?1 AND begun_at <= ?2")?
+        .execute(params![person_text, word])?;
+    db.prepare_cached("UPDATE people SET vouched_at = 0 WHERE id = ?1 AND vouched_at <= ?2")?
+        .execute(params![person_text, word])?;
     db.prepare_cached(
         "UPDATE grants SET idp_checked_at = 0
          WHERE person = ?1 AND ended_at IS NULL AND idp IS NOT NULL",
