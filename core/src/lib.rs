@@ -20,6 +20,7 @@ pub mod audit;
 pub mod authorize;
 pub mod bearer;
 pub mod callback;
+pub mod caller_identity;
 pub mod challenge;
 pub mod client;
 pub mod client_auth;

@@ -79,6 +79,15 @@ pub fn refusal(status: u16, error: &str) -> Told {
     }
 }
 
+/// Whether a refusal of a token for another service is one that the person can do something
+/// about (OpenID Connect Core §3.1.2.6; Entra says `invalid_grant` of a missing consent, too).
+pub fn wants_the_person(error: &str) -> bool {
+    matches!(
+        error,
+        "interaction_required" | "consent_required" | "login_required" | "invalid_grant"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

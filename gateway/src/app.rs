@@ -42,6 +42,7 @@ use crate::{
     store::{Store, StoreError, sqlite::Sqlite},
     trust::Trust,
     uses::Uses,
+    vault::{self, Vault},
     world::World,
 };
 
@@ -157,8 +158,8 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     let handle = runtime.handle().clone();
     let limits = config.limits;
     let servers = config.servers;
-    let proxy_office = Arc::clone(&office);
     let proxy_revocations = Arc::clone(&revocations);
+    let vault = Arc::new(Vault::new(Arc::clone(&office)));
     let data_stopped = stopped.clone();
     let threads = serving::serve(
         listeners,
@@ -171,7 +172,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
                 .filter_map(|server| mount(server, trust.config()).ok())
                 .collect();
             Proxy::new(
-                Arc::clone(&proxy_office),
+                Arc::clone(&vault),
                 Arc::clone(&proxy_revocations),
                 limits,
                 mounts,
@@ -462,6 +463,7 @@ fn mount(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Mount, Star
         public: server.public,
         origins: server.origins.clone(),
         upstream_auth: server.upstream_auth.clone(),
+        fixed: vault::fixed(&server.upstream_auth).ok_or_else(wrong)?,
         mode: server.mode,
         base: url.clone(),
         host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,

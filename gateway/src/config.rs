@@ -9,6 +9,7 @@ mod entra;
 mod reader;
 mod report;
 mod table;
+mod upstream_auth;
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +25,7 @@ use vestibule_core::{
     operator::Roles,
     recheck::Bounds,
     resource::{Catalogue, Resource},
-    secret::{Digest, Secret},
+    secret::Digest,
     token::jwt_bearer::TrustedIssuer,
     uri::Issuer,
 };
@@ -32,6 +33,7 @@ use vestibule_core::{
 pub use self::brand::{Brand, Logo};
 pub use self::entra::{ClientIdAt, Entra, EntraSetup, ProofAt};
 pub use self::report::{Problem, Report};
+pub use self::upstream_auth::{ProviderToken, UpstreamAuth};
 use self::{reader::Reader, table::Table};
 use crate::provider_credential::ProviderCredential;
 
@@ -150,22 +152,6 @@ pub enum Mode {
     Streamable,
     /// HTTP with SSE of 2024-11-05, which is deprecated.
     LegacySse,
-}
-
-/// What an MCP server gets in place of the client's token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UpstreamAuth {
-    /// Nothing.
-    Nothing,
-    /// Who calls, in headers.
-    Headers,
-    /// A fixed header.
-    Fixed {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: Secret,
-    },
 }
 
 /// Who may register by itself.

@@ -43,4 +43,5 @@ pub mod store;
 pub mod telemetry;
 pub mod trust;
 pub mod uses;
+pub mod vault;
 pub mod world;

@@ -1,6 +1,7 @@
 //! The leg towards the company's identity provider, of which this gateway is a client
 //! (OpenID Connect Core, with PKCE, and nothing of the MCP client's in it).
 
+mod on_behalf;
 mod refresh;
 
 use std::{sync::Arc, time::Duration};
@@ -33,7 +34,10 @@ use crate::{
     world::World,
 };
 
-pub use self::refresh::{RefreshError, Refreshed};
+pub use self::{
+    on_behalf::Granted,
+    refresh::{RefreshError, Refreshed},
+};
 
 /// How far the provider's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(90);
@@ -97,6 +101,9 @@ pub enum ProviderError {
     /// There is nothing to prove ourselves with.
     #[error("the gateway's own credential: {0}")]
     Credential(#[from] AssertionError),
+    /// Its answer has no access token of the kind that everybody can send.
+    #[error("the identity provider sent no bearer token")]
+    NoAccessToken,
     /// There is no ID token in its answer.
     #[error("the identity provider sent no ID token")]
     NoIdToken,
@@ -152,6 +159,9 @@ struct TokenAnswer {
     id_token: Option<String>,
     access_token: Option<String>,
     refresh_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<u64>,
+    issued_token_type: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -16,6 +16,7 @@
 
 pub mod alive;
 pub mod call;
+pub mod credential;
 pub mod edit;
 pub mod forward;
 pub mod gathered;
@@ -36,7 +37,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, request::Parts};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use tokio::{runtime, sync::watch};
@@ -63,11 +64,13 @@ use crate::{
     office::Office,
     revocation::Revocations,
     uses::Use,
+    vault::{Headers, Vault},
 };
 
 /// Everything that a data thread needs; built on it.
 pub struct Proxy {
     pub(crate) office: Arc<Office>,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) limits: Limits,
     /// True once the process is asked to stop.
@@ -102,7 +105,7 @@ impl Proxy {
     /// A proxy to `mounts`; whatever is not a server's path goes to `pages`, which run on
     /// `pages_runtime`.
     pub fn new(
-        office: Arc<Office>,
+        vault: Arc<Vault>,
         revocations: Arc<Revocations>,
         limits: Limits,
         mounts: Vec<Mount>,
@@ -110,11 +113,13 @@ impl Proxy {
         pages_runtime: runtime::Handle,
         stopped: watch::Receiver<bool>,
     ) -> Self {
+        let office = Arc::clone(vault.office());
         let pools = mounts.iter().map(|mount| Rc::clone(&mount.pool)).collect();
         tokio::task::spawn_local(pool::look_after(pools));
         let routes = Routes::new(office.issuer.authority().to_owned(), mounts);
         Self {
             office,
+            vault,
             revocations,
             limits,
             stopped,
@@ -227,11 +232,20 @@ impl Proxy {
                 Permit::without_body(&call.parts, call.caller)
             };
             let is_get = call.parts.method == Method::GET;
-            let request = self.request(&mount, &permit, call.parts, call.client);
+            let credential = match credential::at_hand(&self, &mount, &permit) {
+                Some(at_hand) => at_hand,
+                // Rare, and too large to be carried along in every call.
+                None => Box::pin(credential::fetched(&self, &mount, &permit)).await,
+            };
+            let credential = credential.inspect_err(|refusal| permit.ended(refusal.ended()))?;
+            let request = self.request(&mount, &permit, call.parts, call.client, &credential);
             let request = request.inspect_err(|refusal| permit.ended(refusal.ended()))?;
             let sent = forward::send(&self.limits, &mount, request).await;
             let (answer, lease) = sent.inspect_err(|refusal| permit.ended(refusal.ended()))?;
             permit.ended(Ended::Answered(answer.status().as_u16()));
+            if answer.status() == StatusCode::UNAUTHORIZED {
+                credential::not_taken(&self, &mount, &permit);
+            }
             let (answer, body) = answer.into_parts();
             let succeeded = answer.status.is_success();
             if succeeded
@@ -286,14 +300,21 @@ impl Proxy {
         permit: &Permit,
         parts: Parts,
         client: IpAddr,
+        credential: &Headers,
     ) -> Result<Request<Full<Bytes>>, Refusal> {
         let session = header::session_of(&parts.headers, permit, mount, &self.office)?;
         let mut request = Request::new(Full::new(permit.body()));
         *request.uri_mut() = self.target(mount, &parts, permit)?;
         *request.method_mut() = parts.method;
         let client = self.forwarded_for.value(client);
-        *request.headers_mut() =
-            header::for_server(parts.headers, permit, mount, session.as_deref(), client);
+        *request.headers_mut() = header::for_server(
+            parts.headers,
+            permit,
+            mount,
+            session.as_deref(),
+            client,
+            credential,
+        );
         Ok(request)
     }
 

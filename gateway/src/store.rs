@@ -33,6 +33,7 @@ use vestibule_core::{
     audit::{Record, Subject},
     authorize::AskConsent,
     callback::VerifiedIdentity,
+    caller_identity::Profile,
     consent::Earlier,
     dpop::Thumbprint,
     flow::{Entry, FlowCode},
@@ -504,6 +505,9 @@ pub trait Store: Send + Sync {
     fn standing_grant(&self, grant: StandingGrant) -> Answer<'_, Standing>;
     /// A subject and a client as they are now, for a token without a grant of its own.
     fn parties(&self, subject: PersonId, client: ClientRef) -> Answer<'_, Option<Parties>>;
+    /// What MCP servers may be told of the subject of a token of `grant`; `None` for one of
+    /// whom nothing is known.
+    fn profile(&self, subject: PersonId, grant: GrantId) -> Answer<'_, Option<Profile>>;
     /// What operators decided about a client that somebody allowed something; `None` for one
     /// that nobody did.
     fn standing(&self, client: ClientRef) -> Answer<'_, Option<(String, ClientStanding)>>;

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{
-    Browser, CLIENT, Gate, PING, REDIRECT, Tokens, query_of,
+    Browser, CLIENT, Gate, PING, REDIRECT, Tokens, basic, query_of,
     signer::{Issuer, Signer, jti},
     tool_call,
     wire::Answer,
@@ -34,11 +34,6 @@ fn error(answer: &Answer) -> (u16, String) {
 
 fn refused(status: u16, error: &str) -> (u16, String) {
     (status, error.to_owned())
-}
-
-fn basic(id: &str, secret: &str) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
 const MACHINES: &str = r#"

@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result};
 
 /// The modules of the gateway from top to bottom. A module may use those in the rows below
 /// its own, and nothing beside or above.
-const ROWS: [(&[&str], &str); 13] = [
+const ROWS: [(&[&str], &str); 14] = [
     (&["cli"], "the command line"),
     (&["demo"], "what only the demo has"),
     (&["app"], "composition: builds the world and injects it"),
     (&["routes", "admin"], "which URL goes where"),
     (&["endpoint", "proxy"], "the reasons to be called"),
+    (&["vault"], "what MCP servers get of a caller"),
     (
         &["office", "flow_list", "flow_report"],
         "what the endpoints share",

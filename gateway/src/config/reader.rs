@@ -9,6 +9,7 @@ mod policy;
 mod provider;
 mod registration;
 mod server;
+mod upstream_auth;
 
 use std::{
     collections::BTreeMap,

@@ -300,6 +300,7 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
         | ProviderError::Discovery(_)
         | ProviderError::Credential(_)
         | ProviderError::NoIdToken
+        | ProviderError::NoAccessToken
         | ProviderError::Signature(_)
         | ProviderError::Claims(_) => AuthorizeError::ProviderFailed,
     };
@@ -330,7 +331,7 @@ pub(super) fn step_of(error: &ProviderError) -> Step {
             };
         }
         ProviderError::Credential(_) => "V-IDP-021",
-        ProviderError::NoIdToken => "V-IDP-018",
+        ProviderError::NoIdToken | ProviderError::NoAccessToken => "V-IDP-018",
         ProviderError::Signature(JwtError::NoSuchKey) => "V-IDP-016",
         ProviderError::Signature(_) => "V-IDP-011",
         ProviderError::Claims(claims) => claims.code(),

@@ -2,9 +2,9 @@
 //! (RFC 6749 §6, OpenID Connect Core §12).
 
 use serde::{Deserialize, Serialize};
-use vestibule_core::{callback::VerifiedIdentity, secret::Secret};
+use vestibule_core::callback::VerifiedIdentity;
 
-use super::{Provider, ProviderError, ProviderTokens};
+use super::{Granted, Provider, ProviderError, ProviderTokens};
 
 /// What is kept of a login.
 #[derive(Serialize, Deserialize)]
@@ -19,7 +19,8 @@ struct Kept {
 #[derive(Debug)]
 pub struct Refreshed {
     id_token: Option<String>,
-    access_token: Option<Secret>,
+    /// The person's access token there.
+    pub granted: Option<Granted>,
     /// What is kept from now on, whatever the rest is worth: the token of before may be spent.
     /// As [`Provider::to_keep`] has it.
     pub keep: Vec<u8>,
@@ -51,11 +52,16 @@ impl Provider {
         }
     }
 
-    /// Spends what was kept.
+    /// Spends what was kept. `scope` is what the access token is for, if it is not as at the
+    /// login.
     ///
     /// # Errors
     /// [`RefreshError`].
-    pub async fn refresh(&self, kept: &[u8]) -> Result<Refreshed, RefreshError> {
+    pub async fn refresh(
+        &self,
+        kept: &[u8],
+        scope: Option<&str>,
+    ) -> Result<Refreshed, RefreshError> {
         use RefreshError as E;
         let kept: Kept = serde_json::from_slice(kept).map_err(|_| E::AnotherClient)?;
         // What was given to another registration of ours, this one is refused for, and it would
@@ -64,17 +70,23 @@ impl Provider {
             return Err(E::AnotherClient);
         }
         let discovered = self.discovered().await?;
-        let form = [
+        let mut form = vec![
             ("grant_type", "refresh_token"),
             ("refresh_token", kept.refresh_token.as_str()),
         ];
+        // With what a login asks for besides, so that the answer vouches for the person too.
+        let scope = scope.map(|scope| format!("{scope} openid offline_access"));
+        if let Some(scope) = &scope {
+            form.push(("scope", scope));
+        }
         let (_, answered) = self.ask_for_tokens(&discovered, &form).await?;
-        let answer = answered?;
+        let mut answer = answered?;
+        let granted = Granted::take(&mut answer).ok();
         // Many providers give another token each time and take the one before no more.
         let refresh_token = answer.refresh_token.unwrap_or(kept.refresh_token);
         Ok(Refreshed {
             id_token: answer.id_token,
-            access_token: answer.access_token.map(Secret::new),
+            granted,
             keep: serde_json::to_vec(&self.kept(refresh_token)).unwrap_or_default(),
         })
     }
@@ -91,7 +103,8 @@ impl Provider {
             return Ok(None);
         };
         let discovered = self.discovered().await?;
-        let access_token = refreshed.access_token.as_ref().map(Secret::expose);
+        let access_token = refreshed.granted.as_ref();
+        let access_token = access_token.map(|granted| granted.access_token.expose());
         let judged = self.judged(&discovered, id_token, None, access_token, None);
         judged.await.map(Some)
     }

@@ -10,10 +10,7 @@ use http::{
 use vestibule_core::{era::Era, session};
 
 use super::{call::Permit, refuse::Refusal, relay::AnswerBody, route::Mount};
-use crate::{
-    config::{Mode, UpstreamAuth},
-    office::Office,
-};
+use crate::{config::Mode, office::Office};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -77,7 +74,7 @@ impl ForwardedFor {
 }
 
 /// The headers that the server gets: the client's, less what is between us and the client,
-/// less whatever asserts who calls; then ours.
+/// less whatever asserts who calls; then ours, `credential` among it.
 #[inline(never)] // counted by name: benches/instructions.tsv
 pub fn for_server(
     sent: HeaderMap,
@@ -85,6 +82,7 @@ pub fn for_server(
     mount: &Mount,
     session: Option<&str>,
     client: HeaderValue,
+    credential: &[(HeaderName, HeaderValue)],
 ) -> HeaderMap {
     let nominated = nominated(&sent);
     let dropped: Vec<HeaderName> = sent
@@ -112,30 +110,8 @@ pub fn for_server(
     {
         out.insert(SESSION, value);
     }
-    match &mount.upstream_auth {
-        UpstreamAuth::Nothing => {}
-        UpstreamAuth::Headers => {
-            if let Some(caller) = permit.caller() {
-                let token = caller.token();
-                for (name, text) in [
-                    ("x-vestibule-user", token.subject.text()),
-                    ("x-vestibule-client", token.client.text()),
-                ] {
-                    if let Ok(value) = HeaderValue::from_str(&text) {
-                        out.insert(HeaderName::from_static(name), value);
-                    }
-                }
-            }
-        }
-        UpstreamAuth::Fixed { name, value } => {
-            if let (Ok(name), Ok(mut value)) = (
-                HeaderName::try_from(name.as_str()),
-                HeaderValue::from_str(value.expose()),
-            ) {
-                value.set_sensitive(true);
-                out.insert(name, value);
-            }
-        }
+    for (name, value) in credential {
+        out.insert(name, value.clone());
     }
     out
 }

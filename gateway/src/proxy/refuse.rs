@@ -7,6 +7,7 @@ use vestibule_core::{
 };
 
 use super::relay::AnswerBody;
+use crate::vault::VaultError;
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -89,6 +90,9 @@ pub enum Refusal {
     /// The MCP server asked for credentials; what the client has is for this gateway.
     #[error("the MCP server asks this gateway for credentials")]
     ServerCredentials,
+    /// There is nothing that the MCP server could be given for the caller.
+    #[error("{0}")]
+    Credential(VaultError),
     /// What waits for the audit is as much as may.
     #[error("the gateway cannot keep its audit right now")]
     NotAudited,
@@ -123,7 +127,13 @@ impl Refusal {
                 StatusCode::BAD_GATEWAY
             }
             Self::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
-            Self::NotAudited => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotAudited | Self::Credential(VaultError::Silent) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Credential(VaultError::NoLogin | VaultError::Interaction) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Credential(_) => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -137,7 +147,8 @@ impl Refusal {
             Self::ServerUnreachable
             | Self::ServerSlow
             | Self::ServerAnswer
-            | Self::ServerCredentials => Ended::ServerFailed,
+            | Self::ServerCredentials
+            | Self::Credential(_) => Ended::ServerFailed,
             _ => Ended::Refused,
         }
     }
@@ -150,6 +161,13 @@ impl Refusal {
             Self::ServerSlow => "V-SRV-002",
             Self::ServerAnswer => "V-SRV-003",
             Self::NotAudited => "V-SRV-004",
+            Self::Credential(error) => match error {
+                VaultError::NoLogin | VaultError::Ended => "V-SRV-018",
+                VaultError::Silent => "V-SRV-019",
+                VaultError::Refused => "V-SRV-020",
+                VaultError::Interaction => "V-SRV-021",
+                VaultError::TooManyGroups => "V-SRV-022",
+            },
             Self::TooMany => "V-SRV-005",
             Self::Origin => "V-SRV-006",
             Self::Session => "V-SRV-007",
@@ -250,7 +268,7 @@ impl Refusal {
             Self::OldTransport => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
             }
-            Self::TooMany | Self::NotAudited => {
+            Self::TooMany | Self::NotAudited | Self::Credential(VaultError::Silent) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // Whatever else is on this connection is not worth the doubt.

@@ -7,7 +7,10 @@ use url::Url;
 use vestibule_core::{bearer::Caller, resource::Resource, session::Owner, uri::Issuer};
 
 use super::{pool::Pool, refuse::Refusal};
-use crate::config::{Mode, UpstreamAuth};
+use crate::{
+    config::{Mode, UpstreamAuth},
+    vault::Headers,
+};
 
 /// Longest target of a request, in bytes: an authorization request with all that may be in
 /// it, and no more.
@@ -25,6 +28,8 @@ pub struct Mount {
     pub origins: Vec<String>,
     /// What it gets in place of the client's token.
     pub upstream_auth: UpstreamAuth,
+    /// The same where it is the same for everybody.
+    pub fixed: Headers,
     /// Which transport it speaks.
     pub mode: Mode,
     /// `Host` of the server itself.

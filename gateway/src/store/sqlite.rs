@@ -26,6 +26,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     assertion::Once,
     audit::{Record, Subject},
+    caller_identity::Profile,
     consent::Earlier,
     flow::{Entry, FlowCode},
     id::{ClientRef, GrantId, PersonId, TicketId, TokenId},
@@ -409,6 +410,10 @@ impl Store for Sqlite {
 
     fn parties(&self, subject: PersonId, client: ClientRef) -> Answer<'_, Option<Parties>> {
         Box::pin(self.read(move |db| parties(db, &subject.text(), &client.text()).optional()))
+    }
+
+    fn profile(&self, subject: PersonId, grant: GrantId) -> Answer<'_, Option<Profile>> {
+        Box::pin(self.read(move |db| person::profile(db, subject, grant)))
     }
 
     fn standing(&self, client: ClientRef) -> Answer<'_, Option<(String, ClientStanding)>> {

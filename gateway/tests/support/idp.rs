@@ -3,6 +3,7 @@
 //! that of OpenID Connect Discovery and Core.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -61,6 +62,12 @@ pub struct Told {
     pub refreshes: Vec<String>,
     /// The error by which it says no to a refresh.
     pub let_go: Option<&'static str>,
+    /// What it says to exchanges in place of a token.
+    pub no_exchange: Option<(u16, &'static str)>,
+    /// How long its access tokens live, in seconds.
+    pub access_life: u64,
+    /// Exchanges that it was asked for, as they came.
+    pub exchanges: Vec<BTreeMap<String, String>>,
     /// Bodies that came to its token endpoint.
     pub redemptions: Vec<String>,
     /// Secrets that it was shown in a header.
@@ -108,6 +115,9 @@ impl Idp {
             ahead: 0,
             refreshes: Vec::new(),
             let_go: None,
+            no_exchange: None,
+            access_life: 300,
+            exchanges: Vec::new(),
             redemptions: Vec::new(),
             secrets: Vec::new(),
             unknown_once: None,
@@ -202,6 +212,11 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
     }
     told.redemptions
         .push(String::from_utf8_lossy(&body).into_owned());
+    let fields: BTreeMap<String, String> =
+        url::form_urlencoded::parse(&body).into_owned().collect();
+    if let Some(answer) = exchange(&mut told, &fields) {
+        return answer;
+    }
     let form = format!("http://form/?{}", String::from_utf8_lossy(&body));
     let refreshed = query_of(&form, "refresh_token");
     if let Some(shown) = &refreshed {
@@ -228,15 +243,75 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
     let kid = told.forged.as_ref().unwrap_or(&told.kid);
     let header = json!({ "alg": "ES256", "kid": kid });
     told.id_token = told.signer.sign(&header, &claims);
+    // One for other scopes is another token.
+    let access_token = match fields.get("scope") {
+        Some(scope) => format!("{} {scope}", told.access_token).replace(' ', "_"),
+        None => told.access_token.clone(),
+    };
     let mut answer = json!({
         "token_type": "Bearer",
-        "access_token": told.access_token,
+        "access_token": access_token,
+        "expires_in": told.access_life,
         "refresh_token": told.newest_refresh(),
     });
     if !told.no_id_token {
         answer["id_token"] = told.id_token.clone().into();
     }
     json_answer(&answer)
+}
+
+/// Answers RFC 8693 §2.1 and Microsoft's on-behalf-of, as they are documented; anything beside
+/// that is an error of the request's.
+fn exchange(told: &mut Told, form: &BTreeMap<String, String>) -> Option<Response> {
+    const TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+    let has = |name: &str| form.get(name).map(String::as_str);
+    let (needed, optional): (&[_], &[_]) = match has("grant_type")? {
+        "urn:ietf:params:oauth:grant-type:token-exchange" => (
+            &[
+                ("subject_token_type", Some(TOKEN)),
+                ("requested_token_type", Some(TOKEN)),
+                ("subject_token", None),
+            ],
+            &["audience", "resource", "scope"],
+        ),
+        "urn:ietf:params:oauth:grant-type:jwt-bearer" => (
+            &[
+                ("requested_token_use", Some("on_behalf_of")),
+                ("assertion", None),
+                ("scope", None),
+            ],
+            &[],
+        ),
+        _ => return None,
+    };
+    let refuse = |status: u16, error: &str| {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Some((status, json!({ "error": error }).to_string()).into_response())
+    };
+    let complete = needed
+        .iter()
+        .all(|(name, value)| has(name).is_some_and(|sent| value.is_none_or(|value| sent == value)));
+    let known = |name: &str| {
+        name == "grant_type" || needed.iter().any(|(n, _)| *n == name) || optional.contains(&name)
+    };
+    if !complete || !form.keys().all(|name| known(name)) {
+        return refuse(400, "invalid_request");
+    }
+    let shown = has("subject_token").or(has("assertion"))?;
+    if !shown.starts_with(&told.access_token) {
+        return refuse(400, "invalid_grant");
+    }
+    told.exchanges.push(form.clone());
+    if let Some((status, error)) = told.no_exchange {
+        return refuse(status, error);
+    }
+    let nth = told.exchanges.len();
+    Some(json_answer(&json!({
+        "access_token": format!("canary-exchanged-{nth}"),
+        "issued_token_type": TOKEN,
+        "token_type": "Bearer",
+        "expires_in": told.access_life,
+    })))
 }
 
 fn secret_of(headers: &HeaderMap) -> Option<String> {

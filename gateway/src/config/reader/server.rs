@@ -4,13 +4,12 @@ use url::Url;
 use vestibule_core::{
     resource::{Dpop, Resource},
     scope::{self, ScopeSet},
-    secret::Secret,
     uri::Issuer,
 };
 
 use super::{
     super::{
-        Mode, Server, UpstreamAuth,
+        Mode, Server,
         table::{Table, Value},
     },
     Reader,
@@ -144,7 +143,8 @@ impl Reader<'_> {
             .take("origins")
             .map(|value| self.texts(&value))
             .unwrap_or_default();
-        let upstream_auth = self.upstream_auth(&mut table);
+        let here = upstream.as_ref().map(Url::as_str).unwrap_or_default();
+        let upstream_auth = self.upstream_auth(&mut table, here, public);
         self.leftovers(table);
         path?;
         Some(Server {
@@ -242,54 +242,5 @@ impl Reader<'_> {
             .fix("write the MCP server's own address, such as http://127.0.0.1:8123/mcp");
         }
         url
-    }
-
-    fn upstream_auth(&mut self, table: &mut Table) -> UpstreamAuth {
-        let Some(value) = table.take("upstream_auth") else {
-            return UpstreamAuth::Nothing;
-        };
-        if let Value::Text { text, .. } = &value {
-            return match text.as_str() {
-                "none" => UpstreamAuth::Nothing,
-                "headers" => UpstreamAuth::Headers,
-                other => {
-                    let what = format!("upstream_auth cannot be \"{other}\" in this version");
-                    self.wrong(&value, "V-CFG-009", what).fix(
-                        "upstream_auth is \"none\", \"headers\" or { bearer = { file = \"…\" } }",
-                    );
-                    UpstreamAuth::Nothing
-                }
-            };
-        }
-        let place = value.clone();
-        let Value::Table {
-            table: mut inner, ..
-        } = value
-        else {
-            self.wrong(&place, "V-CFG-008", "upstream_auth is text or a table");
-            return UpstreamAuth::Nothing;
-        };
-        let fixed = if let Some(bearer) = inner.take("bearer") {
-            self.secret(bearer).map(|secret| UpstreamAuth::Fixed {
-                name: "authorization".to_owned(),
-                value: Secret::new(format!("Bearer {}", secret.expose())),
-            })
-        } else {
-            let name = inner.take("header").and_then(|value| self.filled(&value));
-            let value = inner.take("value").and_then(|value| self.secret(value));
-            name.zip(value).map(|(name, value)| UpstreamAuth::Fixed {
-                name: name.to_ascii_lowercase(),
-                value,
-            })
-        };
-        self.leftovers(inner);
-        fixed.unwrap_or_else(|| {
-            self.wrong(
-                &place,
-                "V-CFG-009",
-                "upstream_auth lacks bearer, or header and value",
-            );
-            UpstreamAuth::Nothing
-        })
     }
 }

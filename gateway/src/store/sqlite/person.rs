@@ -5,6 +5,7 @@ use vestibule_core::{
     apps::{Consent, Grant},
     audit::Deed,
     callback::VerifiedIdentity,
+    caller_identity::Profile,
     consent::Earlier,
     id::{ClientRef, GrantId, PersonId},
     secret::Digest,
@@ -71,6 +72,31 @@ pub(super) fn begin_session(
         sid.map(|sid| sid.text())
     ])
     .map(|_| ())
+}
+
+/// See [`Store::profile`](super::super::Store::profile).
+pub(super) fn profile(
+    db: &Connection,
+    subject: PersonId,
+    grant: GrantId,
+) -> Result<Option<Profile>, rusqlite::Error> {
+    db.prepare_cached(
+        "SELECT people.issuer, subject, coalesce(name, shown), email, groups, client_id, flow
+         FROM people LEFT JOIN grants ON grants.id = ?2
+         WHERE people.id = ?1",
+    )?
+    .query_row([subject.text(), grant.text()], |row| {
+        Ok(Profile {
+            issuer: row.get(0)?,
+            subject: row.get(1)?,
+            name: row.get(2)?,
+            email: row.get(3)?,
+            groups: from_json(row, 4)?,
+            client_id: row.get(5)?,
+            flow: row.get(6)?,
+        })
+    })
+    .optional()
 }
 
 /// See [`Store::begin_session`](super::super::Store::begin_session).

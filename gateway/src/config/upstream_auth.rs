@@ -1,0 +1,62 @@
+//! What an MCP server gets in place of the client's token. `servers.NAME.upstream_auth`.
+
+use vestibule_core::secret::Secret;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamAuth {
+    /// Nothing.
+    Nothing,
+    /// Who calls, in headers.
+    Headers,
+    /// A fixed header.
+    Fixed {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// An assertion about the caller, under the gateway's signature.
+    Assertion {
+        /// For whom it is.
+        audience: String,
+        /// Its header: after `Bearer ` in `authorization`, by itself in any other.
+        header: String,
+    },
+    /// A token that the identity provider gives for the person.
+    Token(ProviderToken),
+}
+
+impl UpstreamAuth {
+    /// Whether it is about who calls, so that somebody must.
+    pub fn is_about_the_caller(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Headers | Self::Fixed { .. } => false,
+            Self::Assertion { .. } | Self::Token(_) => true,
+        }
+    }
+}
+
+/// Which token of the identity provider's a server gets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ProviderToken {
+    /// An access token of the person's login there.
+    OfTheLogin {
+        /// What it is asked for with, if not as at the login (RFC 6749 §6).
+        scope: Option<String>,
+    },
+    /// One that the provider exchanges that for (RFC 8693).
+    Exchanged {
+        /// `audience`.
+        audience: Option<String>,
+        /// `resource`.
+        resource: Option<String>,
+        /// `scope`.
+        scope: Option<String>,
+    },
+    /// One that Microsoft Entra gives on the person's behalf (OAuth 2.0 On-Behalf-Of).
+    OnBehalfOf {
+        /// Of one API, such as `api://weather/.default`.
+        scope: String,
+    },
+}

@@ -1,0 +1,316 @@
+//! What MCP servers get about or for their callers: made or asked for when it is needed, by
+//! one at a time, and kept in memory for as long as it is good. Nothing here is written down.
+
+mod provider_session;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue, header};
+use quick_cache::sync::Cache;
+use vestibule_core::{
+    access_token::AccessToken,
+    caller_identity::{self, ASSERTION_TYP, Profile},
+    id::{GrantId, TokenId},
+    recheck,
+    secret::Secret,
+    time::Timestamp,
+};
+
+pub use self::provider_session::{AskError, LOOK, PAUSE, ask, asking, end, patience};
+use crate::{
+    config::{ProviderToken, UpstreamAuth},
+    office::Office,
+    provider::{Granted, ProviderError},
+    store::StoreError,
+};
+
+/// How many callers it has something for, each with each of the servers that they use.
+const KEPT_MAX: usize = 20_000;
+
+/// How long a no is remembered, so that a client that asks again at once asks nobody else.
+const NO: Duration = Duration::from_secs(5);
+
+/// What is used that has less left than this is asked for anew: the server must have time for
+/// what it does with it.
+const SPARE: Duration = Duration::from_secs(30);
+
+/// Headers for a server. Their values are marked sensitive.
+pub type Headers = Arc<[(HeaderName, HeaderValue)]>;
+
+/// See the module. One for the whole process.
+pub struct Vault {
+    office: Arc<Office>,
+    kept: Cache<Key, Kept>,
+}
+
+/// For what something is: of one token, or of all tokens of a login.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Of {
+    Token(TokenId),
+    Login(GrantId),
+}
+
+type Key = (Of, Arc<str>);
+
+#[derive(Debug, Clone)]
+struct Kept {
+    what: Result<Headers, VaultError>,
+    until: Timestamp,
+}
+
+/// Why there is nothing for a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The caller is a machine, or the provider gave nothing to ask with at their login.
+    #[error(
+        "this server is called in a person's name, and there is none whom the identity provider could be asked about"
+    )]
+    NoLogin,
+    /// The login is over.
+    #[error("the login has ended")]
+    Ended,
+    /// The provider does not answer.
+    #[error("what this server gets for the caller cannot be had right now")]
+    Silent,
+    /// The provider wants the person for it.
+    #[error(
+        "the identity provider wants the person's consent, or to see them, before it lets this server act for them"
+    )]
+    Interaction,
+    /// The provider says no.
+    #[error("the identity provider gives no token for this server")]
+    Refused,
+    /// There is no room for what would have to be said.
+    #[error("the person is in more groups than this server can be told of")]
+    TooManyGroups,
+}
+
+impl From<StoreError> for VaultError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(event = "store.failed", %error);
+        Self::Silent
+    }
+}
+
+impl Vault {
+    /// An empty one.
+    pub fn new(office: Arc<Office>) -> Self {
+        Self {
+            office,
+            kept: Cache::new(KEPT_MAX),
+        }
+    }
+
+    /// The office that it is beside.
+    pub fn office(&self) -> &Arc<Office> {
+        &self.office
+    }
+
+    /// What is at hand for `server`, if there is something that is good still.
+    ///
+    /// # Errors
+    /// [`VaultError`], if that was the answer a moment ago.
+    pub fn at_hand(
+        &self,
+        token: &AccessToken,
+        server: &Arc<str>,
+        wanted: &UpstreamAuth,
+    ) -> Option<Result<Headers, VaultError>> {
+        let kept = self.kept.get(&key(token, server, wanted))?;
+        (self.office.world.now() < kept.until).then_some(kept.what)
+    }
+
+    /// Forgets what a server did not take.
+    pub fn forget(&self, token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) {
+        self.kept.remove(&key(token, server, wanted));
+    }
+
+    /// What `server` gets for the caller with `token`. One asks at a time; it must be let go
+    /// on to its end, since the provider's answer is not given twice.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn headers(
+        &self,
+        token: &AccessToken,
+        server: &Arc<str>,
+        wanted: &UpstreamAuth,
+    ) -> Result<Headers, VaultError> {
+        let (office, key) = (&*self.office, key(token, server, wanted));
+        let is_old = |kept: &Kept| office.world.now() >= kept.until;
+        self.kept.remove_if(&key, is_old);
+        let guard = match self.kept.get_value_or_guard_async(&key).await {
+            Ok(kept) => return kept.what,
+            Err(guard) => guard,
+        };
+        let kept = match make(office, token, wanted).await {
+            Ok((headers, until)) => Kept {
+                what: Ok(headers.into()),
+                until,
+            },
+            Err(error) => {
+                tracing::warn!(event = "server.credential_failed", server = &**server, %error);
+                Kept {
+                    what: Err(error),
+                    until: office.world.now().plus(NO),
+                }
+            }
+        };
+        // It fails only for what was put there meanwhile, which is as good.
+        let _ = guard.insert(kept.clone());
+        kept.what
+    }
+}
+
+fn key(token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) -> Key {
+    let of = match wanted {
+        UpstreamAuth::Token(_) => Of::Login(token.grant),
+        _ => Of::Token(token.id),
+    };
+    (of, Arc::clone(server))
+}
+
+/// What a server gets that is the same for everybody; `None` if no header can say it.
+pub fn fixed(wanted: &UpstreamAuth) -> Option<Headers> {
+    let UpstreamAuth::Fixed { name, value } = wanted else {
+        return Some(Arc::new([]));
+    };
+    let name = HeaderName::try_from(name.as_str()).ok()?;
+    Some(Arc::new([(name, sensitive(value.expose())?)]))
+}
+
+type Made = (Vec<(HeaderName, HeaderValue)>, Timestamp);
+
+async fn make(
+    office: &Office,
+    token: &AccessToken,
+    wanted: &UpstreamAuth,
+) -> Result<Made, VaultError> {
+    match wanted {
+        UpstreamAuth::Nothing | UpstreamAuth::Fixed { .. } => Ok((Vec::new(), token.expires)),
+        UpstreamAuth::Headers => {
+            let profile = profile(office, token).await?;
+            let headers = caller_identity::headers(token, profile.as_ref());
+            let headers = headers.map_err(|_| VaultError::TooManyGroups)?;
+            let headers = headers
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    Some((HeaderName::from_static(name), sensitive(&value)?))
+                })
+                .collect();
+            Ok((headers, token.expires))
+        }
+        UpstreamAuth::Assertion { audience, header } => {
+            let profile = profile(office, token).await?;
+            let now = office.world.now();
+            let id = TokenId::new(office.world.random());
+            let (claims, ends) = caller_identity::assertion(
+                token,
+                profile.as_ref(),
+                &office.issuer,
+                audience,
+                id,
+                now,
+            );
+            let keys = office.keys.load();
+            let signed = keys
+                .signing
+                .first()
+                .and_then(|key| key.sign(ASSERTION_TYP, &claims));
+            let signed = signed.ok_or(VaultError::Silent)?;
+            let value = match header.as_str() {
+                "authorization" => format!("Bearer {signed}"),
+                _ => signed,
+            };
+            let name = HeaderName::try_from(header.as_str()).map_err(|_| VaultError::Refused)?;
+            let value = sensitive(&value).ok_or(VaultError::Refused)?;
+            Ok((vec![(name, value)], spared(now, ends)))
+        }
+        UpstreamAuth::Token(wanted) => {
+            let granted = of_the_provider(office, token, wanted).await?;
+            let value = format!("Bearer {}", granted.access_token.expose());
+            let value = sensitive(&value).ok_or(VaultError::Refused)?;
+            let now = office.world.now();
+            let until = spared(now, now.plus(granted.life));
+            Ok((vec![(header::AUTHORIZATION, value)], until))
+        }
+    }
+}
+
+/// Until when something is used that ends at `ends`: one that lives shortly, for half of that.
+fn spared(now: Timestamp, ends: Timestamp) -> Timestamp {
+    let life = ends.since(now);
+    now.plus(life.saturating_sub(SPARE).max(life / 2))
+}
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+async fn profile(office: &Office, token: &AccessToken) -> Result<Option<Profile>, VaultError> {
+    let found = office.store.profile(token.subject, token.grant).await?;
+    Ok(found.map(|mut profile| {
+        // An id of another issuer's means nothing by itself.
+        let somebody = office.somebody(&profile.issuer, "", &[]);
+        match somebody.map(|somebody| somebody.vouched_by) {
+            Some(None) => {}
+            Some(Some(name)) => {
+                for group in &mut profile.groups {
+                    *group = format!("{name}/{group}");
+                }
+            }
+            None => profile.groups.clear(),
+        }
+        profile
+    }))
+}
+
+async fn of_the_provider(
+    office: &Office,
+    token: &AccessToken,
+    wanted: &ProviderToken,
+) -> Result<Granted, VaultError> {
+    if token.machine {
+        return Err(VaultError::NoLogin);
+    }
+    let provider = &office.provider;
+    match wanted {
+        ProviderToken::OfTheLogin { scope } => {
+            provider_session::access_token(office, token, scope.as_deref()).await
+        }
+        ProviderToken::Exchanged {
+            audience,
+            resource,
+            scope,
+        } => {
+            let subject = provider_session::access_token(office, token, None).await?;
+            let subject: &Secret = &subject.access_token;
+            let (audience, resource) = (audience.as_deref(), resource.as_deref());
+            let granted = provider.exchange(subject, audience, resource, scope.as_deref());
+            granted.await.map_err(|error| refused(&error))
+        }
+        ProviderToken::OnBehalfOf { scope } => {
+            let own = provider.own_scope();
+            let subject = provider_session::access_token(office, token, Some(&own)).await?;
+            let granted = provider.on_behalf_of(&subject.access_token, scope);
+            granted.await.map_err(|error| refused(&error))
+        }
+    }
+}
+
+/// What an error of the provider's means for the server. Its words are in the log.
+fn refused(error: &ProviderError) -> VaultError {
+    tracing::warn!(event = "idp.no_token_for_server", %error);
+    match error {
+        ProviderError::TokenRefused { status, .. } if *status >= 500 || *status == 429 => {
+            VaultError::Silent
+        }
+        ProviderError::TokenRefused { error, .. } if recheck::wants_the_person(error) => {
+            VaultError::Interaction
+        }
+        ProviderError::Unreachable(_) | ProviderError::Discovery(_) => VaultError::Silent,
+        _ => VaultError::Refused,
+    }
+}

@@ -1,0 +1,284 @@
+//! The identity provider's session behind a grant: its refresh token, which asks whether the
+//! person is still there and gets access tokens in their name, one question at a time.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use vestibule_core::{
+    access_token::AccessToken,
+    callback::IdTokenError,
+    flow::FlowCode,
+    id::GrantId,
+    recheck::{self, Told, Verdict},
+    time::Timestamp,
+};
+
+use super::{VaultError, refused};
+use crate::{
+    office::Office,
+    provider::{Granted, ProviderError, RefreshError, Refreshed},
+    store::{Answer, Asking, Claim, EndedWhy, StoreError, Vouched, idp_place},
+};
+
+/// How long nobody else asks about a grant, beyond the time that the answer may take: also
+/// the pause after a question that was not answered, so that nothing storms.
+pub const PAUSE: Duration = Duration::from_secs(10);
+
+/// How many answers of the provider one question may need: metadata or a platform's token, the
+/// token endpoint, and keys.
+const ANSWERS: u32 = 3;
+
+/// Between two looks at what came of somebody else's question.
+pub const LOOK: Duration = Duration::from_millis(50);
+
+/// What came of a question.
+#[derive(Debug)]
+pub struct Word {
+    /// Of the person.
+    pub told: Told,
+    /// An access token in their name, if they are there and it gave one.
+    pub granted: Option<Granted>,
+}
+
+impl Word {
+    fn of(told: Told) -> Self {
+        Self {
+            told,
+            granted: None,
+        }
+    }
+}
+
+/// Why nothing came of a question, and nothing is said of the person.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It was given to another client id of ours.
+    #[error("the identity provider knew this gateway as another application")]
+    AnotherClient,
+    /// The provider gives no token with this scope.
+    #[error(transparent)]
+    Refused(ProviderError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How long one question may take.
+pub fn patience(office: &Office) -> Duration {
+    office.provider.patience() * ANSWERS
+}
+
+/// A question about `grant`, of which the provider last gave its word at `checked`.
+pub fn asking(office: &Office, grant: GrantId, checked: Timestamp, now: Timestamp) -> Asking {
+    Asking {
+        grant,
+        checked,
+        now,
+        until: now.plus(patience(office) + PAUSE),
+    }
+}
+
+/// Ends what the provider's answer ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end(
+    office: &Office,
+    claim: Claim,
+    flow: &FlowCode,
+    verdict: Verdict,
+) -> Result<(), StoreError> {
+    let grant = claim.grant;
+    if verdict == Verdict::End {
+        if kept_at(|| office.store.not_vouched(claim, office.world.now())).await? {
+            tracing::info!(event = "idp.not_vouched", %flow, %grant);
+        }
+        return Ok(());
+    }
+    let why = EndedWhy::Provider;
+    kept_at(|| office.store.end_grant(grant, why, office.world.now())).await?;
+    tracing::info!(event = "idp.groups_left_out", %flow, %grant);
+    Ok(())
+}
+
+/// An access token of the provider's for the person of a token, asked for anew.
+///
+/// # Errors
+/// [`VaultError`].
+pub(super) async fn access_token(
+    office: &Office,
+    token: &AccessToken,
+    scope: Option<&str>,
+) -> Result<Granted, VaultError> {
+    let began = Instant::now();
+    loop {
+        let now = office.world.now();
+        let found = office.store.grant(token.grant).await?;
+        let found = found.ok_or(VaultError::NoLogin)?;
+        if found.facts.ended {
+            return Err(VaultError::Ended);
+        }
+        let person = office.store.parties(found.person, token.client).await?;
+        let person = person.ok_or(VaultError::NoLogin)?;
+        if !found.has_idp || person.issuer != office.provider.issuer() {
+            return Err(VaultError::NoLogin);
+        }
+        let asking = asking(office, token.grant, found.checked, now);
+        let Some(sealed) = office.store.ask_provider(asking).await? else {
+            // In a pause, or for too long: nobody asks now whose answer would help.
+            let paused = found.asking_until > now && found.asking_until <= now.plus(PAUSE);
+            if paused || began.elapsed() > patience(office) {
+                return Err(VaultError::Silent);
+            }
+            sleep(LOOK).await;
+            continue;
+        };
+        let claim = asking.claim();
+        let word = ask(office, claim, sealed, &person.subject, scope).await;
+        let word = word.map_err(|error| match error {
+            AskError::AnotherClient => VaultError::NoLogin,
+            AskError::Refused(error) => refused(&error),
+            AskError::Store(error) => error.into(),
+        })?;
+        let verdict = match word.told {
+            Told::There => return word.granted.ok_or(VaultError::Refused),
+            Told::Nothing => return Err(VaultError::Silent),
+            Told::Gone => Verdict::End,
+            Told::GroupsLeftOut => Verdict::EndThis,
+        };
+        end(office, claim, &found.flow, verdict).await?;
+        return Err(VaultError::Ended);
+    }
+}
+
+/// Asks, and stores what it says of a person who is there. `subject` is who that should be,
+/// `scope` what an access token is asked for with, if not as at the login.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask(
+    office: &Office,
+    claim: Claim,
+    sealed: Vec<u8>,
+    subject: &str,
+    scope: Option<&str>,
+) -> Result<Word, AskError> {
+    let grant = claim.grant;
+    let keys = office.keys.load_full();
+    let opened = keys.open_at_rest(&idp_place(grant), sealed);
+    let kept =
+        opened.ok_or_else(|| StoreError::Failed("a provider's token does not open".into()))?;
+    // Shorter than the claim: who is late must not be taken for who asks by then.
+    let patience = patience(office);
+    let silent = || async {
+        let again = office.world.now().plus(PAUSE);
+        kept_at(|| office.store.not_answered(claim, again)).await?;
+        Ok(Word::of(Told::Nothing))
+    };
+    let began = tokio::time::Instant::now();
+    let refreshed = match timeout(patience, office.provider.refresh(&kept, scope)).await {
+        Ok(Ok(refreshed)) => refreshed,
+        Ok(Err(RefreshError::AnotherClient)) => {
+            tracing::warn!(event = "idp.another_client", grant = %grant);
+            kept_at(|| office.store.not_answered(claim, office.world.now())).await?;
+            return Err(AskError::AnotherClient);
+        }
+        // A no to other scopes says nothing of the person.
+        Ok(Err(RefreshError::Provider(refused @ ProviderError::TokenRefused { .. })))
+            if scope.is_some() =>
+        {
+            kept_at(|| office.store.not_answered(claim, office.world.now())).await?;
+            return Err(AskError::Refused(refused));
+        }
+        Ok(Err(RefreshError::Provider(ProviderError::TokenRefused {
+            status,
+            error,
+            said,
+        }))) => {
+            tracing::info!(event = "idp.recheck_refused", grant = %grant, error, said);
+            return match recheck::refusal(status, &error) {
+                Told::Nothing => silent().await,
+                told => Ok(Word::of(told)),
+            };
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);
+            return silent().await;
+        }
+        Err(_) => {
+            tracing::warn!(event = "idp.recheck_failed", grant = %grant, error = "too slow");
+            return silent().await;
+        }
+    };
+    let keep = keys.seal_at_rest(&idp_place(grant), &refreshed.keep, &office.world);
+    if !kept_at(|| office.store.keep_idp(claim, keep.clone())).await? {
+        return Ok(Word::of(Told::Nothing));
+    }
+    let left = patience.saturating_sub(began.elapsed());
+    let (told, groups) = judged(office, grant, &refreshed, subject, left).await;
+    match told {
+        Told::There => {
+            let vouched = || Vouched {
+                claim,
+                groups: groups.clone(),
+                now: office.world.now(),
+            };
+            kept_at(|| office.store.vouched(vouched())).await?;
+            let granted = refreshed.granted;
+            Ok(Word { told, granted })
+        }
+        Told::Nothing => silent().await,
+        Told::Gone | Told::GroupsLeftOut => Ok(Word::of(told)),
+    }
+}
+
+/// What the answer says of the person, and their groups if it says something of them.
+async fn judged(
+    office: &Office,
+    grant: GrantId,
+    refreshed: &Refreshed,
+    subject: &str,
+    left: Duration,
+) -> (Told, Option<Vec<String>>) {
+    match timeout(left, office.provider.believe(refreshed)).await {
+        Ok(Ok(None)) => (Told::There, None),
+        Ok(Ok(Some(identity))) if identity.subject() == subject => {
+            (Told::There, identity.groups_anew().map(<[String]>::to_vec))
+        }
+        // Another person than the grant's is nobody who could vouch for it (OpenID Connect
+        // Core §12.2).
+        Ok(Ok(Some(_))) => {
+            tracing::error!(event = "idp.another_person", grant = %grant);
+            (Told::Gone, None)
+        }
+        // The page that they come to when they sign in anew says so.
+        Ok(Err(ProviderError::Claims(IdTokenError::GroupsLeftOut))) => (Told::GroupsLeftOut, None),
+        Ok(Err(error)) => {
+            tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);
+            (Told::Nothing, None)
+        }
+        Err(_) => {
+            tracing::warn!(event = "idp.recheck_failed", grant = %grant, error = "too slow");
+            (Told::Nothing, None)
+        }
+    }
+}
+
+/// Writes down what the provider answered, which it does not say twice: a store that is busy is
+/// asked again, for as long as a claim has to spare.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn kept_at<'s, T>(write: impl Fn() -> Answer<'s, T>) -> Result<T, StoreError> {
+    let tries = async {
+        loop {
+            match write().await {
+                Err(StoreError::Busy) => tokio::time::sleep(LOOK).await,
+                other => return other,
+            }
+        }
+    };
+    timeout(PAUSE / 2, tries)
+        .await
+        .unwrap_or(Err(StoreError::Busy))
+}
