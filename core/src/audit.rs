@@ -432,6 +432,24 @@ pub enum Deed {
         /// Codes and grants that ended with it.
         ended: usize,
     },
+    /// A person connected an account of theirs at the service behind a server.
+    Connected {
+        /// The person.
+        person: PersonId,
+        /// What they are called.
+        shown: String,
+        /// The server.
+        server: String,
+    },
+    /// They took it back.
+    Disconnected {
+        /// The person.
+        person: PersonId,
+        /// What they are called.
+        shown: String,
+        /// The server.
+        server: String,
+    },
     /// A link was made that makes one person an operator.
     LinkMade {
         /// When it runs out.
@@ -470,6 +488,8 @@ impl Deed {
             Self::ClientStopped { .. } => "client.stopped",
             Self::PersonChanged { .. } => "person.changed",
             Self::SignedOut { .. } => "person.signed_out",
+            Self::Connected { .. } => "account.connected",
+            Self::Disconnected { .. } => "account.disconnected",
             Self::LinkMade { .. } => "admin.link_made",
             Self::OperatorMade { .. } => "admin.operator_made",
             Self::OperatorUnmade { .. } => "admin.operator_unmade",
@@ -511,6 +531,12 @@ impl Deed {
             Self::PersonChanged { shown, .. } => format!("let {shown} in again"),
             Self::SignedOut { shown, ended, .. } => {
                 format!("no longer vouches for {shown}: signed out{}", also(*ended))
+            }
+            Self::Connected { shown, server, .. } => {
+                format!("connected an account of {shown} for {server}")
+            }
+            Self::Disconnected { shown, server, .. } => {
+                format!("disconnected the account of {shown} for {server}")
             }
             Self::LinkMade { .. } => "made a link for a new operator".to_owned(),
             Self::OperatorMade { shown, .. } => format!("made {shown} an operator, by a link"),

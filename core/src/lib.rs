@@ -27,6 +27,7 @@ pub mod client_auth;
 pub mod client_document;
 pub mod color;
 pub mod connect;
+pub mod connecting;
 pub mod consent;
 pub mod console_pass;
 pub mod discovery;

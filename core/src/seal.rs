@@ -29,6 +29,8 @@ pub enum Kind {
     Onward,
     /// A person's sign-in to our own pages, on its way to the provider.
     SignIn,
+    /// A person's way to a service where they connect an account, and back.
+    Connecting,
     /// The way from our own pages to the console.
     ConsolePass,
     /// An `Mcp-Session-Id`.
@@ -48,6 +50,7 @@ impl Kind {
             Self::Endpoint => b"message endpoint",
             Self::Onward => b"onward",
             Self::SignIn => b"sign-in",
+            Self::Connecting => b"connecting",
             Self::ConsolePass => b"console pass",
             Self::SessionId => b"session id",
             Self::AtRest => b"at rest",

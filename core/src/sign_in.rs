@@ -27,6 +27,8 @@ pub const LIFE: Duration = Duration::from_secs(600);
 pub enum Destination {
     /// What may act for them.
     Apps,
+    /// Their accounts at services behind servers.
+    Connections,
     /// The list of logins.
     Flows,
     /// The record of one login.
@@ -42,6 +44,7 @@ impl Destination {
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "apps" => Some(Self::Apps),
+            "connections" => Some(Self::Connections),
             "flows" => Some(Self::Flows),
             "operator" => Some(Self::Operator),
             other => match other.strip_prefix("console.") {
@@ -55,6 +58,7 @@ impl Destination {
     pub fn path(self) -> String {
         match self {
             Self::Apps => "/apps".to_owned(),
+            Self::Connections => "/connections".to_owned(),
             Self::Flows => "/flows".to_owned(),
             Self::Flow(flow) => format!("/flows/{flow}"),
             Self::Operator => "/operator".to_owned(),
@@ -67,6 +71,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Apps => f.write_str("apps"),
+            Self::Connections => f.write_str("connections"),
             Self::Flows => f.write_str("flows"),
             Self::Flow(flow) => flow.fmt(f),
             Self::Operator => f.write_str("operator"),
@@ -159,7 +164,14 @@ mod tests {
     #[test]
     fn a_destination_is_one_of_our_pages() {
         let console = format!("console.{}", Digest::of(b"cookie").text());
-        for word in ["apps", "flows", "operator", "K7Q2-9MTX", &console] {
+        for word in [
+            "apps",
+            "connections",
+            "flows",
+            "operator",
+            "K7Q2-9MTX",
+            &console,
+        ] {
             let to = Destination::parse(word).expect("known");
             assert_eq!(to.to_string(), word);
             assert!(to.path().starts_with('/') && !to.path().starts_with("//"));

@@ -1,6 +1,7 @@
 //! Builds everything from the configuration and the world, starts it, and ends it.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,7 +25,7 @@ use vestibule_core::{
 use crate::{
     admin::{self, Admin, Desk, socket},
     audit::Audit,
-    config::{self, Admission, Config, Mode, Server, Tls},
+    config::{self, Admission, Config, Mode, Server, Tls, UpstreamAuth},
     document_cache::DocumentCache,
     earlier::Earlier,
     fetch::{self, Documents},
@@ -39,6 +40,7 @@ use crate::{
     pulse::Pulse,
     revocation::Revocations,
     routes,
+    service::Service,
     store::{Store, StoreError, sqlite::Sqlite},
     trust::Trust,
     uses::Uses,
@@ -138,7 +140,8 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     let configured = office.clients.values();
     let configured = configured.map(|client| (client.id.clone(), client.name_for_people()));
     runtime.block_on(store.know_clients(configured.collect(), world.now()))?;
-    let pages = routes::routes(Arc::clone(&office), extra(&office));
+    let vault = Arc::new(Vault::new(Arc::clone(&office)));
+    let pages = routes::routes(Arc::clone(&office), Arc::clone(&vault), extra(&office));
 
     let listeners =
         serving::bind(config.listen, config.limits.threads).map_err(listen(config.listen))?;
@@ -159,7 +162,6 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     let limits = config.limits;
     let servers = config.servers;
     let proxy_revocations = Arc::clone(&revocations);
-    let vault = Arc::new(Vault::new(Arc::clone(&office)));
     let data_stopped = stopped.clone();
     let threads = serving::serve(
         listeners,
@@ -373,6 +375,7 @@ fn office(
         ),
         documents: DocumentCache::new(documents, schemes),
         issuers: config.issuers.clone(),
+        services: services(config, trust)?,
         trusted_proxies: config.trusted_proxies.clone(),
         held: Held::new(config.limits.streams),
         // Many people may sit behind one address of a vendor, so much is let through at once.
@@ -407,6 +410,22 @@ fn office(
         pulse: Arc::clone(&pulse),
         world: world.clone(),
     })
+}
+
+/// Services behind servers at which people have accounts, by the server's name.
+fn services(config: &Config, trust: &Trust) -> Result<HashMap<String, Service>, StartError> {
+    let mut out = HashMap::new();
+    for server in &config.servers {
+        if let UpstreamAuth::Connection(settings) = &server.upstream_auth {
+            let name = &server.resource.name;
+            let callback = format!("{}/oauth-callback/connect/{name}", config.public_url);
+            let http = fetch::provider_client(trust, config.limits.provider_time)
+                .map_err(StartError::Outgoing)?;
+            let service = Service::new((**settings).clone(), callback, http);
+            out.insert(name.clone(), service);
+        }
+    }
+    Ok(out)
 }
 
 /// What the metadata may promise: a grant is offered if somebody may use it.

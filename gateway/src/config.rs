@@ -33,7 +33,7 @@ use vestibule_core::{
 pub use self::brand::{Brand, Logo};
 pub use self::entra::{ClientIdAt, Entra, EntraSetup, ProofAt};
 pub use self::report::{Problem, Report};
-pub use self::upstream_auth::{ProviderToken, UpstreamAuth};
+pub use self::upstream_auth::{ProviderToken, ServiceAt, ServiceSettings, UpstreamAuth};
 use self::{reader::Reader, table::Table};
 use crate::provider_credential::ProviderCredential;
 

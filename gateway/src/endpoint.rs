@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod backchannel_logout;
 pub mod callback;
 pub mod connect;
+pub mod connections;
 pub mod consent;
 pub mod device;
 pub mod errors;

@@ -33,6 +33,7 @@ use crate::{
     provider::Provider,
     pulse::Pulse,
     revocation::Revocations,
+    service::Service,
     store::{Person, Store, StoreError},
     uses::Uses,
     world::World,
@@ -68,6 +69,8 @@ pub struct Office {
     pub key_cache: KeyCache,
     /// Whose assertions are taken.
     pub issuers: Vec<Issuing>,
+    /// Services behind servers, by the server's name, at which people have accounts.
+    pub services: HashMap<String, Service>,
     /// Networks whose word about addresses is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Requests that are open at MCP servers.

@@ -367,6 +367,8 @@ pub struct Apps<'p> {
     pub calls: Vec<CallRow>,
     /// Whether there may be others.
     pub more_calls: bool,
+    /// Whether there are services at which people have accounts.
+    pub connects: bool,
     /// Binds the forms to the session.
     pub token: &'p str,
 }
@@ -378,6 +380,35 @@ pub enum Told {
     Stopped(String),
     /// This one may go on.
     AllowedAgain(String),
+}
+
+/// A person's accounts at services behind servers.
+#[derive(Template)]
+#[template(path = "connections.html")]
+pub struct Connections<'p> {
+    /// Common parts.
+    pub frame: Frame,
+    /// Who.
+    pub person: &'p str,
+    /// Each server that has a service.
+    pub rows: Vec<ConnectionRow>,
+    /// Binds the forms to the session.
+    pub token: &'p str,
+}
+
+/// A service, and the person's account there.
+#[derive(Debug)]
+pub struct ConnectionRow {
+    /// The server's name.
+    pub server: String,
+    /// Its title.
+    pub title: String,
+    /// The service's host.
+    pub host: String,
+    /// Since which day there is one that works.
+    pub since: Option<String>,
+    /// Whether there was one that the service takes no more.
+    pub broken: bool,
 }
 
 /// One app of a person.

@@ -16,7 +16,6 @@ use vestibule_core::{
     authorize::LoginWishes,
     callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
     entra::application::EXCHANGE_AUDIENCE,
-    flow::cleaned,
     jwt::{self, Algorithm, JwtError, VerifiedClaims},
     logout_token::{self, LogoutTokenError, SignedOut},
     pkce::{CodeChallenge, CodeVerifier},
@@ -31,13 +30,11 @@ use crate::{
     managed_identity,
     provider_credential::{self, ASSERTION_TYPE, AssertionError, ProviderCredential},
     signature::Published,
+    token_endpoint::{self, Failed, Granted, TokenAnswer},
     world::World,
 };
 
-pub use self::{
-    on_behalf::Granted,
-    refresh::{RefreshError, Refreshed},
-};
+pub use self::refresh::{RefreshError, Refreshed};
 
 /// How far the provider's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(90);
@@ -154,22 +151,21 @@ struct Document {
     token_endpoint_auth_signing_alg_values_supported: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    id_token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    token_type: Option<String>,
-    expires_in: Option<u64>,
-    issued_token_type: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct ErrorAnswer {
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    error_description: String,
+impl From<Failed> for ProviderError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Unreachable(error) => Self::Unreachable(error),
+            Failed::Refused {
+                status,
+                error,
+                said,
+            } => Self::TokenRefused {
+                status,
+                error,
+                said,
+            },
+        }
+    }
 }
 
 impl Provider {
@@ -414,7 +410,6 @@ impl Provider {
         discovered: &Discovered,
         form: &[(&str, &str)],
     ) -> Result<(Option<Digest>, Result<TokenAnswer, ProviderError>), ProviderError> {
-        use ProviderError as E;
         let mut form = form.to_vec();
         let mut request = self.http.post(&discovered.token_endpoint);
         let mut shown = None;
@@ -430,14 +425,13 @@ impl Provider {
             ProviderCredential::Secret(shared) => {
                 secret = shared.now().await;
                 shown = Some(secret.digest());
-                if discovered.takes_post_only {
-                    form.push(("client_id", &self.idp.client_id));
-                    form.push(("client_secret", secret.expose()));
-                } else {
-                    // Both parts are form-encoded before base64 (RFC 6749 §2.3.1).
-                    let secret = encoded(secret.expose());
-                    request = request.basic_auth(encoded(&self.idp.client_id), Some(secret));
-                }
+                request = token_endpoint::show_secret(
+                    request,
+                    &mut form,
+                    &self.idp.client_id,
+                    &secret,
+                    discovered.takes_post_only,
+                );
             }
             ProviderCredential::Certificate(certificate) => {
                 assertion = certificate.assertion(
@@ -459,24 +453,8 @@ impl Provider {
                 form.extend(by_assertion(&assertion));
             }
         }
-        let (status, body) = fetch::whole(request.form(&form))
-            .await
-            .map_err(E::Unreachable)?;
-        if status != 200 {
-            let answer: ErrorAnswer = serde_json::from_slice(&body).unwrap_or_default();
-            let refused = E::TokenRefused {
-                status,
-                error: cleaned(&answer.error, 64),
-                said: cleaned(&answer.error_description, 500),
-            };
-            return Ok((shown, Err(refused)));
-        }
-        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| E::TokenRefused {
-            status,
-            error: "not_json".to_owned(),
-            said: String::new(),
-        })?;
-        Ok((shown, Ok(answer)))
+        let answered = token_endpoint::ask(request, &form).await;
+        Ok((shown, answered.map_err(ProviderError::from)))
     }
 
     /// Believes the ID token, or says why not. An unknown key causes one more look at the
@@ -557,8 +535,4 @@ fn host_of(address: &str) -> Option<String> {
     Url::parse(address)
         .ok()
         .map(|url| url.origin().ascii_serialization())
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

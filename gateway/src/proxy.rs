@@ -237,7 +237,14 @@ impl Proxy {
                 // Rare, and too large to be carried along in every call.
                 None => Box::pin(credential::fetched(&self, &mount, &permit)).await,
             };
-            let credential = credential.inspect_err(|refusal| permit.ended(refusal.ended()))?;
+            let credential = match credential {
+                Ok(credential) => credential,
+                Err(refusal) => {
+                    permit.ended(refusal.ended());
+                    let answer = credential::as_result(&refusal, &permit, &self.office.issuer);
+                    return answer.ok_or(refusal);
+                }
+            };
             let request = self.request(&mount, &permit, call.parts, call.client, &credential);
             let request = request.inspect_err(|refusal| permit.ended(refusal.ended()))?;
             let sent = forward::send(&self.limits, &mount, request).await;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{ConnectInfo, Request, State},
     middleware::{self, Next},
     response::Response,
@@ -15,16 +15,18 @@ use vestibule_core::{params::Params, token::device_code};
 
 use crate::{
     endpoint::{
-        answer, apps, assets, authorize, backchannel_logout, callback, connect, consent, device,
-        errors, flows, introspect, login, operator, par, register, revoke, token, well_known,
+        answer, apps, assets, authorize, backchannel_logout, callback, connect, connections,
+        consent, device, errors, flows, introspect, login, operator, par, register, revoke, token,
+        well_known,
     },
     http::{cors, limit::Wait, peer::client_address},
     office::Office,
     page::language,
+    vault::{self, Vault},
 };
 
 /// The router of pages and OAuth endpoints; `extra` are routes of the demo.
-pub fn routes(office: Arc<Office>, extra: Router) -> Router {
+pub fn routes(office: Arc<Office>, vault: Arc<Vault>, extra: Router) -> Router {
     // What costs nothing to begin must not be begun without end.
     let beginnings = Router::new()
         .route("/register", post(register::post))
@@ -71,6 +73,15 @@ pub fn routes(office: Arc<Office>, extra: Router) -> Router {
         .route("/login/{to}", get(login::done))
         .route("/logout", get(login::ask_to_leave).post(login::leave))
         .route("/apps", get(apps::list).post(apps::act))
+        .route(
+            vault::CONNECTIONS,
+            get(connections::list).post(connections::act),
+        )
+        .route(
+            "/oauth-callback/connect/{server}",
+            get(connections::came_back),
+        )
+        .layer(Extension(vault))
         .route("/device", get(device::page).post(device::typed))
         .route(device_code::DONE_PATH, get(device::done))
         .route("/operator", get(operator::welcome))

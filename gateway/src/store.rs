@@ -15,6 +15,7 @@
 //! spent refresh token taken as current is a thief's branch; a lost revocation is access
 //! that somebody believes ended. A live thing reported as gone costs one login.
 
+mod connection;
 mod operator;
 mod person;
 mod provider;
@@ -22,6 +23,9 @@ pub mod sqlite;
 
 use std::{future::Future, pin::Pin};
 
+pub use self::connection::{
+    Connection, ConnectionClaim, Disconnect, FoundConnection, NewConnection,
+};
 pub use self::operator::{
     ClientDecision, NewLink, Outcome, Sought, ToClient, ToPerson, UnmakeOperator,
 };
@@ -150,6 +154,11 @@ pub fn secret_place(grant: GrantId) -> Vec<u8> {
 /// Where the provider's tokens of a grant belong, also while its code waits.
 pub fn idp_place(grant: GrantId) -> Vec<u8> {
     format!("grants/{grant}/idp").into_bytes()
+}
+
+/// Where the tokens of a person's account at the service behind a server belong.
+pub fn connection_place(person: PersonId, server: &str) -> Vec<u8> {
+    format!("connections/{person}/{server}").into_bytes()
 }
 
 /// Whether a decision was the first on its ticket.
@@ -578,6 +587,24 @@ pub trait Store: Send + Sync {
         session: NewSession,
         now: Timestamp,
     ) -> Answer<'_, Option<PersonId>>;
+
+    /// A person connects an account, or connects it anew. It is in the audit.
+    fn connect(&self, new: NewConnection) -> Answer<'_, ()>;
+    /// A person's accounts.
+    fn connections(&self, person: PersonId) -> Answer<'_, Vec<Connection>>;
+    /// A person's account at the service behind a server, if it is one that works.
+    fn connection(&self, person: PersonId, server: String) -> Answer<'_, Option<FoundConnection>>;
+    /// Claims the question to the service for other tokens: what is sealed there, for exactly
+    /// one caller until [`ConnectionClaim::until`].
+    fn ask_service(&self, claim: ConnectionClaim, now: Timestamp) -> Answer<'_, Option<Vec<u8>>>;
+    /// Keeps what the service gave; nothing, if it takes the account no more. Whether the
+    /// claim held.
+    fn service_answered(&self, claim: ConnectionClaim, sealed: Option<Vec<u8>>)
+    -> Answer<'_, bool>;
+    /// Nothing came of the question: the next one may be at `again`.
+    fn service_silent(&self, claim: ConnectionClaim, again: Timestamp) -> Answer<'_, ()>;
+    /// Takes an account back. Whether there was one. It is in the audit.
+    fn disconnect(&self, what: Disconnect) -> Answer<'_, bool>;
 
     /// Clients with this in name or id, the newest first.
     fn clients(

@@ -1,6 +1,7 @@
 //! What MCP servers get about or for their callers: made or asked for when it is needed, by
 //! one at a time, and kept in memory for as long as it is good. Nothing here is written down.
 
+mod account;
 mod provider_session;
 
 use std::{sync::Arc, time::Duration};
@@ -10,9 +11,9 @@ use quick_cache::sync::Cache;
 use vestibule_core::{
     access_token::AccessToken,
     caller_identity::{self, ASSERTION_TYP, Profile},
-    id::{GrantId, TokenId},
+    id::{GrantId, PersonId, TokenId},
     recheck,
-    secret::Secret,
+    secret::{Digest, Secret},
     time::Timestamp,
 };
 
@@ -20,8 +21,9 @@ pub use self::provider_session::{AskError, LOOK, PAUSE, ask, asking, end, patien
 use crate::{
     config::{ProviderToken, UpstreamAuth},
     office::Office,
-    provider::{Granted, ProviderError},
+    provider::ProviderError,
     store::StoreError,
+    token_endpoint::Granted,
 };
 
 /// How many callers it has something for, each with each of the servers that they use.
@@ -30,9 +32,16 @@ const KEPT_MAX: usize = 20_000;
 /// How long a no is remembered, so that a client that asks again at once asks nobody else.
 const NO: Duration = Duration::from_secs(5);
 
+/// How long a person's account is used without a look whether it is still theirs to use: they
+/// may have taken it back at another process.
+const ACCOUNT: Duration = Duration::from_secs(30);
+
 /// What is used that has less left than this is asked for anew: the server must have time for
 /// what it does with it.
 const SPARE: Duration = Duration::from_secs(30);
+
+/// Where people connect their accounts.
+pub const CONNECTIONS: &str = "/connections";
 
 /// Headers for a server. Their values are marked sensitive.
 pub type Headers = Arc<[(HeaderName, HeaderValue)]>;
@@ -41,6 +50,8 @@ pub type Headers = Arc<[(HeaderName, HeaderValue)]>;
 pub struct Vault {
     office: Arc<Office>,
     kept: Cache<Key, Kept>,
+    /// Digests of tokens that a server did not take, though they should be good.
+    refused: Cache<Key, Digest>,
 }
 
 /// For what something is: of one token, or of all tokens of a login.
@@ -48,6 +59,7 @@ pub struct Vault {
 enum Of {
     Token(TokenId),
     Login(GrantId),
+    Person(PersonId),
 }
 
 type Key = (Of, Arc<str>);
@@ -80,6 +92,9 @@ pub enum VaultError {
     /// The provider says no.
     #[error("the identity provider gives no token for this server")]
     Refused,
+    /// The person has no account at the service, or it takes theirs no more.
+    #[error("connect your account for this server first: {CONNECTIONS} of this gateway")]
+    NotConnected,
     /// There is no room for what would have to be said.
     #[error("the person is in more groups than this server can be told of")]
     TooManyGroups,
@@ -98,6 +113,7 @@ impl Vault {
         Self {
             office,
             kept: Cache::new(KEPT_MAX),
+            refused: Cache::new(KEPT_MAX / 10),
         }
     }
 
@@ -121,8 +137,24 @@ impl Vault {
     }
 
     /// Forgets what a server did not take.
-    pub fn forget(&self, token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) {
-        self.kept.remove(&key(token, server, wanted));
+    pub fn not_taken(&self, token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) {
+        let key = key(token, server, wanted);
+        let Some((_, kept)) = self.kept.remove(&key) else {
+            return;
+        };
+        let headers = kept.what.ok();
+        let shown = headers.iter().flat_map(|headers| headers.iter()).next();
+        let token = shown.and_then(|(_, value)| value.as_bytes().strip_prefix(b"Bearer "));
+        if let (Some(token), UpstreamAuth::Connection(_)) = (token, wanted) {
+            self.refused.insert(key, Digest::of(token));
+        }
+    }
+
+    /// Forgets what there is for a person at a server whose service they connected or not.
+    pub fn changed(&self, person: PersonId, server: &str) {
+        let key = (Of::Person(person), Arc::from(server));
+        self.kept.remove(&key);
+        self.refused.remove(&key);
     }
 
     /// What `server` gets for the caller with `token`. One asks at a time; it must be let go
@@ -143,7 +175,7 @@ impl Vault {
             Ok(kept) => return kept.what,
             Err(guard) => guard,
         };
-        let kept = match make(office, token, wanted).await {
+        let kept = match make(office, token, wanted, server, self.refused.get(&key)).await {
             Ok((headers, until)) => Kept {
                 what: Ok(headers.into()),
                 until,
@@ -165,6 +197,7 @@ impl Vault {
 fn key(token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) -> Key {
     let of = match wanted {
         UpstreamAuth::Token(_) => Of::Login(token.grant),
+        UpstreamAuth::Connection(_) => Of::Person(token.subject),
         _ => Of::Token(token.id),
     };
     (of, Arc::clone(server))
@@ -185,6 +218,8 @@ async fn make(
     office: &Office,
     token: &AccessToken,
     wanted: &UpstreamAuth,
+    server: &str,
+    refused: Option<Digest>,
 ) -> Result<Made, VaultError> {
     match wanted {
         UpstreamAuth::Nothing | UpstreamAuth::Fixed { .. } => Ok((Vec::new(), token.expires)),
@@ -227,14 +262,22 @@ async fn make(
             Ok((vec![(name, value)], spared(now, ends)))
         }
         UpstreamAuth::Token(wanted) => {
-            let granted = of_the_provider(office, token, wanted).await?;
-            let value = format!("Bearer {}", granted.access_token.expose());
-            let value = sensitive(&value).ok_or(VaultError::Refused)?;
-            let now = office.world.now();
-            let until = spared(now, now.plus(granted.life));
-            Ok((vec![(header::AUTHORIZATION, value)], until))
+            bearer(office, &of_the_provider(office, token, wanted).await?)
+        }
+        UpstreamAuth::Connection(_) => {
+            let granted = account::access_token(office, token, server, refused).await?;
+            let (headers, until) = bearer(office, &granted)?;
+            Ok((headers, until.min(office.world.now().plus(ACCOUNT))))
         }
     }
+}
+
+fn bearer(office: &Office, granted: &Granted) -> Result<Made, VaultError> {
+    let value = format!("Bearer {}", granted.access_token.expose());
+    let value = sensitive(&value).ok_or(VaultError::Refused)?;
+    let now = office.world.now();
+    let until = spared(now, now.plus(granted.life));
+    Ok((vec![(header::AUTHORIZATION, value)], until))
 }
 
 /// Until when something is used that ends at `ends`: one that lives shortly, for half of that.

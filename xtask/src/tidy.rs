@@ -24,6 +24,7 @@ const ROWS: [(&[&str], &str); 14] = [
     (
         &[
             "provider",
+            "service",
             "flows",
             "earlier",
             "audit",
@@ -34,7 +35,10 @@ const ROWS: [(&[&str], &str); 14] = [
         ],
         "facts to fetch",
     ),
-    (&["managed_identity"], "what the platform gives"),
+    (
+        &["managed_identity", "token_endpoint"],
+        "what platform and others give",
+    ),
     (&["keys", "fetch"], "tools that use tools"),
     (
         &["store", "http", "page", "signature"],

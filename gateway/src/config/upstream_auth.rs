@@ -1,5 +1,7 @@
 //! What an MCP server gets in place of the client's token. `servers.NAME.upstream_auth`.
 
+use std::sync::Arc;
+
 use vestibule_core::secret::Secret;
 
 /// See the module.
@@ -25,6 +27,8 @@ pub enum UpstreamAuth {
     },
     /// A token that the identity provider gives for the person.
     Token(ProviderToken),
+    /// A token of the account that the person connected at the service behind the server.
+    Connection(Arc<ServiceSettings>),
 }
 
 impl UpstreamAuth {
@@ -32,7 +36,7 @@ impl UpstreamAuth {
     pub fn is_about_the_caller(&self) -> bool {
         match self {
             Self::Nothing | Self::Headers | Self::Fixed { .. } => false,
-            Self::Assertion { .. } | Self::Token(_) => true,
+            Self::Assertion { .. } | Self::Token(_) | Self::Connection(_) => true,
         }
     }
 }
@@ -58,5 +62,37 @@ pub enum ProviderToken {
     OnBehalfOf {
         /// Of one API, such as `api://weather/.default`.
         scope: String,
+    },
+}
+
+/// A service behind a server at which people have accounts of their own.
+/// `servers.NAME.connection`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// Where it is.
+    pub at: ServiceAt,
+    /// Our client id there.
+    pub client_id: String,
+    /// Our secret there; without one we are a public client.
+    pub client_secret: Option<Secret>,
+    /// Whether the secret goes into the form. `client_secret_post`.
+    pub post_only: bool,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// What else it wants to read in the authorization request.
+    pub params: Vec<(String, String)>,
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceAt {
+    /// Its metadata says (RFC 8414).
+    Issuer(String),
+    /// For one that has none.
+    Endpoints {
+        /// Where the browser is sent.
+        authorization: String,
+        /// Where codes are redeemed.
+        token: String,
     },
 }

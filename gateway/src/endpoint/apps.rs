@@ -9,10 +9,16 @@ use vestibule_core::{
     audit::{Actor, Call, Outcome},
     id::ClientRef,
     params::Params,
+    sign_in::Destination,
     text,
 };
 
-use super::{answer, consent::store_failed, login::from_their_page, session::Session};
+use super::{
+    answer,
+    consent::store_failed,
+    login::from_their_page,
+    session::{Session, sign_in_first},
+};
 use crate::{
     audit::Lately,
     office::Office,
@@ -47,7 +53,7 @@ pub async fn list(State(office): State<Arc<Office>>, headers: HeaderMap) -> Resp
             Ok((apps, calls)) => draw(&office, &session, &apps, &calls, None),
             Err(error) => store_failed(&office, &error),
         },
-        Ok(None) => sign_in_first(&office),
+        Ok(None) => sign_in_first(&office, Destination::Apps),
         Err(error) => store_failed(&office, &error),
     }
 }
@@ -56,7 +62,7 @@ pub async fn list(State(office): State<Arc<Office>>, headers: HeaderMap) -> Resp
 pub async fn act(State(office): State<Arc<Office>>, headers: HeaderMap, body: Body) -> Response {
     let session = match Session::of(&office, &headers).await {
         Ok(Some(session)) => session,
-        Ok(None) => return sign_in_first(&office),
+        Ok(None) => return sign_in_first(&office, Destination::Apps),
         Err(error) => return store_failed(&office, &error),
     };
     let text = from_their_page(&office, &session, &headers, body).await;
@@ -218,18 +224,8 @@ fn draw(
                 .map(|call| call_row(office, call))
                 .collect(),
             more_calls: !lately.whole,
+            connects: !office.services.is_empty(),
             token: &session.form_token(office),
-        },
-    )
-}
-
-fn sign_in_first(office: &Office) -> Response {
-    page::answer(
-        StatusCode::OK,
-        &page::SignInFirst {
-            frame: office.frame(None),
-            provider: &office.provider.host(),
-            to: "apps",
         },
     )
 }

@@ -11,12 +11,13 @@ use vestibule_core::{
     aadsts,
     flow::{self, Entry, FlowCode, Outcome, RuledOut, Stage, Step, diagram},
     secret::Digest,
+    sign_in::Destination,
 };
 
 use super::{
     answer::{self, Refused},
     consent::store_failed,
-    session::Session,
+    session::{Session, sign_in_first},
 };
 use crate::{
     catalogue, flow_list,
@@ -86,14 +87,7 @@ pub async fn list(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMa
     if !may_see_all(&office, &headers).await {
         return match Session::of(&office, &headers).await {
             Ok(Some(_)) => answer::from_catalogue(&office, StatusCode::FORBIDDEN, "V-ADM-001"),
-            Ok(None) => page::answer(
-                StatusCode::OK,
-                &page::SignInFirst {
-                    frame: office.frame(None),
-                    provider: &office.provider.host(),
-                    to: "flows",
-                },
-            ),
+            Ok(None) => sign_in_first(&office, Destination::Flows),
             Err(error) => store_failed(&office, &error),
         };
     }

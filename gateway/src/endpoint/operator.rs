@@ -13,7 +13,12 @@ use vestibule_core::{
     uri::with_query,
 };
 
-use super::{answer, consent::store_failed, login::from_their_page, session::Session};
+use super::{
+    answer,
+    consent::store_failed,
+    login::from_their_page,
+    session::{Session, sign_in_first},
+};
 use crate::{office::Office, page};
 
 /// The session of somebody with a role, or the page that is shown instead.
@@ -24,16 +29,7 @@ async fn operator(
 ) -> Result<(Session, Role), Response> {
     let failed = |error| store_failed(office, &error);
     let session = Session::of(office, headers).await.map_err(failed)?;
-    let session = session.ok_or_else(|| {
-        page::answer(
-            StatusCode::OK,
-            &page::SignInFirst {
-                frame: office.frame(None),
-                provider: &office.provider.host(),
-                to: &to.to_string(),
-            },
-        )
-    })?;
+    let session = session.ok_or_else(|| sign_in_first(office, to))?;
     let role = office.role(&session.person).await.map_err(failed)?;
     let role = role.ok_or_else(|| {
         tracing::warn!(event = "admin.refused", user_ref = %session.person.id);

@@ -1,10 +1,12 @@
 //! A person's session at our own pages: who it is, and that a form came from their page.
 
-use http::HeaderMap;
-use vestibule_core::secret::Digest;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use vestibule_core::{secret::Digest, sign_in::Destination};
 
 use crate::{
     office::Office,
+    page,
     store::{NewSession, Person, StoreError},
 };
 
@@ -54,6 +56,18 @@ impl Session {
         let parts: [&[u8]; 2] = [b"session form", self.cookie.as_bytes()];
         keys.form.matches_text(&parts, token)
     }
+}
+
+/// The page for whoever must sign in before they see another.
+pub(super) fn sign_in_first(office: &Office, to: Destination) -> Response {
+    page::answer(
+        StatusCode::OK,
+        &page::SignInFirst {
+            frame: office.frame(None),
+            provider: &office.provider.host(),
+            to: &to.to_string(),
+        },
+    )
 }
 
 /// A new session of a browser: its cookie, and what is stored. It is always another than

@@ -2,7 +2,7 @@
 //! (RFC 6749 §6, OpenID Connect Core §12).
 
 use serde::{Deserialize, Serialize};
-use vestibule_core::callback::VerifiedIdentity;
+use vestibule_core::{callback::VerifiedIdentity, secret::Secret};
 
 use super::{Granted, Provider, ProviderError, ProviderTokens};
 
@@ -19,6 +19,7 @@ struct Kept {
 #[derive(Debug)]
 pub struct Refreshed {
     id_token: Option<String>,
+    access_token: Option<Secret>,
     /// The person's access token there.
     pub granted: Option<Granted>,
     /// What is kept from now on, whatever the rest is worth: the token of before may be spent.
@@ -80,13 +81,14 @@ impl Provider {
             form.push(("scope", scope));
         }
         let (_, answered) = self.ask_for_tokens(&discovered, &form).await?;
-        let mut answer = answered?;
-        let granted = Granted::take(&mut answer).ok();
+        let answer = answered?;
+        let granted = answer.granted();
         // Many providers give another token each time and take the one before no more.
         let refresh_token = answer.refresh_token.unwrap_or(kept.refresh_token);
         Ok(Refreshed {
             id_token: answer.id_token,
             granted,
+            access_token: answer.access_token.map(Secret::new),
             keep: serde_json::to_vec(&self.kept(refresh_token)).unwrap_or_default(),
         })
     }
@@ -103,8 +105,7 @@ impl Provider {
             return Ok(None);
         };
         let discovered = self.discovered().await?;
-        let access_token = refreshed.granted.as_ref();
-        let access_token = access_token.map(|granted| granted.access_token.expose());
+        let access_token = refreshed.access_token.as_ref().map(Secret::expose);
         let judged = self.judged(&discovered, id_token, None, access_token, None);
         judged.await.map(Some)
     }

@@ -2,10 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Proxy, call::Permit, guard, refuse::Refusal, route::Mount};
+use http::{Response, StatusCode};
+use serde_json::json;
+use vestibule_core::{bearer::BearerError, era::Era, mcp, uri::Issuer};
+
+use super::{
+    Proxy,
+    call::Permit,
+    guard,
+    refuse::{Refusal, json_answer},
+    relay::AnswerBody,
+    route::Mount,
+};
 use crate::{
     config::UpstreamAuth,
-    vault::{Headers, VaultError},
+    vault::{CONNECTIONS, Headers, VaultError},
 };
 
 /// What needs no waiting: what is the same for everybody, and what was asked for before.
@@ -44,13 +55,46 @@ pub async fn fetched(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Result<He
 pub fn not_taken(proxy: &Proxy, mount: &Mount, permit: &Permit) {
     if let Some(caller) = permit.caller() {
         let wanted = &mount.upstream_auth;
-        proxy.vault.forget(caller.token(), &mount.label, wanted);
+        proxy.vault.not_taken(caller.token(), &mount.label, wanted);
     }
+}
+
+/// What a person can do something about is said where they see it whatever their app makes of
+/// errors: as the result of the tool that was called. `None` for any other request.
+pub fn as_result(
+    refusal: &Refusal,
+    permit: &Permit,
+    issuer: &Issuer,
+) -> Option<Response<AnswerBody>> {
+    let say = match refusal {
+        Refusal::Credential(VaultError::NotConnected) => format!(
+            "This tool works with an account of yours that is not connected. Open \
+             {issuer}{CONNECTIONS} in a browser, connect it there, and try again."
+        ),
+        Refusal::Credential(VaultError::Interaction) => format!(
+            "The company's sign-in does not let this tool act for you yet. Sign in again from \
+             your app; if that does not help, tell your administrator V-SRV-021: \
+             {issuer}/errors/V-SRV-021"
+        ),
+        _ => return None,
+    };
+    let body = permit.body();
+    let Ok(mcp::Body::One(message)) = mcp::read(&body) else {
+        return None;
+    };
+    let id = message.id.filter(|_| message.calls_tool())?;
+    let mut result = json!({ "content": [{ "type": "text", "text": say }], "isError": true });
+    if permit.era() == Era::Modern {
+        result["resultType"] = "complete".into();
+    }
+    // The id is a JSON value that was read already; it goes back as it came.
+    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    Some(json_answer(StatusCode::OK, body))
 }
 
 fn refusal(error: VaultError) -> Refusal {
     match error {
-        VaultError::Ended => Refusal::Bearer(vestibule_core::bearer::BearerError::Revoked),
+        VaultError::Ended => Refusal::Bearer(BearerError::Revoked),
         error => Refusal::Credential(error),
     }
 }

@@ -130,9 +130,9 @@ impl Refusal {
             Self::NotAudited | Self::Credential(VaultError::Silent) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Credential(VaultError::NoLogin | VaultError::Interaction) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Credential(
+                VaultError::NoLogin | VaultError::Interaction | VaultError::NotConnected,
+            ) => StatusCode::FORBIDDEN,
             Self::Credential(_) => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -167,6 +167,7 @@ impl Refusal {
                 VaultError::Refused => "V-SRV-020",
                 VaultError::Interaction => "V-SRV-021",
                 VaultError::TooManyGroups => "V-SRV-022",
+                VaultError::NotConnected => "V-SRV-023",
             },
             Self::TooMany => "V-SRV-005",
             Self::Origin => "V-SRV-006",
@@ -246,18 +247,8 @@ impl Refusal {
             // No JSON-RPC error here: clients tell the age of a server by those (REV-11).
             other => explained(serde_json::json!({ "error_description": other.to_string() })),
         };
-        let mut response = Response::new(AnswerBody::full(body));
-        *response.status_mut() = self.status();
+        let mut response = json_answer(self.status(), body);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
         match self {
             Self::Method => {
                 headers.insert(
@@ -289,6 +280,23 @@ impl Refusal {
         }
         response
     }
+}
+
+/// An answer of our own.
+pub fn json_answer(status: StatusCode, body: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
 }
 
 fn rpc_error(code: i32, message: &str, id: Option<&str>, page: Option<&str>) -> String {

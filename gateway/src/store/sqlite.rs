@@ -4,6 +4,7 @@
 //! code would come back. One conditional statement or one transaction for each verb.
 
 mod audit;
+mod connection;
 mod device;
 mod flow;
 mod migrate;
@@ -48,11 +49,12 @@ use self::{
     writer::{Writer, failed},
 };
 use super::{
-    Allowed, Answer, Asking, Begun, Claim, Decided, DeviceDecision, EndedWhy, Epochs, Finished,
-    FinishedLogin, FoundCode, FoundDevice, FoundGrant, NewDevice, NewGrant, NewLink, NewLogin,
-    NewSession, Outcome, Parties, Person, Recorded, Redeemed, Renewal, SealedKey, SignedIn,
-    SignedOutThere, Sought, Standing, StandingGrant, Store, StoreError, TakenLogin, ToApps,
-    ToClient, ToPerson, UnmakeOperator, Vouched, client_key,
+    Allowed, Answer, Asking, Begun, Claim, ConnectionClaim, Decided, DeviceDecision, Disconnect,
+    EndedWhy, Epochs, Finished, FinishedLogin, FoundCode, FoundConnection, FoundDevice, FoundGrant,
+    NewConnection, NewDevice, NewGrant, NewLink, NewLogin, NewSession, Outcome, Parties, Person,
+    Recorded, Redeemed, Renewal, SealedKey, SignedIn, SignedOutThere, Sought, Standing,
+    StandingGrant, Store, StoreError, TakenLogin, ToApps, ToClient, ToPerson, UnmakeOperator,
+    Vouched, client_key,
 };
 use crate::revocation::{Ended, Revocation, Revocations};
 
@@ -513,6 +515,38 @@ impl Store for Sqlite {
         now: Timestamp,
     ) -> Answer<'_, Option<PersonId>> {
         Box::pin(self.write(move |db| person::begin_session_from(db, from, &session, now)))
+    }
+
+    fn connect(&self, new: NewConnection) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| connection::connect(db, &new)))
+    }
+
+    fn connections(&self, of: PersonId) -> Answer<'_, Vec<super::Connection>> {
+        Box::pin(self.read(move |db| connection::list(db, of)))
+    }
+
+    fn connection(&self, of: PersonId, server: String) -> Answer<'_, Option<FoundConnection>> {
+        Box::pin(self.read(move |db| connection::find(db, of, &server)))
+    }
+
+    fn ask_service(&self, claim: ConnectionClaim, now: Timestamp) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(self.write(move |db| connection::ask(db, &claim, now)))
+    }
+
+    fn service_answered(
+        &self,
+        claim: ConnectionClaim,
+        sealed: Option<Vec<u8>>,
+    ) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| connection::keep(db, &claim, sealed.as_deref())))
+    }
+
+    fn service_silent(&self, claim: ConnectionClaim, again: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.write(move |db| connection::not_answered(db, &claim, again)))
+    }
+
+    fn disconnect(&self, what: Disconnect) -> Answer<'_, bool> {
+        Box::pin(self.write(move |db| connection::disconnect(db, &what)))
     }
 
     fn clients(

@@ -16,8 +16,9 @@ use vestibule_core::{
 use super::{VaultError, refused};
 use crate::{
     office::Office,
-    provider::{Granted, ProviderError, RefreshError, Refreshed},
+    provider::{ProviderError, RefreshError, Refreshed},
     store::{Answer, Asking, Claim, EndedWhy, StoreError, Vouched, idp_place},
+    token_endpoint::Granted,
 };
 
 /// How long nobody else asks about a grant, beyond the time that the answer may take: also

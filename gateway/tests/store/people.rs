@@ -1,8 +1,8 @@
 //! People, their sessions, and what may act for them.
 
 use vestibule::store::{
-    Asking, Claim, EndedWhy, Finished, FinishedLogin, NewSession, Redeemed, SignedIn,
-    SignedOutThere, Standing, ToApps, Vouched,
+    Asking, Claim, ConnectionClaim, Disconnect, EndedWhy, Finished, FinishedLogin, FoundConnection,
+    NewConnection, NewSession, Redeemed, SignedIn, SignedOutThere, Standing, ToApps, Vouched,
 };
 use vestibule_core::{
     assertion::Once,
@@ -443,4 +443,91 @@ async fn up_14_a_session_that_came_from_another_ends_with_it_at_the_provider() {
     );
     assert_eq!(lasts("console").await.expect("answers"), None);
     assert_eq!(from("code", "late").await.expect("stored"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_11_an_account_is_renewed_by_one_and_stays_away_once_it_is_taken_back() {
+    let bench = Bench::new();
+    let store = &bench.store;
+    bench.finish("code", 1, "ada").await;
+    bench.finish("other", 2, "bob").await;
+    let person = |n: u8| PersonId::new([n; 16]);
+    let new = |n: u8, sealed: &[u8], now: u64| NewConnection {
+        person: person(n),
+        server: "tickets".to_owned(),
+        sealed: sealed.to_vec(),
+        now: at(now),
+    };
+    store.connect(new(1, b"ada's", 1000)).await.expect("stored");
+    store.connect(new(2, b"bob's", 1000)).await.expect("stored");
+    let claim = |until: u64| ConnectionClaim {
+        person: person(1),
+        server: "tickets".to_owned(),
+        until: at(until),
+    };
+    let ask = |until: u64, now: u64| store.ask_service(claim(until), at(now));
+    assert_eq!(
+        ask(1020, 1000).await.expect("answers").as_deref(),
+        Some(&b"ada's"[..])
+    );
+    assert_eq!(
+        ask(1030, 1019).await.expect("answers"),
+        None,
+        "it is being asked"
+    );
+    assert!(ask(1040, 1020).await.expect("answers").is_some());
+    // Who took too long has no say any more.
+    let late = store.service_answered(claim(1020), None).await;
+    assert!(!late.expect("stored"));
+    let answered = store
+        .service_answered(claim(1040), Some(b"anew".to_vec()))
+        .await;
+    assert!(answered.expect("stored"));
+    let of = |n: u8| store.connection(person(n), "tickets".to_owned());
+    let sealed = |found: Option<FoundConnection>| found.map(|found| found.sealed);
+    assert_eq!(
+        sealed(of(1).await.expect("answers")),
+        Some(b"anew".to_vec())
+    );
+    // A pause after a question without an answer.
+    ask(1060, 1041).await.expect("answers");
+    store
+        .service_silent(claim(1060), at(1050))
+        .await
+        .expect("stored");
+    assert_eq!(ask(1070, 1049).await.expect("answers"), None);
+    assert!(ask(1070, 1050).await.expect("answers").is_some());
+    // Taken back while it is asked: what comes then brings nothing back.
+    let what = Disconnect {
+        person: person(1),
+        server: "tickets".to_owned(),
+        by: Actor::Console {
+            user: "root".into(),
+        },
+        now: at(1051),
+    };
+    assert!(store.disconnect(what.clone()).await.expect("stored"));
+    assert!(!store.disconnect(what).await.expect("stored"), "once");
+    let late = store
+        .service_answered(claim(1070), Some(b"late".to_vec()))
+        .await;
+    assert!(!late.expect("stored"));
+    assert_eq!(of(1).await.expect("answers"), None);
+    assert_eq!(
+        sealed(of(2).await.expect("answers")),
+        Some(b"bob's".to_vec())
+    );
+    // One that the service takes no more is listed, and is not used.
+    let broken = ConnectionClaim {
+        person: person(2),
+        ..claim(1090)
+    };
+    store
+        .ask_service(broken.clone(), at(1080))
+        .await
+        .expect("answers");
+    assert!(store.service_answered(broken, None).await.expect("stored"));
+    assert_eq!(of(2).await.expect("answers"), None);
+    let listed = store.connections(person(2)).await.expect("answers");
+    assert!(listed.len() == 1 && listed[0].broken);
 }

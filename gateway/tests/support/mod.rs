@@ -9,6 +9,7 @@ pub mod flawed;
 pub mod idp;
 pub mod place;
 pub mod platform;
+pub mod service;
 pub mod signer;
 pub mod site;
 pub mod standin;

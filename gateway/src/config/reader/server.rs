@@ -16,10 +16,11 @@ use super::{
 };
 
 /// Our own public paths, of which no server's path may be a part.
-const OWN_PATHS: [&str; 22] = [
+const OWN_PATHS: [&str; 23] = [
     "/.well-known",
     "/authorize",
     "/connect",
+    "/connections",
     "/consent",
     "/errors",
     "/oauth-callback",
@@ -226,13 +227,7 @@ impl Reader<'_> {
 
     fn upstream(&mut self, value: &Value) -> Option<Url> {
         let text = self.text(value)?;
-        let url = Url::parse(&text).ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.host_str().is_some()
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.fragment().is_none()
-        });
+        let url = plain_address(&text);
         if url.is_none() {
             self.wrong(
                 value,
@@ -243,4 +238,15 @@ impl Reader<'_> {
         }
         url
     }
+}
+
+/// An http or https address with nothing in it but where something is.
+pub(super) fn plain_address(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    })
 }

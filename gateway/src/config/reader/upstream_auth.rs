@@ -1,17 +1,20 @@
 //! `servers.NAME.upstream_auth`.
 
+use std::sync::Arc;
+
 use vestibule_core::secret::Secret;
 
 use super::{
     super::{
         table::{Table, Value},
-        upstream_auth::{ProviderToken, UpstreamAuth},
+        upstream_auth::{ProviderToken, ServiceAt, ServiceSettings, UpstreamAuth},
     },
     Reader,
+    server::plain_address,
 };
 
 const WORDS: &str = "upstream_auth is \"none\", \"headers\", \"assertion\", \"provider-token\", \
-                     \"exchange\", or one of the tables { bearer = … }, { header = …, value = … }, \
+                     \"exchange\", \"connection\", or one of the tables { bearer = … }, { header = …, value = … }, \
                      { assertion = … }, { provider-token = … }, { exchange = … } and \
                      { on-behalf-of = { scope = … } }";
 
@@ -26,7 +29,11 @@ impl Reader<'_> {
         let Some(value) = table.take("upstream_auth") else {
             return UpstreamAuth::Nothing;
         };
+        let connection = table.take("connection");
         let found = match &value {
+            Value::Text { text, .. } if text == "connection" => {
+                return self.connection(&value, connection);
+            }
             Value::Text { text, .. } => self.by_word(text, upstream),
             Value::Table { table, .. } => self.by_table(table.clone(), upstream),
             _ => {
@@ -53,6 +60,88 @@ impl Reader<'_> {
             .fix(WORDS);
             UpstreamAuth::Nothing
         })
+    }
+
+    fn connection(&mut self, place: &Value, written: Option<Value>) -> UpstreamAuth {
+        let Some(Value::Table { mut table, .. }) = written else {
+            let what = "upstream_auth = \"connection\" needs a table connection beside it";
+            self.wrong(place, "V-CFG-050", what)
+                .fix("write [servers.NAME.connection] with issuer, client_id and client_secret");
+            return UpstreamAuth::Nothing;
+        };
+        let mut address = |reader: &mut Self, key: &str| {
+            let value = table.take(key)?;
+            reader.service_address(&value)
+        };
+        let (issuer, authorization, token) = (
+            address(self, "issuer"),
+            address(self, "authorization_endpoint"),
+            address(self, "token_endpoint"),
+        );
+        let at = match (issuer, authorization, token) {
+            (Some(issuer), None, None) => Some(ServiceAt::Issuer(issuer)),
+            (None, Some(authorization), Some(token)) => Some(ServiceAt::Endpoints {
+                authorization,
+                token,
+            }),
+            _ => {
+                let what =
+                    "a connection needs issuer, or authorization_endpoint and token_endpoint";
+                self.wrong(place, "V-CFG-050", what).fix(
+                    "name the issuer if the service has metadata (RFC 8414), else both endpoints",
+                );
+                None
+            }
+        };
+        let client_id = self.required(&mut table, "client_id");
+        let client_id = client_id.and_then(|value| self.filled(&value));
+        let client_secret = table
+            .take("client_secret")
+            .and_then(|value| self.secret(value));
+        let scopes = table.take("scopes").map(|value| self.texts(&value));
+        let post_only = self.flag(&mut table, "client_secret_post", false);
+        let params = match table.take("params") {
+            Some(Value::Table { table, .. }) => table
+                .into_entries()
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.text, self.text(&value)?)))
+                .collect(),
+            Some(other) => {
+                self.wrong(&other, "V-CFG-008", "params must be a table of texts");
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        self.leftovers(table);
+        let Some((at, client_id)) = at.zip(client_id) else {
+            return UpstreamAuth::Nothing;
+        };
+        UpstreamAuth::Connection(Arc::new(ServiceSettings {
+            at,
+            client_id,
+            client_secret,
+            post_only,
+            scopes: scopes.unwrap_or_default(),
+            params,
+        }))
+    }
+
+    /// An https address, or one of this computer's.
+    fn service_address(&mut self, value: &Value) -> Option<String> {
+        let text = self.filled(value)?;
+        let url = plain_address(&text).filter(|url| {
+            let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+            url.scheme() == "https" || loopback
+        });
+        if url.is_none() {
+            self.wrong(
+                value,
+                "V-CFG-050",
+                "this is not the https address of a service",
+            )
+            .fix("write it as the service's documentation has it, with https");
+        }
+        url.map(|_| text)
     }
 
     fn by_word(&mut self, word: &str, upstream: &str) -> Option<UpstreamAuth> {

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 /// One step from version to version, the first making version 1. What is here was run
 /// somewhere, so it is never changed.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("../migrations/sqlite/V1__first.sql"),
     include_str!("../migrations/sqlite/V2__machines_and_devices.sql"),
     include_str!("../migrations/sqlite/V3__sessions.sql"),
@@ -14,6 +14,7 @@ const STEPS: [&str; 7] = [
     include_str!("../migrations/sqlite/V5__operators.sql"),
     include_str!("../migrations/sqlite/V6__seen_and_sought.sql"),
     include_str!("../migrations/sqlite/V7__provider.sql"),
+    include_str!("../migrations/sqlite/V8__connections.sql"),
 ];
 
 /// The version that this program knows.

@@ -345,8 +345,10 @@ pub(super) fn decide_person(
         ])?;
     let (ended, entries) = match block {
         Some(_) => {
-            db.prepare_cached("DELETE FROM sessions WHERE person = ?1")?
-                .execute([to.person.text()])?;
+            for table in ["sessions", "connections"] {
+                db.prepare_cached(&format!("DELETE FROM {table} WHERE person = ?1"))?
+                    .execute([to.person.text()])?;
+            }
             person::end(db, Of::Person(to.person), EndedWhy::Blocked, to.now)?
         }
         None => (0, Vec::new()),

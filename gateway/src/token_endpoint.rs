@@ -1,0 +1,128 @@
+//! The token endpoint of somebody else, of whom this gateway is a client (RFC 6749 §3.2): of
+//! the identity provider, or of a service behind an MCP server.
+
+use std::time::Duration;
+
+use reqwest::RequestBuilder;
+use serde::Deserialize;
+use vestibule_core::{flow::cleaned, secret::Secret};
+
+use crate::fetch::{self, FetchError};
+
+/// How long a token is taken to be good whose answer does not say (RFC 6749 §5.1 leaves that
+/// to documentation).
+const UNSAID: u64 = 300;
+
+/// `token_type` of an access token in an exchange (RFC 8693 §3).
+pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// What it gave (RFC 6749 §5.1).
+#[derive(Debug, Default, Deserialize)]
+pub struct TokenAnswer {
+    /// OpenID Connect Core §3.1.3.3. Not yet believed.
+    pub id_token: Option<String>,
+    /// As it came; [`Self::granted`] is what can be used.
+    pub access_token: Option<String>,
+    /// The next refresh token, if there is another.
+    pub refresh_token: Option<String>,
+    token_type: Option<String>,
+    /// Seconds, if it says.
+    pub expires_in: Option<u64>,
+    issued_token_type: Option<String>,
+}
+
+/// An access token, and how long it is good.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// It.
+    pub access_token: Secret,
+    /// From now on.
+    pub life: Duration,
+}
+
+/// Why it gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// It does not answer.
+    Unreachable(FetchError),
+    /// It said no.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its `error`, cleaned.
+        error: String,
+        /// Its words, cleaned.
+        said: String,
+    },
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorAnswer {
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl TokenAnswer {
+    /// The access token in it. `None` for one that only the holder of a key can use, and for a
+    /// token of another kind under this name (RFC 8693 §2.2.1).
+    pub fn granted(&self) -> Option<Granted> {
+        let kind = self.token_type.as_deref();
+        let issued = self.issued_token_type.as_deref();
+        let bearer = kind.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"))
+            && issued.is_none_or(|issued| [ACCESS_TOKEN, JWT].contains(&issued));
+        let access_token = self.access_token.as_ref().filter(|token| {
+            bearer && !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        Some(Granted {
+            access_token: Secret::new(access_token?.clone()),
+            life: Duration::from_secs(self.expires_in.unwrap_or(UNSAID)),
+        })
+    }
+}
+
+/// Shows the secret, in the header or, where that is not taken, in the form (RFC 6749 §2.3.1).
+pub fn show_secret<'f>(
+    request: RequestBuilder,
+    form: &mut Vec<(&'f str, &'f str)>,
+    client_id: &'f str,
+    secret: &'f Secret,
+    post_only: bool,
+) -> RequestBuilder {
+    if post_only {
+        form.push(("client_id", client_id));
+        form.push(("client_secret", secret.expose()));
+        return request;
+    }
+    // Both parts are form-encoded before base64.
+    request.basic_auth(encoded(client_id), Some(encoded(secret.expose())))
+}
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Asks.
+///
+/// # Errors
+/// [`Failed`].
+pub async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<TokenAnswer, Failed> {
+    let (status, body) = fetch::whole(request.form(form))
+        .await
+        .map_err(Failed::Unreachable)?;
+    if status != 200 {
+        let answer: ErrorAnswer = serde_json::from_slice(&body).unwrap_or_default();
+        return Err(Failed::Refused {
+            status,
+            error: cleaned(&answer.error, 64),
+            said: cleaned(&answer.error_description, 500),
+        });
+    }
+    serde_json::from_slice(&body).map_err(|_| Failed::Refused {
+        status,
+        error: "not_json".to_owned(),
+        said: String::new(),
+    })
+}

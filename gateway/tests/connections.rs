@@ -1,0 +1,275 @@
+//! Accounts of people at services behind MCP servers, each step with the attacks on it.
+
+mod support;
+
+use http::HeaderMap;
+use support::{
+    Browser, Gate, PING, Tokens,
+    service::{CLIENT_ID, SECRET, Service},
+    tool_call,
+    wire::Answer,
+};
+
+fn gate(service: &Service) -> Gate {
+    let more = format!(
+        "[servers.tickets]\nupstream = \"ECHO/tickets\"\ntitle = \"Tickets\"\nupstream_auth = \"connection\"\n\
+         [servers.tickets.connection]\nissuer = \"{}\"\nclient_id = \"{CLIENT_ID}\"\n\
+         client_secret = {{ env = \"TICKETS\" }}\nscopes = [\"read\", \"write\"]\nparams = {{ audience = \"x\" }}\n",
+        service.issuer
+    );
+    Gate::start_in(&more, &[("TICKETS", SECRET)])
+}
+
+/// Signs in to our own pages.
+fn sign_in(gate: &Gate, browser: &Browser) {
+    let begun = browser.open(&format!("{}/login?to=connections", gate.origin));
+    let back = browser.sign_in(&begun.one("location"));
+    let done = browser.open(&back);
+    assert!(done.one("location").ends_with("/login/connections"));
+}
+
+fn page(gate: &Gate, browser: &Browser) -> String {
+    browser.open(&format!("{}/connections", gate.origin)).text()
+}
+
+fn token_in(page: &str) -> String {
+    let (_, rest) = page
+        .split_once("name=\"token\" value=\"")
+        .unwrap_or_else(|| panic!("{page}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+fn press(gate: &Gate, browser: &Browser, act: &str) -> Answer {
+    let token = token_in(&page(gate, browser));
+    let form = [
+        ("token", token.as_str()),
+        ("server", "tickets"),
+        ("act", act),
+    ];
+    let url = format!("{}/connections", gate.origin);
+    browser.submit(&url, &form, Some(&gate.origin))
+}
+
+/// Presses Connect; where the browser is sent.
+fn connect(gate: &Gate, browser: &Browser) -> String {
+    let text = press(gate, browser, "connect").text();
+    let (_, rest) = text
+        .split_once("content=\"0; url=")
+        .unwrap_or_else(|| panic!("{text}"));
+    let url = rest.split('"').next().unwrap_or_default();
+    url.replace("&amp;", "&").replace("&#38;", "&")
+}
+
+fn app(gate: &Gate, browser: &mut Browser) -> Tokens {
+    gate.login(browser, "tickets", "")
+}
+
+fn reached(gate: &Gate, tokens: &Tokens) -> HeaderMap {
+    let answer = gate.call("tickets", &tokens.access, PING);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    gate.echo.take().pop().expect("it came through").headers
+}
+
+fn bearer(headers: &HeaderMap) -> &str {
+    headers["authorization"].to_str().expect("text")
+}
+
+fn refused(gate: &Gate, tokens: &Tokens) -> (u16, String) {
+    let answer = gate.call("tickets", &tokens.access, PING);
+    assert!(gate.echo.take().is_empty(), "nothing reached the server");
+    let uri = answer.json()["error_uri"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    (
+        answer.status,
+        uri.rsplit('/').next().unwrap_or_default().to_owned(),
+    )
+}
+
+#[test]
+fn up_9_up_11_an_account_is_connected_used_renewed_and_taken_back() {
+    let service = Service::start();
+    let gate = gate(&service);
+    let mut browser = Browser::new("ada");
+    let tokens = app(&gate, &mut browser);
+    // Without one: a call of a tool says where to go, and anything else is refused.
+    assert_eq!(refused(&gate, &tokens), (403, "V-SRV-023".to_owned()));
+    let answer = gate.call("tickets", &tokens.access, &tool_call("list"));
+    assert_eq!(answer.status, 200);
+    let result = &answer.json()["result"];
+    assert_eq!(result["isError"], true);
+    let text = result["content"][0]["text"]
+        .as_str()
+        .expect("a text")
+        .to_owned();
+    assert!(
+        text.contains(&format!("{}/connections", gate.origin)),
+        "{text}"
+    );
+    assert!(gate.echo.take().is_empty());
+
+    sign_in(&gate, &browser);
+    assert!(page(&gate, &browser).contains("Not connected"));
+    let url = connect(&gate, &browser);
+    assert_eq!(
+        support::query_of(&url, "scope").as_deref(),
+        Some("read write")
+    );
+    assert_eq!(support::query_of(&url, "audience").as_deref(), Some("x"));
+    let back = browser.open(&service.allow(&url, "code-1"));
+    assert_eq!(back.status, 200, "{}", back.text());
+    assert!(page(&gate, &browser).contains("Connected to"));
+    // At once, although the no was remembered.
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-1");
+    // Before it ends it is renewed, by one of many.
+    gate.turn_clock(560);
+    let tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| assert_eq!(gate.call("tickets", &tokens.access, PING).status, 200));
+        }
+    });
+    gate.echo.take();
+    assert_eq!(service.with(|told| told.given), 2);
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-2");
+    let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
+    assert!(!disk.contains("canary-account"), "sealed");
+    assert!(
+        disk.contains("Connected") || disk.contains("connected"),
+        "it is in the audit"
+    );
+    // Not a server's own word for another: nobody else has it.
+    let bob = app(&gate, &mut Browser::new("bob"));
+    assert_eq!(refused(&gate, &bob).1, "V-SRV-023");
+    // Taken back: at once, there too.
+    assert_eq!(press(&gate, &browser, "disconnect").status, 200);
+    assert_eq!(refused(&gate, &tokens).1, "V-SRV-023");
+    assert_eq!(
+        service.with(|told| told.revoked.clone()),
+        ["canary-account-refresh-2"]
+    );
+}
+
+#[test]
+fn up_11_an_account_that_the_service_takes_no_more_is_connected_anew() {
+    let service = Service::start();
+    let gate = gate(&service);
+    let mut browser = Browser::new("ada");
+    let tokens = app(&gate, &mut browser);
+    sign_in(&gate, &browser);
+    browser.open(&service.allow(&connect(&gate, &browser), "code-1"));
+    reached(&gate, &tokens);
+    // What the server does not take is renewed, ...
+    gate.echo.answers(401, "application/json", "{}");
+    assert_eq!(gate.call("tickets", &tokens.access, PING).status, 502);
+    gate.echo.take();
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-2");
+    // ... a service that is silent loses nobody's account, ...
+    gate.turn_clock(560);
+    let tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    service.with(|told| told.refusal = Some((503, "server_error")));
+    assert_eq!(refused(&gate, &tokens), (503, "V-SRV-019".to_owned()));
+    service.with(|told| told.refusal = None);
+    gate.turn_clock(15);
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-3");
+    // ... and one that says no does.
+    gate.turn_clock(560);
+    let tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    service.with(|told| told.refusal = Some((400, "invalid_grant")));
+    assert_eq!(refused(&gate, &tokens), (403, "V-SRV-023".to_owned()));
+    assert!(page(&gate, &browser).contains("takes the account no more"));
+    service.with(|told| told.refusal = None);
+    browser.open(&service.allow(&connect(&gate, &browser), "code-2"));
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-4");
+}
+
+#[test]
+fn t_con_02_t_idp_01_nobody_connects_an_account_of_theirs_to_another_person() {
+    let service = Service::start();
+    let gate = gate(&service);
+    let (ada, mut mallory) = (Browser::new("ada"), Browser::new("bob"));
+    sign_in(&gate, &ada);
+    sign_in(&gate, &mallory);
+    // Mallory begins, allows with her account, and has Ada open the way back: not in Ada's
+    // browser, and not with Ada's own way in hers.
+    let url = connect(&gate, &mallory);
+    let back = service.allow(&url, "code-1");
+    assert_eq!(ada.open(&back).status, 403);
+    assert!(page(&gate, &ada).contains("Not connected"));
+    assert_eq!(service.with(|told| told.given), 0, "not redeemed");
+    assert_eq!(mallory.open(&back).status, 200);
+    // Once, and not with something else in it.
+    assert_eq!(mallory.open(&back).status, 403);
+    let other = |url: &str| url.replace("/tickets?", "/a?");
+    let back = service.allow(&connect(&gate, &ada), "code-2");
+    assert_eq!(ada.open(&other(&back)).status, 400);
+    // Another service's answer, and one that does not say whose it is.
+    for iss in ["iss=https%3A%2F%2Fevil.example", "is=x"] {
+        let back = service.allow(&connect(&gate, &ada), "code-3");
+        let (start, _) = back.split_once("iss=").expect("it has one");
+        assert_eq!(ada.open(&format!("{start}{iss}")).status, 400);
+    }
+    assert!(page(&gate, &ada).contains("Not connected"));
+    // Whoever signed out meanwhile connects nothing.
+    let back = service.allow(&connect(&gate, &ada), "code-4");
+    let leaving = ada.open(&format!("{}/logout", gate.origin)).text();
+    let form = [("token", token_in(&leaving))];
+    let form: Vec<_> = form.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    ada.submit(
+        &format!("{}/logout", gate.origin),
+        &form,
+        Some(&gate.origin),
+    );
+    assert_eq!(ada.open(&back).status, 403);
+    // Too late.
+    sign_in(&gate, &ada);
+    let back = service.allow(&connect(&gate, &ada), "code-5");
+    gate.turn_clock(601);
+    assert_eq!(ada.open(&back).status, 410);
+    // A page of another site presses nothing.
+    let token = token_in(&page(&gate, &mallory));
+    let form = [
+        ("token", token.as_str()),
+        ("server", "tickets"),
+        ("act", "disconnect"),
+    ];
+    let url = format!("{}/connections", gate.origin);
+    for origin in [None, Some("https://evil.example")] {
+        assert_eq!(mallory.submit(&url, &form, origin).status, 403);
+    }
+    let stale = [("token", "x"), ("server", "tickets"), ("act", "disconnect")];
+    assert_eq!(mallory.submit(&url, &stale, Some(&gate.origin)).status, 403);
+    let tokens = app(&gate, &mut mallory);
+    // Hers is as it was; the clock was turned, so it is renewed.
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-2");
+}
+
+#[test]
+fn t_idp_01_what_a_service_says_of_itself_is_not_believed_beyond_its_own_place() {
+    for (metadata, code) in [
+        (
+            serde_json::json!({ "issuer": "https://other.example" }),
+            "V-ACC-001",
+        ),
+        (
+            serde_json::json!({ "token_endpoint": "ftp://x" }),
+            "V-ACC-001",
+        ),
+        (serde_json::json!({}), "V-ACC-001"),
+    ] {
+        let service = Service::start();
+        service.with(
+            |told| match metadata.as_object().filter(|over| !over.is_empty()) {
+                Some(over) => over.iter().for_each(|(n, v)| told.metadata[n] = v.clone()),
+                None => told.metadata = serde_json::Value::Null,
+            },
+        );
+        let gate = gate(&service);
+        let browser = Browser::new("ada");
+        sign_in(&gate, &browser);
+        let answer = press(&gate, &browser, "connect");
+        assert_eq!(answer.status, 503);
+        assert!(answer.text().contains(code), "{}", answer.text());
+    }
+}
