@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { LOGIN_FORM, fillLoginForm } from './provider.mjs';
 import { e2e } from './python.mjs';
 import { Hopeless, until } from './wait.mjs';
 
@@ -52,13 +53,14 @@ export async function watching(page, name, action) {
 }
 
 const CONSENT = 'form[method="post" i][action="/consent/decision"]';
+const FORMS = { consent: CONSENT, provider: LOGIN_FORM };
 
 /** Which of the pages of a login this is; undefined for one on which there is nothing to do, or nothing left. */
-function look(selector) {
+function look({ consent, provider }) {
   const root = document.documentElement;
   if (root.dataset.done || document.readyState === 'loading') return undefined;
-  if (document.querySelector(selector)) return 'consent';
-  if (document.querySelector('form#contoso-login')) return 'provider';
+  if (document.querySelector(consent)) return 'consent';
+  if (document.querySelector(provider)) return 'provider';
   if (document.querySelector('input[name=username]') && document.querySelector('input[name=password]')) return 'demo';
   return undefined;
 }
@@ -69,7 +71,7 @@ const mark = () => {
 
 /** Answers the consent page that is shown. */
 export async function decide(page, decision = 'allow') {
-  await until(() => page.evaluate(look, CONSENT).then((kind) => kind === 'consent'), 'the consent page');
+  await until(() => page.evaluate(look, FORMS).then((kind) => kind === 'consent'), 'the consent page');
   const form = page.locator(CONSENT);
   // The caution for programs on this computer asks for a tick before it believes an Allow.
   if (decision === 'allow') {
@@ -79,10 +81,17 @@ export async function decide(page, decision = 'allow') {
   await form.locator(`button[name="decision"][value="${decision}"]`).click();
 }
 
-async function signIn(page, kind, person) {
+/** Signs in at the provider, whose form is shown. */
+export async function signInAtProvider(page, person) {
+  await page.locator(LOGIN_FORM).waitFor();
+  await page.evaluate(mark);
+  await fillLoginForm(page, person);
+}
+
+async function signInAtDemo(page, person) {
   await page.evaluate(mark);
   await page.locator('input[name=username]').fill(person);
-  if (kind === 'demo') await page.locator('input[name=password]').fill(person);
+  await page.locator('input[name=password]').fill(person);
   const form = page.locator('form').filter({ has: page.locator('input[name=username]') });
   await form.locator('button, input[type=submit]').first().click();
 }
@@ -111,11 +120,12 @@ export async function follow(page, { person = 'ada', decision = 'allow', arrived
           if (await arrived(page.url())) return true;
           throw new Hopeless(refused);
         }
-        const kind = await page.evaluate(look, CONSENT);
+        const kind = await page.evaluate(look, FORMS);
         if (!kind) return false;
         seen.push(kind);
         if (kind === 'consent') await decide(page, decision);
-        else await signIn(page, kind, person);
+        else if (kind === 'provider') await signInAtProvider(page, person);
+        else await signInAtDemo(page, person);
         return false;
       },
       () => `the login to arrive; pages so far: ${seen.join(', ') || 'none'}`,

@@ -1,4 +1,4 @@
-// `vestibule entra …` as somebody types it, with stand-ins in place of Azure: graph.mjs is Microsoft Graph, provider.mjs is
+// `vestibule entra …` as somebody types it, with stand-ins in place of Azure: graph.mjs is Microsoft Graph, oidc-provider.mjs is
 // Microsoft Entra, az/ is the Azure CLI.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { binary, toml } from './gateway.mjs';
 import { startGraph } from './graph.mjs';
 import { Child } from './process.mjs';
-import { TENANT, startProvider } from './provider.mjs';
+import { TENANT, startProvider } from './oidc-provider.mjs';
 import { Pile } from './stack.mjs';
 import { within } from './wait.mjs';
 

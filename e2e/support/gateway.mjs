@@ -48,7 +48,7 @@ export async function startGateway({ provider, servers, clients = {}, config = {
   const ahead = join(dir, 'clock');
   const clockEnv = { LD_PRELOAD: process.env.E2E_CLOCK, FAKETIME_TIMESTAMP_FILE: ahead, FAKETIME_NO_CACHE: '1', DONT_FAKE_MONOTONIC: '1' };
 
-  provider.allowRedirect(`${url}/oauth-callback`);
+  await provider.allowRedirect(`${url}/oauth-callback`);
   await writeFile(join(dir, 'secret'), provider.clientSecret, { mode: 0o600 });
   await writeFile(file, toml(merge({
     public_url: url,

@@ -2,7 +2,7 @@
 // documented is refused, so that a request which only works here is found here.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
-import { TENANT } from './provider.mjs';
+import { TENANT } from './oidc-provider.mjs';
 import { listen, shut } from './wait.mjs';
 
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { allowAndSignIn, decide, follow, watching } from '../support/browser.mjs';
+import { allowAndSignIn, decide, follow, signInAtProvider, watching } from '../support/browser.mjs';
 import { weatherServer } from '../support/gateway.mjs';
 import { BareClient, LEGACY, MODERN, challengeOf, connect, post, weatherIn } from '../support/oauth.mjs';
 import { startStack } from '../support/stack.mjs';
@@ -77,8 +77,7 @@ test('T-CON-02 a sign-in that was approved in one browser cannot be finished in 
   });
   await watching(victim, 'T-CON-02 victim', async () => {
     await victim.goto(upstream);
-    await victim.locator('input[name=username]').fill('bob');
-    await victim.locator('form#contoso-login button').click();
+    await signInAtProvider(victim, 'bob');
     await until(() => answers.length, 'the callback to answer the victim');
     await victim.waitForLoadState('domcontentloaded');
   });
@@ -111,8 +110,7 @@ test('T-CON-03 showing the consent page to a browser does not make it the approv
     if (new URL(response.url()).pathname === '/oauth-callback') answers.push(response.status());
   });
   await victim.goto(`${stack.provider.origin}${captured.path}?${new URLSearchParams(captured.query)}`);
-  await victim.locator('input[name=username]').fill('bob');
-  await victim.locator('form#contoso-login button').click();
+  await signInAtProvider(victim, 'bob');
   await until(() => answers.length, 'the callback to answer the victim');
   assert.ok(answers[0] >= 400 && answers[0] < 500, `the callback answered ${answers[0]}`);
   assert.equal(stack.provider.to('token').length, 0);
