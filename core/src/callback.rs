@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use crate::{
-    claims::{WrongType, list, seconds, text},
+    claims::{WrongType, list_or_text, seconds, text},
     flow::cleaned,
     jwt::{Algorithm, VerifiedClaims},
     logout_token::session_key,
@@ -156,6 +156,43 @@ impl VerifiedIdentity {
             .unwrap_or(&self.subject)
     }
 
+    /// Whether the ID token leaves to the userinfo endpoint what is needed: groups, if a rule
+    /// asks for them, and, at a login, what to call the person.
+    pub fn leaves_to_userinfo(&self, needs_groups: bool, is_login: bool) -> bool {
+        let nameless = self.name.is_none() && self.username.is_none() && self.email.is_none();
+        (needs_groups && !self.tells_groups) || (is_login && nameless)
+    }
+
+    /// The same with what the userinfo endpoint says besides (OpenID Connect Core §5.3.2).
+    /// What the ID token said stands.
+    ///
+    /// # Errors
+    /// [`IdTokenError::UserInfo`] if it is about somebody else; [`IdTokenError`] for claims
+    /// that cannot be read, and for groups that are left out there too.
+    pub fn completed(
+        mut self,
+        claims: &Map<String, Value>,
+        needs_groups: bool,
+    ) -> Result<Self, IdTokenError> {
+        if text(claims, "sub")? != Some(self.subject.as_str()) {
+            return Err(IdTokenError::UserInfo);
+        }
+        if needs_groups && leaves_groups_out(claims) {
+            return Err(IdTokenError::GroupsLeftOut);
+        }
+        self.name = self.name.take().or(shown(claims, "name")?);
+        self.username = self
+            .username
+            .take()
+            .or(shown(claims, "preferred_username")?);
+        self.email = self.email.take().or(shown(claims, "email")?);
+        if !self.tells_groups {
+            self.groups = groups(claims)?;
+            self.tells_groups = tells_groups(claims);
+        }
+        Ok(self)
+    }
+
     /// The session at the provider, if it names one.
     pub fn session(&self) -> Option<Digest> {
         self.session
@@ -207,6 +244,9 @@ pub enum IdTokenError {
     /// The person signed in longer ago than was asked for.
     #[error("tells of a sign-in that is too long ago")]
     TooOld,
+    /// The userinfo endpoint speaks of somebody else.
+    #[error("names another person than the userinfo endpoint")]
+    UserInfo,
     /// The person is in more groups than it has room for, and a rule asks for groups.
     #[error("leaves out the person's groups, which are too many for it")]
     GroupsLeftOut,
@@ -220,9 +260,12 @@ impl IdTokenError {
             Self::Audience | Self::AuthorizedParty => "V-IDP-017",
             Self::TooOld => "V-IDP-020",
             Self::GroupsLeftOut => "V-IDP-022",
-            Self::Kind | Self::Claim | Self::Issuer | Self::Nonce | Self::AccessTokenHash => {
-                "V-IDP-011"
-            }
+            Self::Kind
+            | Self::Claim
+            | Self::Issuer
+            | Self::Nonce
+            | Self::AccessTokenHash
+            | Self::UserInfo => "V-IDP-011",
         }
     }
 }
@@ -294,28 +337,34 @@ pub fn judge(
     if subject.is_empty() || subject.len() > 512 {
         return Err(E::Claim);
     }
-    let shown = |name| -> Result<Option<String>, E> {
-        Ok(text(claims, name)?
-            .map(|value| cleaned(value, 200))
-            .filter(|value| !value.is_empty()))
-    };
     Ok(VerifiedIdentity {
         issuer: expected.issuer.to_owned(),
         subject,
-        name: shown("name")?,
-        username: shown("preferred_username")?,
-        email: shown("email")?,
-        groups: list(claims, "groups")?
-            .into_iter()
-            .chain(list(claims, "roles")?)
-            .collect(),
-        tells_groups: claims.contains_key("groups")
-            || claims.contains_key("roles")
-            || expected.key == SubjectKey::TenantAndObject,
+        name: shown(claims, "name")?,
+        username: shown(claims, "preferred_username")?,
+        email: shown(claims, "email")?,
+        groups: groups(claims)?,
+        tells_groups: tells_groups(claims) || expected.key == SubjectKey::TenantAndObject,
         session: text(claims, "sid")?
             .filter(|sid| !sid.is_empty())
             .map(|sid| session_key(expected.issuer, sid)),
     })
+}
+
+fn shown(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, IdTokenError> {
+    Ok(text(claims, name)?
+        .map(|value| cleaned(value, 200))
+        .filter(|value| !value.is_empty()))
+}
+
+fn groups(claims: &Map<String, Value>) -> Result<Vec<String>, IdTokenError> {
+    let mut all = list_or_text(claims, "groups")?;
+    all.extend(list_or_text(claims, "roles")?);
+    Ok(all)
+}
+
+fn tells_groups(claims: &Map<String, Value>) -> bool {
+    claims.contains_key("groups") || claims.contains_key("roles")
 }
 
 /// Whether groups or roles are named as claims that are to be had elsewhere (OpenID Connect Core

@@ -32,6 +32,9 @@ pub enum Told {
     /// The person is there; in which groups they are by now is more than it could tell, and a
     /// rule asks for it.
     GroupsLeftOut,
+    /// It said no, and not by a word that is about the person: some have no other for a
+    /// session of theirs that ended.
+    Refused,
     /// It did not answer, does not know us, or somebody else is asking at this moment.
     Nothing,
 }
@@ -55,7 +58,11 @@ pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) ->
         Told::There => Verdict::Renew,
         Told::Gone => Verdict::End,
         Told::GroupsLeftOut => Verdict::EndThis,
-        Told::Nothing if now >= checked && now.since(checked) < bounds.grace => Verdict::Renew,
+        Told::Refused | Told::Nothing if now >= checked && now.since(checked) < bounds.grace => {
+            Verdict::Renew
+        }
+        // Nobody will say more; signing in anew does.
+        Told::Refused => Verdict::EndThis,
         Told::Nothing => Verdict::Wait,
     }
 }
@@ -75,7 +82,13 @@ pub fn refusal(status: u16, error: &str) -> Told {
         | "login_required"
         | "consent_required"
         | "account_selection_required" => Told::Gone,
-        _ => Told::Nothing,
+        "invalid_client"
+        | "unauthorized_client"
+        | "slow_down"
+        | "temporarily_unavailable"
+        | "server_error"
+        | "" => Told::Nothing,
+        _ => Told::Refused,
     }
 }
 
@@ -114,6 +127,8 @@ mod tests {
             (Told::There, 9999, V::Renew),
             (Told::Gone, 1001, V::End),
             (Told::GroupsLeftOut, 1001, V::EndThis),
+            (Told::Refused, 1399, V::Renew),
+            (Told::Refused, 1400, V::EndThis),
             (Told::Nothing, 1399, V::Renew),
             (Told::Nothing, 1400, V::Wait),
             (Told::Nothing, 999, V::Wait),
@@ -136,15 +151,11 @@ mod tests {
         ] {
             assert_eq!(refusal(400, error), Told::Gone, "{error}");
         }
-        for error in [
-            "invalid_client",
-            "unauthorized_client",
-            "server_error",
-            "invalid_request",
-            "",
-        ] {
+        for error in ["invalid_client", "unauthorized_client", "server_error", ""] {
             assert_eq!(refusal(400, error), Told::Nothing, "{error}");
         }
+        // Of a session that ended there some say no more than this.
+        assert_eq!(refusal(400, "invalid_request"), Told::Refused);
         assert_eq!(refusal(403, "access_denied"), Told::Gone);
         assert_eq!(refusal(500, "invalid_grant"), Told::Nothing);
     }

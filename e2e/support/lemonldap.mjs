@@ -31,8 +31,8 @@ export async function startProvider({ clientId = 'vestibule', people = PEOPLE } 
   const port = await listen(server);
   const origin = `http://127.0.0.1:${port}`;
   const issuer = `${origin}/`;
-  // It does not undo the form encoding of a secret in HTTP Basic (RFC 6749 §2.3.1), so this one needs none.
-  const clientSecret = randomBytes(24).toString('hex');
+  // It does not undo the form encoding of a secret in HTTP Basic (RFC 6749 §2.3.1), and takes one in the form.
+  const clientSecret = `${randomBytes(24).toString('base64')} /+%`;
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const redirectUris = [];
   const requests = [];
@@ -91,14 +91,12 @@ export async function startProvider({ clientId = 'vestibule', people = PEOPLE } 
         oidcRPMetaDataOptionsRefreshToken: 1,
         oidcRPMetaDataOptionsIDTokenSignAlg: 'RS256',
         oidcRPMetaDataOptionsUserIDAttr: 'uid',
-        // Otherwise names and groups are at the userinfo endpoint only.
-        oidcRPMetaDataOptionsIDTokenForceClaims: 1,
       },
     },
     oidcRPMetaDataOptionsExtraClaims: { vestibule: { profile: 'name preferred_username groups' } },
     oidcRPMetaDataExportedVars: {
-      // Otherwise a single group is text and no list.
-      vestibule: { name: 'cn', preferred_username: 'mail', email: 'mail', groups: 'groups;string;always' },
+      // As it is: at the userinfo endpoint only, and a single group is text and no list.
+      vestibule: { name: 'cn', preferred_username: 'mail', email: 'mail', groups: 'groups' },
     },
   });
 

@@ -1,9 +1,13 @@
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { IncomingMessage, createServer } from 'node:http';
 import { SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from 'jose';
-import Provider, { interactionPolicy } from 'oidc-provider';
+import Provider, { errors, interactionPolicy } from 'oidc-provider';
 import { PEOPLE } from './people.mjs';
 import { listen, shut } from './wait.mjs';
+
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 export const TENANT = '5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c11';
 
@@ -67,6 +71,7 @@ export async function startProvider({
   people = PEOPLE,
   silent = true,
   groups = true,
+  moreScopes = [],
 } = {}) {
   const server = createServer();
   const bound = await listen(server, port);
@@ -113,7 +118,7 @@ export async function startProvider({
             : { client_secret: clientSecret }),
           redirect_uris: registered.redirectUris,
           post_logout_redirect_uris: [],
-          grant_types: ['authorization_code', 'refresh_token'],
+          grant_types: ['authorization_code', 'refresh_token', TOKEN_EXCHANGE, JWT_BEARER],
           response_types: ['code'],
         },
       ],
@@ -148,7 +153,7 @@ export async function startProvider({
           },
         },
       },
-      scopes: ['openid', 'profile', 'email', 'offline_access'],
+      scopes: ['openid', 'profile', 'email', 'offline_access', ...moreScopes],
       claims: {
         openid: ['sub', 'oid', 'tid', 'ver', ...(groups ? ['groups'] : [])],
         profile: ['name', 'preferred_username'],
@@ -171,7 +176,7 @@ export async function startProvider({
         const known = ctx.oidc.session.grantIdFor(ctx.oidc.client.clientId);
         const grant = (known && (await ctx.oidc.provider.Grant.find(known)))
           || new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
-        grant.addOIDCScope('openid profile email offline_access');
+        grant.addOIDCScope(['openid profile email offline_access', ...moreScopes].join(' '));
         await grant.save();
         return grant;
       },
@@ -190,6 +195,7 @@ export async function startProvider({
         ctx.body = `<!doctype html><title>Sign in to your account</title><h1>Sorry</h1><p id="error">${escape(text)}</p>`;
       },
     });
+    offerTokensForOthers(provider);
     provider.use(async (ctx, next) => {
       await next();
       const route = ctx.oidc?.route;
@@ -380,6 +386,39 @@ export async function startProvider({
       await listen(server, bound);
     },
   };
+}
+
+/**
+ * Tokens for other services: exchanged (RFC 8693), or on the person's behalf as Entra's documentation has it. Only a live
+ * access token of this very client counts; on behalf of somebody it must be one that is for the client itself.
+ */
+function offerTokensForOthers(provider) {
+  const grant = (name, parameters, subjectIn, judge) => provider.registerGrantType(name, async (ctx) => {
+    const { client, params } = ctx.oidc;
+    const subject = params[subjectIn] && (await provider.AccessToken.find(params[subjectIn]));
+    if (!subject || subject.clientId !== client.clientId) throw new errors.InvalidGrant('the token is not one of this client');
+    judge(params, subject);
+    const token = new provider.AccessToken({
+      accountId: subject.accountId, client, grantId: subject.grantId, gty: name, sessionUid: subject.sessionUid,
+      scope: 'openid', extra: { for: params.audience ?? params.scope },
+    });
+    ctx.body = {
+      access_token: await token.save(),
+      issued_token_type: ACCESS_TOKEN,
+      token_type: 'Bearer',
+      expires_in: token.expiration,
+    };
+  }, parameters);
+  grant(TOKEN_EXCHANGE, ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'scope'], 'subject_token', (params) => {
+    if (params.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidRequest('subject_token_type');
+    if (!params.audience) throw new errors.InvalidTarget('audience');
+  });
+  grant(JWT_BEARER, ['assertion', 'requested_token_use', 'scope'], 'assertion', (params, subject) => {
+    if (params.requested_token_use !== 'on_behalf_of' || !params.scope) throw new errors.InvalidRequest('requested_token_use');
+    if (!subject.scope.split(' ').includes(`${subject.clientId}/.default`)) {
+      throw new errors.InvalidGrant('the assertion is for another application');
+    }
+  });
 }
 
 /** Storage that outlives the provider object, which is built anew whenever its configuration changes. */

@@ -16,6 +16,7 @@ use vestibule_core::{
     authorize::LoginWishes,
     callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
     entra::application::EXCHANGE_AUDIENCE,
+    flow::cleaned,
     jwt::{self, Algorithm, JwtError, VerifiedClaims},
     logout_token::{self, LogoutTokenError, SignedOut},
     pkce::{CodeChallenge, CodeVerifier},
@@ -30,7 +31,7 @@ use crate::{
     managed_identity,
     provider_credential::{self, ASSERTION_TYPE, AssertionError, ProviderCredential},
     signature::Published,
-    token_endpoint::{self, Failed, Granted, TokenAnswer},
+    token_endpoint::{self, Failed, Granted, SecretBy, TokenAnswer},
     world::World,
 };
 
@@ -70,7 +71,8 @@ pub struct Discovered {
     token_endpoint: String,
     jwks_uri: String,
     announces_iss: bool,
-    takes_post_only: bool,
+    userinfo_endpoint: Option<String>,
+    takes: SecretBy,
     takes_pss: bool,
     keys: JwkSet,
     loaded: Timestamp,
@@ -85,6 +87,9 @@ pub enum ProviderError {
     /// Its discovery document is not that of the configured issuer.
     #[error("the identity provider's discovery document {0}")]
     Discovery(&'static str),
+    /// The same, with whose it is.
+    #[error("the identity provider's discovery document names another issuer, {0}")]
+    Issuer(String),
     /// Its token endpoint said no.
     #[error("the identity provider's token endpoint answered {status} {error}")]
     TokenRefused {
@@ -143,6 +148,7 @@ struct Document {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    userinfo_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
@@ -272,14 +278,18 @@ impl Provider {
         let document: Document =
             serde_json::from_slice(&body).map_err(|_| E::Discovery("is not one"))?;
         if document.issuer != self.idp.issuer {
-            return Err(E::Discovery("names another issuer"));
+            return Err(E::Issuer(cleaned(&document.issuer, 200)));
         }
         let plain = self.idp.issuer.starts_with("http://");
         for endpoint in [
-            &document.authorization_endpoint,
-            &document.token_endpoint,
-            &document.jwks_uri,
-        ] {
+            Some(&document.authorization_endpoint),
+            Some(&document.token_endpoint),
+            Some(&document.jwks_uri),
+            document.userinfo_endpoint.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        {
             let url = Url::parse(endpoint).map_err(|_| E::Discovery("has a malformed endpoint"))?;
             if url.scheme() != "https" && !(plain && url.scheme() == "http") {
                 return Err(E::Discovery("has an endpoint that is not https"));
@@ -294,10 +304,8 @@ impl Provider {
             token_endpoint: document.token_endpoint,
             jwks_uri: document.jwks_uri,
             announces_iss: document.authorization_response_iss_parameter_supported,
-            // Absent means basic (OpenID Connect Discovery §3).
-            takes_post_only: methods.is_some_and(|methods| {
-                !methods.iter().any(|method| method == "client_secret_basic")
-            }),
+            userinfo_endpoint: document.userinfo_endpoint,
+            takes: SecretBy::of(methods.as_deref()),
             takes_pss: document
                 .token_endpoint_auth_signing_alg_values_supported
                 .iter()
@@ -430,7 +438,7 @@ impl Provider {
                     &mut form,
                     &self.idp.client_id,
                     &secret,
-                    discovered.takes_post_only,
+                    discovered.takes,
                 );
             }
             ProviderCredential::Certificate(certificate) => {
@@ -515,7 +523,42 @@ impl Provider {
             },
             needs_groups: self.idp.needs_groups,
         };
-        Ok(callback::judge(&claims, &expected, now)?)
+        let identity = callback::judge(&claims, &expected, now)?;
+        self.completed(discovered, identity, access_token, nonce.is_some())
+            .await
+    }
+
+    /// Asks the userinfo endpoint for what the ID token leaves to it (OpenID Connect Core
+    /// §5.3). Entra's has nothing that its ID tokens lack.
+    async fn completed(
+        &self,
+        discovered: &Discovered,
+        identity: VerifiedIdentity,
+        access_token: Option<&str>,
+        is_login: bool,
+    ) -> Result<VerifiedIdentity, ProviderError> {
+        let needs_groups = self.idp.needs_groups;
+        let (Some(endpoint), Some(token)) = (&discovered.userinfo_endpoint, access_token) else {
+            return Ok(identity);
+        };
+        if self.idp.kind == IdpKind::Entra || !identity.leaves_to_userinfo(needs_groups, is_login) {
+            return Ok(identity);
+        }
+        let told = match fetch::whole(self.http.get(endpoint).bearer_auth(token)).await {
+            Ok((200, body)) => serde_json::from_slice(&body)
+                .map_err(|_| ProviderError::Discovery("has a userinfo endpoint that is no JSON")),
+            Ok((status, _)) => Err(ProviderError::Unreachable(FetchError::Status(status))),
+            Err(error) => Err(ProviderError::Unreachable(error)),
+        };
+        match told {
+            Ok(claims) => Ok(identity.completed(&claims, needs_groups)?),
+            // Without a name somebody can be let in, without their groups not.
+            Err(error) if !needs_groups => {
+                tracing::warn!(event = "idp.no_userinfo", %error);
+                Ok(identity)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use vestibule_core::{
 use crate::{
     config::{ServiceAt, ServiceSettings},
     fetch::{self, FetchError},
-    token_endpoint::{self, Failed, Granted, TokenAnswer},
+    token_endpoint::{self, Failed, Granted, SecretBy, TokenAnswer},
 };
 
 /// The life of a token that ends when the person takes it back.
@@ -40,7 +40,7 @@ pub struct Endpoints {
     token: String,
     issuer: Option<String>,
     announces_iss: bool,
-    takes_post_only: bool,
+    takes: SecretBy,
     revocation: Option<String>,
 }
 
@@ -157,7 +157,10 @@ impl Service {
                     token: token.clone(),
                     issuer: None,
                     announces_iss: false,
-                    takes_post_only: self.settings.post_only,
+                    takes: match self.settings.post_only {
+                        true => SecretBy::Form,
+                        false => SecretBy::Header,
+                    },
                     revocation: None,
                 },
             }))
@@ -202,17 +205,16 @@ impl Service {
                 "lacks an endpoint, or has one that is not https",
             ));
         };
-        let methods = metadata.token_endpoint_auth_methods_supported;
         Ok(Endpoints {
             revocation: good(metadata.revocation_endpoint),
             authorization,
             token,
             issuer: Some(metadata.issuer),
             announces_iss: metadata.authorization_response_iss_parameter_supported,
-            takes_post_only: self.settings.post_only
-                || methods.is_some_and(|methods| {
-                    !methods.iter().any(|method| method == "client_secret_basic")
-                }),
+            takes: match self.settings.post_only {
+                true => SecretBy::Form,
+                false => SecretBy::of(metadata.token_endpoint_auth_methods_supported.as_deref()),
+            },
         })
     }
 
@@ -370,8 +372,7 @@ impl Service {
             form.push(("client_id", id));
             return (request, form);
         };
-        let post_only = endpoints.takes_post_only;
-        let request = token_endpoint::show_secret(request, &mut form, id, secret, post_only);
+        let request = token_endpoint::show_secret(request, &mut form, id, secret, endpoints.takes);
         (request, form)
     }
 }

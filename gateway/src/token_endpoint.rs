@@ -83,21 +83,51 @@ impl TokenAnswer {
     }
 }
 
-/// Shows the secret, in the header or, where that is not taken, in the form (RFC 6749 §2.3.1).
+/// By which ways an authorization server takes a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretBy {
+    /// `client_secret_basic`.
+    Header,
+    /// `client_secret_post`.
+    Form,
+    /// Whichever.
+    Either,
+}
+
+impl SecretBy {
+    /// What its metadata says; nothing means the header (RFC 8414 §2).
+    pub fn of(methods: Option<&[String]>) -> Self {
+        let has =
+            |name: &str| methods.is_some_and(|methods| methods.iter().any(|method| method == name));
+        match (has("client_secret_basic"), has("client_secret_post")) {
+            (true, true) => Self::Either,
+            (false, true) => Self::Form,
+            (true, false) => Self::Header,
+            // What it takes of other kinds, it does not take a secret by.
+            (false, false) if methods.is_some() => Self::Form,
+            (false, false) => Self::Header,
+        }
+    }
+}
+
+/// Shows the secret, in the header or in the form (RFC 6749 §2.3.1). Where both are taken, one
+/// that the header's encoding changes goes into the form, since not every server undoes that.
 pub fn show_secret<'f>(
     request: RequestBuilder,
     form: &mut Vec<(&'f str, &'f str)>,
     client_id: &'f str,
     secret: &'f Secret,
-    post_only: bool,
+    by: SecretBy,
 ) -> RequestBuilder {
-    if post_only {
+    let (id, text) = (encoded(client_id), encoded(secret.expose()));
+    let changed = id != client_id || text != secret.expose();
+    if by == SecretBy::Form || (by == SecretBy::Either && changed) {
         form.push(("client_id", client_id));
         form.push(("client_secret", secret.expose()));
         return request;
     }
     // Both parts are form-encoded before base64.
-    request.basic_auth(encoded(client_id), Some(encoded(secret.expose())))
+    request.basic_auth(id, Some(text))
 }
 
 fn encoded(text: &str) -> String {

@@ -353,7 +353,9 @@ fn refused(error: &ProviderError) -> VaultError {
         ProviderError::TokenRefused { error, .. } if recheck::wants_the_person(error) => {
             VaultError::Interaction
         }
-        ProviderError::Unreachable(_) | ProviderError::Discovery(_) => VaultError::Silent,
+        ProviderError::Unreachable(_) | ProviderError::Discovery(_) | ProviderError::Issuer(_) => {
+            VaultError::Silent
+        }
         _ => VaultError::Refused,
     }
 }

@@ -298,6 +298,7 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
         ProviderError::Unreachable(_) => AuthorizeError::ProviderUnreachable,
         ProviderError::TokenRefused { .. }
         | ProviderError::Discovery(_)
+        | ProviderError::Issuer(_)
         | ProviderError::Credential(_)
         | ProviderError::NoIdToken
         | ProviderError::NoAccessToken
@@ -335,7 +336,7 @@ pub(super) fn step_of(error: &ProviderError) -> Step {
         ProviderError::Signature(JwtError::NoSuchKey) => "V-IDP-016",
         ProviderError::Signature(_) => "V-IDP-011",
         ProviderError::Claims(claims) => claims.code(),
-        ProviderError::Discovery(_) => "V-IDP-001",
+        ProviderError::Discovery(_) | ProviderError::Issuer(_) => "V-IDP-001",
     };
     Step::refused(code, error.to_string())
 }

@@ -26,8 +26,8 @@ use crate::{
 pub const PAUSE: Duration = Duration::from_secs(10);
 
 /// How many answers of the provider one question may need: metadata or a platform's token, the
-/// token endpoint, and keys.
-const ANSWERS: u32 = 3;
+/// token endpoint, keys, and the userinfo endpoint.
+const ANSWERS: u32 = 4;
 
 /// Between two looks at what came of somebody else's question.
 pub const LOOK: Duration = Duration::from_millis(50);
@@ -143,7 +143,7 @@ pub(super) async fn access_token(
         })?;
         let verdict = match word.told {
             Told::There => return word.granted.ok_or(VaultError::Refused),
-            Told::Nothing => return Err(VaultError::Silent),
+            Told::Nothing | Told::Refused => return Err(VaultError::Silent),
             Told::Gone => Verdict::End,
             Told::GroupsLeftOut => Verdict::EndThis,
         };
@@ -197,10 +197,11 @@ pub async fn ask(
             said,
         }))) => {
             tracing::info!(event = "idp.recheck_refused", grant = %grant, error, said);
-            return match recheck::refusal(status, &error) {
-                Told::Nothing => silent().await,
-                told => Ok(Word::of(told)),
-            };
+            let told = recheck::refusal(status, &error);
+            if matches!(told, Told::Nothing | Told::Refused) {
+                silent().await?;
+            }
+            return Ok(Word::of(told));
         }
         Ok(Err(error)) => {
             tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);
@@ -228,7 +229,7 @@ pub async fn ask(
             let granted = refreshed.granted;
             Ok(Word { told, granted })
         }
-        Told::Nothing => silent().await,
+        Told::Nothing | Told::Refused => silent().await,
         Told::Gone | Told::GroupsLeftOut => Ok(Word::of(told)),
     }
 }

@@ -54,6 +54,10 @@ pub struct Told {
     pub waits: Duration,
     /// Whether its token endpoint takes a request and says nothing.
     pub hangs: bool,
+    /// What its userinfo endpoint says; an error without.
+    pub userinfo: Option<Value>,
+    /// How often that was asked with the right token.
+    pub asked_userinfo: usize,
     /// Whether its answer lacks the ID token.
     pub no_id_token: bool,
     /// Seconds that its clock is ahead, as the gateway's is that a test turned.
@@ -111,6 +115,8 @@ impl Idp {
             refusal: None,
             waits: Duration::ZERO,
             hangs: false,
+            userinfo: None,
+            asked_userinfo: 0,
             no_id_token: false,
             ahead: 0,
             refreshes: Vec::new(),
@@ -129,6 +135,7 @@ impl Idp {
             .route("/.well-known/openid-configuration", get(document))
             .route("/jwks", get(keys))
             .route("/token", post(redeem))
+            .route("/userinfo", get(userinfo))
             .with_state((issuer.clone(), Arc::clone(&state)));
         Self {
             issuer,
@@ -188,6 +195,20 @@ async fn keys(State((_, state)): Shared) -> Response {
     let mut jwk = told.signer.jwk();
     jwk["kid"] = told.kid.clone().into();
     json_answer(&json!({ "keys": [jwk] }))
+}
+
+async fn userinfo(State((_, state)): Shared, headers: HeaderMap) -> Response {
+    let mut told = state.lock().expect("no panic before");
+    let expected = format!("Bearer {}", told.access_token);
+    let shown = headers.get(header::AUTHORIZATION);
+    if shown.is_none_or(|shown| shown.as_bytes() != expected.as_bytes()) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    told.asked_userinfo += 1;
+    match &told.userinfo {
+        Some(claims) => json_answer(claims),
+        None => StatusCode::BAD_GATEWAY.into_response(),
+    }
 }
 
 async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes) -> Response {

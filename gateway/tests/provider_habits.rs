@@ -1,0 +1,195 @@
+//! What identity providers do that the standards leave open: claims at the userinfo endpoint, a
+//! list of one as a text, secrets that are taken by one way only.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Browser, Gate, PING, Tokens, idp::Idp, query_of};
+
+const DENIES: &str = "[servers.ops]\nupstream = \"ECHO/ops\"\ntitle = \"Ops\"\ndeny = [\"group:guests\"]\nupstream_auth = \"headers\"\n";
+
+fn gate_with(idp: &Idp, more: &str) -> Gate {
+    let env = [
+        ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+        ("VESTIBULE_IDP__RECHECK", "1m"),
+    ];
+    Gate::start_in(more, &env)
+}
+
+/// The provider, with this at its userinfo endpoint.
+fn idp_with(userinfo: Option<Value>) -> Idp {
+    let idp = Idp::start();
+    let endpoint = format!("{}/userinfo", idp.issuer);
+    idp.with(|told| {
+        told.document["userinfo_endpoint"] = endpoint.into();
+        told.userinfo = userinfo;
+    });
+    idp
+}
+
+/// What became of a login: tokens, or the error or page that there was.
+fn login(gate: &Gate, idp: &Idp, server: &str) -> Result<Tokens, String> {
+    let browser = Browser::new("ada");
+    let (path, verifier) = gate.authorize_path(server, "");
+    let url = browser.decide(gate, &path, "allow");
+    let back = browser.open(&idp.sign_in(&url, "good"));
+    if back.status != 303 {
+        return Err(back.text());
+    }
+    let location = back.one("location");
+    match query_of(&location, "code") {
+        Some(code) => Ok(gate.redeem(&code, &verifier)),
+        None => Err(query_of(&location, "error").unwrap_or_default()),
+    }
+}
+
+#[test]
+fn up_19_up_21_groups_that_are_at_the_userinfo_endpoint_only_count_as_much() {
+    for (groups, let_in) in [
+        (json!(["guests"]), false),
+        (json!("guests"), false),
+        (json!(["x"]), true),
+    ] {
+        let idp = idp_with(Some(
+            json!({ "sub": "ada", "name": "Ada", "groups": groups }),
+        ));
+        let gate = gate_with(&idp, DENIES);
+        let came = login(&gate, &idp, "ops");
+        assert_eq!(came.is_ok(), let_in, "{groups}: {came:?}");
+        assert_eq!(idp.with(|told| told.asked_userinfo), 1);
+        let Ok(tokens) = came else { continue };
+        assert_eq!(gate.call("ops", &tokens.access, PING).status, 200);
+        let seen = gate.echo.take().pop().expect("it came through");
+        assert_eq!(seen.headers["x-vestibule-name"], "Ada");
+        assert_eq!(seen.headers["x-vestibule-groups"], "x");
+        // What changes there is seen at the next question.
+        idp.with(|told| {
+            told.userinfo = Some(json!({ "sub": "ada", "groups": ["guests"] }));
+            told.ahead += 61;
+        });
+        gate.turn_clock(61);
+        assert_eq!(gate.refresh(&tokens.refresh).status, 400);
+    }
+}
+
+#[test]
+fn up_19_t_idp_07_a_userinfo_answer_that_is_none_lets_nobody_in_by_guess() {
+    let idp = idp_with(Some(json!({ "sub": "mallory", "groups": [] })));
+    let gate = gate_with(&idp, DENIES);
+    assert_eq!(
+        login(&gate, &idp, "ops").expect_err("another person"),
+        "server_error"
+    );
+    for silent in [
+        None,
+        Some(json!([])),
+        Some(json!({ "sub": "ada", "groups": 7 })),
+    ] {
+        idp.with(|told| told.userinfo = silent.clone());
+        assert!(login(&gate, &idp, "ops").is_err(), "{silent:?}");
+    }
+    idp.with(|told| told.userinfo = Some(json!({ "sub": "ada", "hasgroups": true })));
+    assert!(login(&gate, &idp, "ops").is_err(), "left out there, too");
+    // Where no rule asks, nobody needs it, and an ID token with a name does not lack it.
+    let gate = gate_with(&idp, "");
+    idp.with(|told| told.userinfo = None);
+    assert!(login(&gate, &idp, "a").is_ok());
+    let asked = idp.with(|told| {
+        told.claims = json!({ "name": "Ada" });
+        told.asked_userinfo
+    });
+    assert!(login(&gate, &idp, "a").is_ok());
+    assert_eq!(idp.with(|told| told.asked_userinfo), asked);
+}
+
+#[test]
+fn up_15_a_group_that_is_written_as_a_text_is_a_group() {
+    let idp = Idp::start();
+    idp.with(|told| told.claims = json!({ "groups": "guests" }));
+    let gate = gate_with(&idp, DENIES);
+    assert!(login(&gate, &idp, "ops").is_err());
+    idp.with(|told| told.claims = json!({ "groups": "others" }));
+    assert!(login(&gate, &idp, "ops").is_ok());
+}
+
+#[test]
+fn up_8_a_secret_that_basic_would_encode_goes_into_the_form_where_both_are_taken() {
+    for (methods, secret, in_form) in [
+        (
+            json!(["client_secret_basic", "client_secret_post"]),
+            "s3cret/+ x",
+            true,
+        ),
+        (
+            json!(["client_secret_basic", "client_secret_post"]),
+            "plain-secret",
+            false,
+        ),
+        (json!(["client_secret_basic"]), "s3cret/+ x", false),
+        (json!(["client_secret_post"]), "plain-secret", true),
+    ] {
+        let idp = Idp::start();
+        idp.with(|told| told.document["token_endpoint_auth_methods_supported"] = methods.clone());
+        let gate = Gate::start_proving(
+            "client_secret = { file = \"another\" }",
+            |folder| std::fs::write(folder.join("another"), secret).expect("written"),
+            &[("VESTIBULE_IDP__ISSUER", idp.issuer.as_str())],
+        );
+        assert!(login(&gate, &idp, "a").is_ok());
+        assert_eq!(
+            idp.with(|told| told.authorized),
+            !in_form,
+            "{methods} {secret}"
+        );
+        let body = idp.with(|told| told.redemptions.pop()).expect("one");
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        assert_eq!(
+            body.contains(&format!("client_secret={encoded}")),
+            in_form,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn up_10_a_no_in_other_words_ends_a_grant_once_silence_would_not_be_borne_any_more() {
+    let idp = Idp::start();
+    let gate = Gate::start_in(
+        "",
+        &[
+            ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+            ("VESTIBULE_IDP__RECHECK", "1m"),
+            ("VESTIBULE_IDP__GRACE", "5m"),
+        ],
+    );
+    let tokens = login(&gate, &idp, "a").expect("let in");
+    let pass = |seconds: u32| {
+        gate.turn_clock(i64::from(seconds));
+        idp.with(|told| told.ahead += u64::from(seconds));
+    };
+    pass(61);
+    idp.with(|told| told.let_go = Some("invalid_request"));
+    let tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    pass(300);
+    let refused = gate.refresh(&tokens.refresh);
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert_eq!(refused.json()["error"], "invalid_grant");
+    idp.with(|told| told.let_go = None);
+    assert!(
+        login(&gate, &idp, "a").is_ok(),
+        "signing in anew is all that it takes"
+    );
+}
+
+#[test]
+fn up_4_a_provider_of_another_issuer_is_called_by_its_name() {
+    let idp = Idp::start();
+    idp.with(|told| told.document["issuer"] = "https://id.example/".into());
+    let gate = gate_with(&idp, "");
+    let running = gate.running();
+    let asked = running
+        .handle()
+        .block_on(running.office.provider.discovered());
+    let error = asked.expect_err("another issuer").to_string();
+    assert!(error.contains("https://id.example/"), "{error}");
+}
