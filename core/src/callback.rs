@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use crate::{
-    claims::{WrongType, list_or_text, seconds, text},
+    claims::{WrongType, seconds, text},
     flow::cleaned,
     jwt::{Algorithm, VerifiedClaims},
     logout_token::session_key,
@@ -100,8 +100,35 @@ pub struct Expected<'a> {
     pub leeway: Duration,
     /// How people are told apart.
     pub key: SubjectKey,
+    /// Where people of several tenants are let in, each of which is an issuer of its own under
+    /// the same keys: then [`Self::issuer`] names them all.
+    pub tenants: Option<Tenants<'a>>,
+    /// Claims that tell groups and roles.
+    pub groups: &'a [String],
+    /// The organization that an account must be of, where anybody can have one. `hd`, which is
+    /// Google's.
+    pub hosted_domain: Option<&'a str>,
     /// Whether a rule names a group or role: then it must be known of which ones they are.
     pub needs_groups: bool,
+}
+
+/// Tenants of Entra's that are let in (UP-16).
+#[derive(Debug, Clone, Copy)]
+pub struct Tenants<'a> {
+    /// The issuer of each, with `{tenantid}` in it.
+    pub issuer: &'a str,
+    /// Their ids.
+    pub allowed: &'a [String],
+}
+
+impl Tenants<'_> {
+    /// Whether `iss` is the issuer of the tenant `tid`, and that one is let in.
+    fn admit(&self, iss: &str, tid: Option<&str>) -> bool {
+        tid.is_some_and(|tid| {
+            self.allowed.iter().any(|allowed| allowed == tid)
+                && self.issuer.replace("{tenantid}", tid) == iss
+        })
+    }
 }
 
 /// Which claims make a person's lasting key. Names and addresses never do (UP-15).
@@ -163,8 +190,8 @@ impl VerifiedIdentity {
         (needs_groups && !self.tells_groups) || (is_login && nameless)
     }
 
-    /// The same with what the userinfo endpoint says besides (OpenID Connect Core §5.3.2).
-    /// What the ID token said stands.
+    /// The same with what the userinfo endpoint says besides (OpenID Connect Core §5.3.2);
+    /// groups are in the claims of these `names`. What the ID token said stands.
     ///
     /// # Errors
     /// [`IdTokenError::UserInfo`] if it is about somebody else; [`IdTokenError`] for claims
@@ -172,6 +199,7 @@ impl VerifiedIdentity {
     pub fn completed(
         mut self,
         claims: &Map<String, Value>,
+        names: &[String],
         needs_groups: bool,
     ) -> Result<Self, IdTokenError> {
         if text(claims, "sub")? != Some(self.subject.as_str()) {
@@ -187,8 +215,9 @@ impl VerifiedIdentity {
             .or(shown(claims, "preferred_username")?);
         self.email = self.email.take().or(shown(claims, "email")?);
         if !self.tells_groups {
-            self.groups = groups(claims)?;
-            self.tells_groups = tells_groups(claims);
+            let told = groups_in(claims, names)?;
+            self.tells_groups = told.is_some();
+            self.groups = told.unwrap_or_default();
         }
         Ok(self)
     }
@@ -244,6 +273,9 @@ pub enum IdTokenError {
     /// The person signed in longer ago than was asked for.
     #[error("tells of a sign-in that is too long ago")]
     TooOld,
+    /// An account of another organization, or of none.
+    #[error("is of an account that does not belong to the organization")]
+    Organization,
     /// The userinfo endpoint speaks of somebody else.
     #[error("names another person than the userinfo endpoint")]
     UserInfo,
@@ -260,6 +292,7 @@ impl IdTokenError {
             Self::Audience | Self::AuthorizedParty => "V-IDP-017",
             Self::TooOld => "V-IDP-020",
             Self::GroupsLeftOut => "V-IDP-022",
+            Self::Organization => "V-IDP-023",
             Self::Kind
             | Self::Claim
             | Self::Issuer
@@ -293,7 +326,12 @@ pub fn judge(
         return Err(E::Kind);
     }
     let claims = token.claims();
-    if text(claims, "iss")?.ok_or(E::Claim)? != expected.issuer {
+    let issuer = text(claims, "iss")?.ok_or(E::Claim)?;
+    let ours = match &expected.tenants {
+        None => issuer == expected.issuer,
+        Some(tenants) => tenants.admit(issuer, text(claims, "tid")?),
+    };
+    if !ours {
         return Err(E::Issuer);
     }
     audience(claims, expected.client_id)?;
@@ -322,6 +360,11 @@ pub fn judge(
             return Err(E::TooOld);
         }
     }
+    if let Some(domain) = expected.hosted_domain
+        && text(claims, "hd")? != Some(domain)
+    {
+        return Err(E::Organization);
+    }
     // No groups, and groups that are not told, are not the same: a rule may deny one of them.
     if expected.needs_groups && leaves_groups_out(claims) {
         return Err(E::GroupsLeftOut);
@@ -337,14 +380,15 @@ pub fn judge(
     if subject.is_empty() || subject.len() > 512 {
         return Err(E::Claim);
     }
+    let told = groups_in(claims, expected.groups)?;
     Ok(VerifiedIdentity {
         issuer: expected.issuer.to_owned(),
         subject,
         name: shown(claims, "name")?,
         username: shown(claims, "preferred_username")?,
         email: shown(claims, "email")?,
-        groups: groups(claims)?,
-        tells_groups: tells_groups(claims) || expected.key == SubjectKey::TenantAndObject,
+        tells_groups: told.is_some() || expected.key == SubjectKey::TenantAndObject,
+        groups: told.unwrap_or_default(),
         session: text(claims, "sid")?
             .filter(|sid| !sid.is_empty())
             .map(|sid| session_key(expected.issuer, sid)),
@@ -357,14 +401,44 @@ fn shown(claims: &Map<String, Value>, name: &str) -> Result<Option<String>, IdTo
         .filter(|value| !value.is_empty()))
 }
 
-fn groups(claims: &Map<String, Value>) -> Result<Vec<String>, IdTokenError> {
-    let mut all = list_or_text(claims, "groups")?;
-    all.extend(list_or_text(claims, "roles")?);
-    Ok(all)
+/// Groups and roles in the claims of these names; `None` if none of them is there. A name that
+/// is no claim is a path into one, with dots between.
+///
+/// # Errors
+/// [`IdTokenError::Claim`] for what is no list of texts, no text, and no object whose keys are
+/// what is told, as Zitadel has it.
+pub fn groups_in(
+    claims: &Map<String, Value>,
+    names: &[impl AsRef<str>],
+) -> Result<Option<Vec<String>>, IdTokenError> {
+    let mut told: Option<Vec<String>> = None;
+    for name in names {
+        let Some(value) = at_path(claims, name.as_ref()) else {
+            continue;
+        };
+        let all = told.get_or_insert_default();
+        match value {
+            Value::Null => {}
+            // Some write a list of one as a text.
+            Value::String(one) => all.push(one.clone()),
+            Value::Array(list) => {
+                for one in list {
+                    all.push(one.as_str().ok_or(IdTokenError::Claim)?.to_owned());
+                }
+            }
+            Value::Object(keyed) => all.extend(keyed.keys().cloned()),
+            _ => return Err(IdTokenError::Claim),
+        }
+    }
+    Ok(told)
 }
 
-fn tells_groups(claims: &Map<String, Value>) -> bool {
-    claims.contains_key("groups") || claims.contains_key("roles")
+fn at_path<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
+    if let Some(value) = claims.get(name) {
+        return Some(value);
+    }
+    let (first, rest) = name.split_once('.')?;
+    at_path(claims.get(first)?.as_object()?, rest)
 }
 
 /// Whether groups or roles are named as claims that are to be had elsewhere (OpenID Connect Core
@@ -425,6 +499,22 @@ mod tests {
     const GOOD: &str = r#"{"iss":"https://idp.example","aud":"vestibule","exp":2000,"iat":1000,
         "nonce":"n1","sub":"42","name":"Ada","preferred_username":"ada"}"#;
 
+    fn expected() -> Expected<'static> {
+        Expected {
+            issuer: "https://idp.example",
+            client_id: "vestibule",
+            nonce: Some("n1"),
+            access_token: None,
+            max_age: None,
+            leeway: Duration::ZERO,
+            key: SubjectKey::Sub,
+            groups: &[],
+            tenants: None,
+            hosted_domain: None,
+            needs_groups: false,
+        }
+    }
+
     fn judged(claims: &str) -> Result<VerifiedIdentity, IdTokenError> {
         judged_as(claims, SubjectKey::Sub)
     }
@@ -433,14 +523,12 @@ mod tests {
         judge(
             &verified(claims),
             &Expected {
-                issuer: "https://idp.example",
-                client_id: "vestibule",
-                nonce: Some("n1"),
                 access_token: Some("at"),
-                max_age: None,
                 leeway: Duration::from_secs(60),
                 key,
+                groups: &["groups".to_owned(), "roles".to_owned()],
                 needs_groups: true,
+                ..expected()
             },
             Timestamp::from_unix(1500),
         )
@@ -565,6 +653,63 @@ mod tests {
     }
 
     #[test]
+    fn up_16_of_many_tenants_under_the_same_keys_only_those_that_are_listed() {
+        let allowed = ["t1".to_owned(), "t2".to_owned()];
+        let judged = |iss: &str, tid: &str| {
+            let claims = GOOD
+                .replace("https://idp.example", iss)
+                .replace(r#""sub":"42""#, &format!(r#""sub":"p","oid":"o"{tid}"#));
+            let expected = Expected {
+                tenants: Some(Tenants {
+                    issuer: "https://login.example/{tenantid}/v2.0",
+                    allowed: &allowed,
+                }),
+                key: SubjectKey::TenantAndObject,
+                ..expected()
+            };
+            judge(&verified(&claims), &expected, Timestamp::from_unix(1500))
+        };
+        let good = judged("https://login.example/t1/v2.0", r#","tid":"t1""#).expect("listed");
+        // Who they are does not depend on how many tenants there are.
+        assert_eq!(
+            (good.issuer(), good.subject()),
+            ("https://idp.example", "t1/o")
+        );
+        for (iss, tid) in [
+            ("https://login.example/t3/v2.0", r#","tid":"t3""#),
+            ("https://login.example/t3/v2.0", r#","tid":"t1""#),
+            ("https://login.example/t1/v2.0", r#","tid":"t2""#),
+            (
+                "https://login.example/{tenantid}/v2.0",
+                r#","tid":"{tenantid}""#,
+            ),
+            ("https://login.example/t1/v2.0", ""),
+        ] {
+            assert_eq!(
+                judged(iss, tid).err(),
+                Some(IdTokenError::Issuer),
+                "{iss} {tid}"
+            );
+        }
+    }
+
+    #[test]
+    fn d14_an_account_of_another_organization_is_not_let_in() {
+        let judged = |hd: &str| {
+            let claims = GOOD.replace(r#""sub":"42""#, &format!(r#""sub":"42"{hd}"#));
+            let expected = Expected {
+                hosted_domain: Some("example.com"),
+                ..expected()
+            };
+            judge(&verified(&claims), &expected, Timestamp::from_unix(1500)).err()
+        };
+        assert_eq!(judged(r#","hd":"example.com""#), None);
+        for other in [r#","hd":"evil.example""#, "", r#","email":"a@example.com""#] {
+            assert_eq!(judged(other), Some(IdTokenError::Organization), "{other}");
+        }
+    }
+
+    #[test]
     fn tkn_5_a_token_of_another_kind_is_no_id_token() {
         let typed = crate::jwt::verify(
             &crate::jwt::tests::token(r#"{"alg":"ES256","kid":"k1","typ":"at+jwt"}"#, GOOD, "good"),
@@ -572,16 +717,7 @@ mod tests {
             &Algorithm::ALL,
         )
         .expect("verifies");
-        let expected = Expected {
-            issuer: "https://idp.example",
-            client_id: "vestibule",
-            nonce: Some("n1"),
-            access_token: None,
-            max_age: None,
-            leeway: Duration::ZERO,
-            key: SubjectKey::Sub,
-            needs_groups: false,
-        };
+        let expected = expected();
         assert_eq!(
             judge(&typed, &expected, Timestamp::from_unix(1500)).err(),
             Some(IdTokenError::Kind)

@@ -36,14 +36,6 @@ pub(crate) fn seconds(claims: &Claims, name: &str) -> Result<Option<Timestamp>, 
     }
 }
 
-/// The same of a provider that writes a list of one as a text.
-pub(crate) fn list_or_text(claims: &Claims, name: &str) -> Result<Vec<String>, WrongType> {
-    match claims.get(name) {
-        Some(Value::String(one)) => Ok(vec![one.clone()]),
-        _ => list(claims, name),
-    }
-}
-
 /// A claim that is a list of texts; absent is empty.
 pub(crate) fn list(claims: &Claims, name: &str) -> Result<Vec<String>, WrongType> {
     match claims.get(name) {

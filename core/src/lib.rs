@@ -51,6 +51,7 @@ pub mod params;
 pub mod pkce;
 pub mod policy;
 pub mod preset;
+pub mod provider_preset;
 pub mod recheck;
 pub mod register;
 pub mod resource;

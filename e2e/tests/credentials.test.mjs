@@ -2,7 +2,7 @@
 // (FastMCP) whose tool tells the headers of its own call; the client's tokens are never among them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { allowAndSignIn, follow, startBrowser } from '../support/browser.mjs';
+import { allowAndSignIn, signInAtProvider, startBrowser } from '../support/browser.mjs';
 import { startCallback } from '../support/callback.mjs';
 import { startGateway } from '../support/gateway.mjs';
 import { BareClient, MODERN, connect, post } from '../support/oauth.mjs';
@@ -165,7 +165,7 @@ test('an account that the person connected elsewhere', async () => {
   await judge(page, 'connections-none');
   await page.getByRole('button', { name: /Connect/ }).click();
   // At the service the person is somebody else.
-  await follow(page, { person: 'bob', arrived: (address) => address === `${gateway.url}/connections` });
+  await signInAtProvider(page, 'bob');
   await page.getByText('Connected to').waitFor();
   await judge(page, 'connections');
   const connected = await told.again('2025-11-25');

@@ -104,6 +104,15 @@ pub struct Idp {
     pub scopes: Vec<String>,
     /// Whose habits it has.
     pub kind: IdpKind,
+    /// What else is in the authorization request.
+    pub params: Vec<(String, String)>,
+    /// Claims that tell groups and roles, by name or path.
+    pub groups_claims: Vec<String>,
+    /// The organization that an account must be of.
+    pub hosted_domain: Option<String>,
+    /// Tenants that are let in, where they are several; and the issuer of each, with
+    /// `{tenantid}` in it.
+    pub tenants: Option<(String, Vec<String>)>,
     /// Whether a rule names a group or a role.
     pub needs_groups: bool,
     /// How long its word about a person is good. `idp.recheck`, `idp.grace`.

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use url::Url;
 use vestibule_core::{
     authorize::LoginWishes,
-    callback::{self, Expected, IdTokenError, SubjectKey, VerifiedIdentity},
+    callback::{self, Expected, IdTokenError, SubjectKey, Tenants, VerifiedIdentity},
     entra::application::EXCHANGE_AUDIENCE,
     flow::cleaned,
     jwt::{self, Algorithm, JwtError, VerifiedClaims},
@@ -277,7 +277,11 @@ impl Provider {
         let body = self.get(&address).await?;
         let document: Document =
             serde_json::from_slice(&body).map_err(|_| E::Discovery("is not one"))?;
-        if document.issuer != self.idp.issuer {
+        let expected = match &self.idp.tenants {
+            Some((template, _)) => template,
+            None => &self.idp.issuer,
+        };
+        if document.issuer != *expected {
             return Err(E::Issuer(cleaned(&document.issuer, 200)));
         }
         let plain = self.idp.issuer.starts_with("http://");
@@ -346,8 +350,15 @@ impl Provider {
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
         ];
+        let more = self.idp.params.iter();
+        params.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
         if wishes.fresh {
+            // Twice would be malformed (RFC 6749 §3.1); of two the fresh sign-in is meant.
+            params.retain(|(name, _)| *name != "prompt");
             params.push(("prompt", "login"));
+        }
+        if let Some(domain) = &self.idp.hosted_domain {
+            params.push(("hd", domain));
         }
         if let Some(max_age) = &max_age {
             params.push(("max_age", max_age));
@@ -521,6 +532,13 @@ impl Provider {
                 IdpKind::Oidc => SubjectKey::Sub,
                 IdpKind::Entra => SubjectKey::TenantAndObject,
             },
+            groups: &self.idp.groups_claims,
+            tenants: self
+                .idp
+                .tenants
+                .as_ref()
+                .map(|(issuer, allowed)| Tenants { issuer, allowed }),
+            hosted_domain: self.idp.hosted_domain.as_deref(),
             needs_groups: self.idp.needs_groups,
         };
         let identity = callback::judge(&claims, &expected, now)?;
@@ -551,7 +569,7 @@ impl Provider {
             Err(error) => Err(ProviderError::Unreachable(error)),
         };
         match told {
-            Ok(claims) => Ok(identity.completed(&claims, needs_groups)?),
+            Ok(claims) => Ok(identity.completed(&claims, &self.idp.groups_claims, needs_groups)?),
             // Without a name somebody can be let in, without their groups not.
             Err(error) if !needs_groups => {
                 tracing::warn!(event = "idp.no_userinfo", %error);

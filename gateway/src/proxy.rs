@@ -237,8 +237,13 @@ impl Proxy {
                 // Rare, and too large to be carried along in every call.
                 None => Box::pin(credential::fetched(&self, &mount, &permit)).await,
             };
+            let mut lacking = None;
             let credential = match credential {
                 Ok(credential) => credential,
+                Err(refusal) if credential::goes_without(&refusal, &permit) => {
+                    lacking = Some(refusal);
+                    Arc::clone(&mount.fixed)
+                }
                 Err(refusal) => {
                     permit.ended(refusal.ended());
                     let answer = credential::as_result(&refusal, &permit, &self.office.issuer);
@@ -251,6 +256,9 @@ impl Proxy {
             let (answer, lease) = sent.inspect_err(|refusal| permit.ended(refusal.ended()))?;
             permit.ended(Ended::Answered(answer.status().as_u16()));
             if answer.status() == StatusCode::UNAUTHORIZED {
+                if let Some(refusal) = lacking {
+                    return Err(refusal);
+                }
                 credential::not_taken(&self, &mount, &permit);
             }
             let (answer, body) = answer.into_parts();

@@ -193,3 +193,37 @@ fn up_4_a_provider_of_another_issuer_is_called_by_its_name() {
     let error = asked.expect_err("another issuer").to_string();
     assert!(error.contains("https://id.example/"), "{error}");
 }
+
+#[test]
+fn up_16_people_of_the_tenants_that_are_listed_come_in_and_no_others() {
+    const OURS: &str = "5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c11";
+    const OTHER: &str = "5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c12";
+    let idp = Idp::start();
+    let template = format!("{}/{{tenantid}}/v2.0", idp.issuer);
+    idp.with(|told| told.document["issuer"] = template.clone().into());
+    let gate = Gate::start_proving(
+        &format!(
+            "client_secret = {{ file = \"secret\" }}\nkind = \"entra\"\ntenant = \"organizations\"\n\
+             tenants = [\"{OURS}\"]\n[entra]\nauthority = \"{}\"",
+            idp.issuer
+        ),
+        |_| {},
+        &[(
+            "VESTIBULE_IDP__ISSUER",
+            &format!("{}/organizations/v2.0", idp.issuer),
+        )],
+    );
+    let sign_in = |iss: &str, tid: &str| {
+        let iss = template.replace("{tenantid}", iss);
+        let claims = json!({ "iss": iss, "tid": tid, "oid": "o-ada", "sub": "pairwise" });
+        idp.with(|told| told.claims = claims);
+        login(&gate, &idp, "a")
+    };
+    assert!(sign_in(OURS, OURS).is_ok());
+    for (iss, tid) in [(OTHER, OTHER), (OTHER, OURS), (OURS, OTHER)] {
+        assert_eq!(
+            sign_in(iss, tid).expect_err("another tenant"),
+            "server_error"
+        );
+    }
+}

@@ -588,7 +588,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn d_5_d_13_the_application_is_made_with_its_redirect_and_as_no_public_client() {
+    fn d_5_d_13_up_20_the_application_is_made_with_its_redirect_and_as_no_public_client() {
         let from_nothing = plan(&wanted(), &Known::default(), &Found::default());
         let Some(Act::CreateApp { body }) = &from_nothing.changes[0].act else {
             panic!("{from_nothing:?}");

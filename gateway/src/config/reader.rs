@@ -102,6 +102,16 @@ impl Reader<'_> {
             needs_groups: asks_for_groups(&idp, servers.as_deref().unwrap_or_default(), &issuers),
             ..idp
         });
+        if idp
+            .as_ref()
+            .is_some_and(|idp| idp.needs_groups && idp.groups_claims.is_empty())
+        {
+            self.report.between(
+                "V-CFG-054",
+                "a rule names a group, and this identity provider tells no groups",
+                "name people instead, \"person:ID\", or the claim that tells them: idp.groups_claim",
+            );
+        }
         let config = Config {
             tokens: self.tokens(tokens),
             limits: self.limits(limits),

@@ -84,6 +84,16 @@ impl Report {
         self.problems.last_mut().expect("it was just pushed")
     }
 
+    /// A mistake that is in no one place.
+    pub(super) fn between(&mut self, code: &'static str, what: &str, fix: &str) {
+        self.problems.push(Problem {
+            code,
+            what: what.to_owned(),
+            place: None,
+            fix: Some(fix.to_owned()),
+        });
+    }
+
     pub(super) fn unknown_key(&mut self, name: &Name, known: &[String]) {
         let near = known
             .iter()

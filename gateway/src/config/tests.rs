@@ -157,6 +157,87 @@ fn ops_4_tls_1_tls_3_t_sto_04_what_weakens_security_does_not_start() {
     );
 }
 
+/// The small configuration with these lines in `[idp]` in place of its issuer.
+fn idp(lines: &str) -> String {
+    let issuer = "issuer        = \"https://id.example.com\"";
+    assert!(SMALL.contains(issuer), "{SMALL}");
+    SMALL.replace(issuer, lines)
+}
+
+#[test]
+fn d14_each_kind_of_provider_says_what_it_wants_and_nobody_is_let_in_by_mistake() {
+    for (lines, expected) in [
+        (
+            "kind = \"keycloak\"\nissuer = \"https://k.example/realms/c\"",
+            None,
+        ),
+        (
+            "kind = \"keycloak\"\nissuer = \"https://k.example/realms/c/\"",
+            Some("V-CFG-051"),
+        ),
+        (
+            "kind = \"auth0\"\nissuer = \"https://t.auth0.com\"",
+            Some("V-CFG-051"),
+        ),
+        (
+            "kind = \"auth0\"\nissuer = \"https://t.auth0.com/\"\ngroups_claim = \"https://x/roles\"",
+            None,
+        ),
+        ("kind = \"google\"", Some("V-CFG-052")),
+        ("kind = \"google\"\nhosted_domain = \"example.com\"", None),
+        ("kind = \"google\"\nhosted_domain = \"any\"", None),
+        (
+            "kind = \"nobody-knows\"\nissuer = \"https://x\"",
+            Some("V-CFG-009"),
+        ),
+        (
+            "issuer = \"https://x\"\nparams = { state = \"x\" }",
+            Some("V-CFG-009"),
+        ),
+        (
+            "issuer = \"https://x\"\nparams = { acr_values = \"2\" }",
+            None,
+        ),
+        (
+            "kind = \"entra\"\ntenant = \"organizations\"",
+            Some("V-CFG-053"),
+        ),
+        (
+            "kind = \"entra\"\ntenant = \"organizations\"\ntenants = []",
+            Some("V-CFG-053"),
+        ),
+        (
+            "kind = \"entra\"\ntenant = \"organizations\"\ntenants = [\"contoso.com\"]",
+            Some("V-CFG-053"),
+        ),
+        (
+            "kind = \"entra\"\ntenant = \"organizations\"\ntenants = [\"5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c11\"]",
+            None,
+        ),
+        (
+            "kind = \"entra\"\ntenant = \"5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c11\"\ntenants = [\"5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c11\"]",
+            Some("V-CFG-053"),
+        ),
+    ] {
+        let found = codes(&idp(lines));
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{lines}");
+    }
+    let google = idp("kind = \"google\"\nhosted_domain = \"example.com\"");
+    let config = read(&google).expect("good").idp;
+    assert_eq!(config.issuer, "https://accounts.google.com");
+    assert!(!config.scopes.iter().any(|scope| scope == "offline_access"));
+    assert!(
+        config
+            .params
+            .contains(&("access_type".to_owned(), "offline".to_owned()))
+    );
+    // A rule about groups that nobody tells would deny nobody.
+    let rule = format!("{google}deny = [\"group:guests\"]\n");
+    assert_eq!(codes(&rule), ["V-CFG-054"]);
+    let named = rule.replace("hosted_domain", "groups_claim = \"teams\"\nhosted_domain");
+    assert!(codes(&named).is_empty());
+}
+
 #[test]
 fn dcr_9_registration_by_token_needs_a_good_one_and_nothing_else_takes_it() {
     let with = |lines: &str| format!("{SMALL}\n[registration]\n{lines}\n");

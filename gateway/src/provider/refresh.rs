@@ -75,8 +75,9 @@ impl Provider {
             ("grant_type", "refresh_token"),
             ("refresh_token", kept.refresh_token.as_str()),
         ];
-        // With what a login asks for besides, so that the answer vouches for the person too.
-        let scope = scope.map(|scope| format!("{scope} openid offline_access"));
+        // So that the answer vouches for the person too. Not offline_access: some do not count it
+        // among what was granted, and only less may be asked for (RFC 6749 §6).
+        let scope = scope.map(|scope| format!("{scope} openid"));
         if let Some(scope) = &scope {
             form.push(("scope", scope));
         }

@@ -92,6 +92,23 @@ pub fn as_result(
     Some(json_answer(StatusCode::OK, body))
 }
 
+/// Whether a request goes on without what there is none of: an app must be able to connect and
+/// to see which tools there are, or nobody reads what a tool would say.
+pub fn goes_without(refusal: &Refusal, permit: &Permit) -> bool {
+    let wants_person = matches!(
+        refusal,
+        Refusal::Credential(VaultError::NotConnected | VaultError::Interaction)
+    );
+    let body = permit.body();
+    wants_person
+        && match mcp::read(&body) {
+            Ok(mcp::Body::One(message)) => !message.calls_tool(),
+            Ok(mcp::Body::Batch(messages)) => !messages.iter().any(mcp::Message::calls_tool),
+            // A request without a body opens a stream or ends a session.
+            Err(_) => body.is_empty(),
+        }
+}
+
 fn refusal(error: VaultError) -> Refusal {
     match error {
         VaultError::Ended => Refusal::Bearer(BearerError::Revoked),

@@ -154,6 +154,9 @@ pub fn identity(subject: &str) -> VerifiedIdentity {
         max_age: None,
         leeway: Duration::ZERO,
         key: SubjectKey::Sub,
+        groups: &[],
+        tenants: None,
+        hosted_domain: None,
         needs_groups: false,
     };
     callback::judge(&claims, &expected, at(1500)).expect("a person")

@@ -133,6 +133,10 @@ impl Idp {
         }));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(document))
+            .route(
+                "/organizations/v2.0/.well-known/openid-configuration",
+                get(document),
+            )
             .route("/jwks", get(keys))
             .route("/token", post(redeem))
             .route("/userinfo", get(userinfo))

@@ -1,7 +1,11 @@
 //! The identity provider: who it is, and how we prove ourselves to it.
 
 use url::Url;
-use vestibule_core::{entra::token::is_tenant_id, recheck::Bounds};
+use vestibule_core::{
+    entra::token::is_tenant_id,
+    provider_preset::{self, IssuerShape, ProviderPreset},
+    recheck::Bounds,
+};
 
 use super::{
     super::{
@@ -15,27 +19,27 @@ use crate::provider_credential::{Certificate, ManagedIdentity, ProviderCredentia
 
 impl Reader<'_> {
     pub(super) fn idp(&mut self, mut table: Table, authority: &str) -> Option<Idp> {
-        let kind = match table.take("kind") {
-            Some(value) => match self.text(&value)?.as_str() {
-                "oidc" => IdpKind::Oidc,
-                "entra" => IdpKind::Entra,
-                other => {
-                    self.wrong(
-                        &value,
-                        "V-CFG-009",
-                        format!("idp.kind cannot be \"{other}\""),
-                    )
-                    .fix("idp.kind is \"oidc\" or \"entra\"");
-                    IdpKind::Oidc
-                }
-            },
-            None => IdpKind::Oidc,
-        };
+        let kind_value = table.take("kind");
+        let (kind, preset) = self.idp_kind(kind_value.as_ref());
         let unsafe_http = self.flag(&mut table, "unsafe_http_issuer", false);
-        let tenant = table.take("tenant").and_then(|value| self.tenant(&value));
-        let issuer = match (table.take("issuer"), kind, tenant) {
-            (Some(value), ..) => self.issuer_of_idp(&value, unsafe_http),
-            (None, IdpKind::Entra, Some(tenant)) => Some(format!("{authority}/{tenant}/v2.0")),
+        let tenant = table.take("tenant");
+        let several = self.tenants(&mut table, tenant.as_ref(), authority);
+        let tenant = match &several {
+            Some(_) => tenant.and_then(|value| self.filled(&value)),
+            None => tenant.and_then(|value| self.tenant(&value)),
+        };
+        let issuer = match (table.take("issuer"), kind, tenant, preset.issuer) {
+            (Some(value), ..) => self.issuer_of_idp(&value, unsafe_http).inspect(|issuer| {
+                if !preset.issuer.fits(issuer) {
+                    let what = format!("this is not what an issuer of {} looks like", preset.name);
+                    self.wrong(&value, "V-CFG-051", what).fix(format!(
+                        "write it as its discovery document has it, like {}",
+                        preset.issuer.example()
+                    ));
+                }
+            }),
+            (None, IdpKind::Entra, Some(tenant), _) => Some(format!("{authority}/{tenant}/v2.0")),
+            (None, _, _, IssuerShape::Only(only)) => Some(only.to_owned()),
             (None, ..) => {
                 self.report.missing(
                     "idp.issuer",
@@ -50,10 +54,22 @@ impl Reader<'_> {
         let credential = self.provider_credential(&mut table);
         let scopes = match table.take("scopes") {
             Some(value) => self.texts(&value),
-            None => ["openid", "profile", "email", "offline_access"]
-                .map(str::to_owned)
-                .to_vec(),
+            None => preset
+                .scopes
+                .iter()
+                .map(|scope| (*scope).to_owned())
+                .collect(),
         };
+        let groups_claims = match table.take("groups_claim") {
+            Some(value) => self.one_or_more(&value),
+            None => preset
+                .groups
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect(),
+        };
+        let params = self.idp_params(&mut table, preset);
+        let hosted_domain = self.hosted_domain(&mut table, preset, kind_value.as_ref());
         let recheck = self.span(&mut table, "recheck", HOUR, 1, 30 * DAY);
         let grace = self.span(&mut table, "grace", 4 * HOUR, 1, 30 * DAY);
         self.leftovers(table);
@@ -69,7 +85,144 @@ impl Reader<'_> {
             credential: credential?,
             scopes,
             kind,
+            params,
+            groups_claims,
+            hosted_domain,
+            tenants: several,
         })
+    }
+
+    /// Whose habits it has.
+    fn idp_kind(&mut self, value: Option<&Value>) -> (IdpKind, &'static ProviderPreset) {
+        let usual = &provider_preset::PRESETS[0];
+        let Some(value) = value else {
+            return (IdpKind::Oidc, usual);
+        };
+        match self.text(value).as_deref() {
+            Some("entra") => (IdpKind::Entra, usual),
+            Some(word) => {
+                let known = provider_preset::of_kind(word);
+                if known.is_none() {
+                    let kinds = provider_preset::PRESETS
+                        .map(|preset| preset.kind)
+                        .join(", ");
+                    let what = format!("idp.kind cannot be \"{word}\"");
+                    self.wrong(value, "V-CFG-009", what)
+                        .fix(format!("idp.kind is entra, or one of {kinds}"));
+                }
+                (IdpKind::Oidc, known.unwrap_or(usual))
+            }
+            None => (IdpKind::Oidc, usual),
+        }
+    }
+
+    /// Tenants of Entra's that are let in beside each other: `tenant` names them all, and there
+    /// is a list.
+    fn tenants(
+        &mut self,
+        table: &mut Table,
+        tenant: Option<&Value>,
+        authority: &str,
+    ) -> Option<(String, Vec<String>)> {
+        let listed = table.take("tenants");
+        let word = tenant.and_then(|value| match value {
+            Value::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let all = matches!(word, Some("organizations" | "common" | "consumers"));
+        match (all, listed) {
+            (false, None) => None,
+            (false, Some(value)) => {
+                let what = "idp.tenants is for idp.tenant = \"organizations\"";
+                self.wrong(&value, "V-CFG-053", what)
+                    .fix("leave it out, or write idp.tenant = \"organizations\"");
+                None
+            }
+            (true, None) => {
+                let place = tenant?.clone();
+                let what = "accounts of every tenant in the world would be let in";
+                self.wrong(&place, "V-CFG-053", what)
+                    .fix("list the tenants by their ids: idp.tenants = [\"…\"]");
+                Some((String::new(), Vec::new()))
+            }
+            (true, Some(value)) => {
+                let listed = self.one_or_more(&value);
+                if listed.is_empty() || !listed.iter().all(|id| is_tenant_id(id)) {
+                    self.wrong(&value, "V-CFG-053", "idp.tenants is a list of tenants' ids")
+                        .fix("write each as Entra shows it, like 5f0c2f6e-8f0b-4c0e-9a52-6d6f1b9a7c11");
+                }
+                Some((format!("{authority}/{{tenantid}}/v2.0"), listed))
+            }
+        }
+    }
+
+    /// A text, or a list of them.
+    fn one_or_more(&mut self, value: &Value) -> Vec<String> {
+        match value {
+            Value::List { .. } => self.texts(value),
+            _ => self.filled(value).into_iter().collect(),
+        }
+    }
+
+    fn idp_params(&mut self, table: &mut Table, preset: &ProviderPreset) -> Vec<(String, String)> {
+        const OURS: [&str; 10] = [
+            "response_type",
+            "response_mode",
+            "client_id",
+            "redirect_uri",
+            "scope",
+            "state",
+            "nonce",
+            "code_challenge",
+            "code_challenge_method",
+            "max_age",
+        ];
+        let mut params: Vec<(String, String)> = preset
+            .params
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        match table.take("params") {
+            None => {}
+            Some(Value::Table { table, .. }) => {
+                for (name, value) in table.into_entries() {
+                    if OURS.contains(&name.text.as_str()) {
+                        let what = format!("{} is the gateway's own", name.text);
+                        self.wrong(&value, "V-CFG-009", what)
+                            .fix("idp.params has what the provider wants to read besides");
+                    } else if let Some(text) = self.text(&value) {
+                        params.retain(|(known, _)| *known != name.text);
+                        params.push((name.text, text));
+                    }
+                }
+            }
+            Some(other) => {
+                self.wrong(&other, "V-CFG-008", "idp.params must be a table of texts");
+            }
+        }
+        params
+    }
+
+    /// Where anybody in the world has an account, an organization must be named.
+    fn hosted_domain(
+        &mut self,
+        table: &mut Table,
+        preset: &ProviderPreset,
+        kind: Option<&Value>,
+    ) -> Option<String> {
+        if let Some(value) = table.take("hosted_domain") {
+            let domain = self.filled(&value)?;
+            return (domain != "any").then_some(domain);
+        }
+        if let Some(kind) = kind.filter(|_| preset.is_for_everybody) {
+            let what = format!(
+                "everybody who has an account at {} would be let in",
+                preset.name
+            );
+            self.wrong(kind, "V-CFG-052", what)
+                .fix("name your organization: idp.hosted_domain = \"example.com\", or \"any\"");
+        }
+        None
     }
 
     /// A tenant by its id: Entra's documents and tokens name it so, and a domain is none of them.
