@@ -2,6 +2,7 @@
 
 mod access;
 mod call;
+mod check;
 mod client;
 mod control;
 mod demo;
@@ -86,7 +87,7 @@ enum Command {
     /// Look at who called which tool, and what was done to access
     Audit(access::Audit),
     /// Check a configuration without starting anything
-    Check(ConfigFile),
+    Check(check::Arguments),
     /// Look at any MCP server from outside, and say what is wrong with it
     Probe(probe::Arguments),
     /// Sign in at any MCP server
@@ -127,7 +128,7 @@ pub fn main() -> ExitCode {
         Command::Operators(command) => access::operators(&command),
         Command::Audit(arguments) => access::audit(&arguments),
         Command::Serve(file) => serve(&file.config),
-        Command::Check(file) => check(&file.config),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
@@ -184,26 +185,6 @@ fn serve(path: &std::path::Path) -> Exit {
             Exit::Ok
         }
         Err(error) => start_failed(&error),
-    }
-}
-
-fn check(path: &std::path::Path) -> Exit {
-    match Config::load(path, &environment()) {
-        Ok(config) => {
-            let servers = config.servers.len();
-            let plural = if servers == 1 { "" } else { "s" };
-            print(&format!(
-                "ok   {}: {}, {servers} server{plural}, identity provider {}\n",
-                path.display(),
-                config.public_url,
-                config.idp.issuer,
-            ));
-            Exit::Ok
-        }
-        Err(report) => {
-            say(&report.to_string());
-            Exit::Usage
-        }
     }
 }
 

@@ -247,7 +247,7 @@ pub(super) fn has_browser() -> bool {
     std::env::var_os("BROWSER").is_some() || std::io::stderr().is_terminal()
 }
 
-fn open(address: &str) -> bool {
+pub(super) fn open(address: &str) -> bool {
     let system = if cfg!(target_os = "macos") {
         "open"
     } else {

@@ -8,22 +8,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, builder::PossibleValuesParser};
 use serde::Deserialize;
 use url::Url;
-use vestibule_core::uri::Issuer;
+use vestibule_core::{
+    provider_preset::{self, IssuerShape, PRESETS, ProviderPreset},
+    uri::Issuer,
+};
 
-use super::{Exit, print, say};
+use super::{Exit, check, print, say};
 use crate::{fetch, trust::Trust};
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Kind of identity provider
-    #[arg(long, value_enum, default_value_t = Kind::Oidc)]
-    idp: Kind,
+    #[arg(long, value_name = "KIND", default_value = "oidc", value_parser = kinds())]
+    idp: String,
     /// Its issuer, such as https://id.example.com
     #[arg(long, value_name = "URL", required_if_eq("idp", "oidc"))]
     issuer: Option<String>,
+    /// With --idp google: the organization whose accounts are let in, such as example.com
+    #[arg(long, value_name = "DOMAIN", required_if_eq("idp", "google"))]
+    hosted_domain: Option<String>,
     /// With --idp entra: the tenant's id, or a domain of it
     #[arg(long, value_name = "TENANT", required_if_eq("idp", "entra"))]
     tenant: Option<String>,
@@ -51,14 +57,14 @@ pub(super) struct Arguments {
     /// Write over a file that is there
     #[arg(long)]
     force: bool,
+    /// Try a real login at the end; what is printed before must be registered by then
+    #[arg(long)]
+    login: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// OpenID Connect
-    Oidc,
-    /// Microsoft Entra ID
-    Entra,
+fn kinds() -> PossibleValuesParser {
+    let kinds = PRESETS.iter().map(|preset| preset.kind);
+    PossibleValuesParser::new(kinds.chain(["entra"]))
 }
 
 #[derive(Deserialize)]
@@ -80,7 +86,10 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     match init(arguments) {
         Ok(told) => {
             print(&told);
-            Exit::Ok
+            match arguments.login {
+                true => check::login_of(&arguments.config),
+                false => Exit::Ok,
+            }
         }
         Err(refused) => {
             say(&format!(
@@ -126,26 +135,49 @@ fn init(arguments: &Arguments) -> Result<String, Refused> {
         let fix = "choose another with -c, or write over it with --force";
         return Err(refused("V-INI-002", what, fix, Exit::Refused));
     }
-    if arguments.idp == Kind::Entra {
+    if arguments.idp == "entra" {
         let tenant = entra::tenant(arguments)?;
         let idp = entra::idp(arguments, &tenant);
         write(arguments, &configuration(&public_url, &servers, &idp))?;
         return Ok(entra::told(arguments, &public_url, &tenant));
     }
-    let discovery = discover(arguments.issuer.as_deref().unwrap_or_default())?;
+    let preset = provider_preset::of_kind(&arguments.idp).unwrap_or(&PRESETS[0]);
+    let discovery = discover(&issuer(arguments, preset)?)?;
     let folder = arguments.config.parent().unwrap_or(Path::new(""));
     let secret = match &arguments.client_secret_file {
         Some(file) => named_secret(folder, file)?,
         None => keep_secret(folder)?,
     };
-    let idp = idp(arguments, &discovery, &secret);
+    let idp = idp(arguments, preset, &discovery, &secret);
     write(arguments, &configuration(&public_url, &servers, &idp)).inspect_err(|_| {
         if arguments.client_secret_file.is_none() {
             // Nothing half-done stays.
             let _ = std::fs::remove_file(folder.join(&secret));
         }
     })?;
-    Ok(told(arguments, &public_url, &servers, &discovery))
+    Ok(told(arguments, preset, &public_url, &servers, &discovery))
+}
+
+/// The issuer, in the form that this kind of provider has.
+fn issuer(arguments: &Arguments, preset: &ProviderPreset) -> Result<String, Refused> {
+    let issuer = match (&arguments.issuer, preset.issuer) {
+        (Some(issuer), _) => issuer.clone(),
+        (None, IssuerShape::Only(only)) => only.to_owned(),
+        (None, _) => {
+            let what = format!("--idp {} needs --issuer", preset.kind);
+            let fix = format!("--issuer {}", preset.issuer.example());
+            return Err(refused("V-INI-009", what, fix, Exit::Usage));
+        }
+    };
+    if preset.issuer.fits(&issuer) {
+        return Ok(issuer);
+    }
+    let what = format!(
+        "{issuer} is not what an issuer of {} looks like",
+        preset.name
+    );
+    let fix = format!("write it like {}", preset.issuer.example());
+    Err(refused("V-CFG-051", what, fix, Exit::Usage))
 }
 
 fn write(arguments: &Arguments, text: &str) -> Result<(), Refused> {
@@ -333,19 +365,31 @@ fn configuration(public_url: &Issuer, servers: &[(String, String)], idp: &str) -
 }
 
 /// The table `[idp]`.
-fn idp(arguments: &Arguments, discovery: &Discovery, secret: &Path) -> String {
+fn idp(
+    arguments: &Arguments,
+    preset: &ProviderPreset,
+    discovery: &Discovery,
+    secret: &Path,
+) -> String {
+    let kind = match preset.kind {
+        "oidc" => String::new(),
+        kind => format!("kind          = {}\n", quoted(kind)),
+    };
     let mut out = format!(
-        "\n[idp]\nissuer        = {}\nclient_id     = {}\nclient_secret = {{ file = {} }}\n",
+        "\n[idp]\n{kind}issuer        = {}\nclient_id     = {}\nclient_secret = {{ file = {} }}\n",
         quoted(&discovery.issuer),
         quoted(&arguments.client_id),
         quoted(&secret.display().to_string()),
     );
+    if let Some(domain) = &arguments.hosted_domain {
+        out.push_str(&format!("hosted_domain = {}\n", quoted(domain)));
+    }
     // Without it a person must sign in again whenever the provider's answer has aged.
     let offline = discovery
         .scopes_supported
         .as_ref()
         .is_none_or(|scopes| scopes.iter().any(|scope| scope == "offline_access"));
-    if !offline {
+    if !offline && preset.kind == "oidc" {
         out.push_str("scopes        = [\"openid\", \"profile\", \"email\"]\n");
     }
     out
@@ -353,6 +397,7 @@ fn idp(arguments: &Arguments, discovery: &Discovery, secret: &Path) -> String {
 
 fn told(
     arguments: &Arguments,
+    preset: &ProviderPreset,
     public_url: &Issuer,
     servers: &[(String, String)],
     discovery: &Discovery,
@@ -366,15 +411,25 @@ Register this at {host}:
   client id         {id}
   kind              web application with a secret (confidential)
   redirect address  {public_url}/oauth-callback
-
-Then:
-  vestibule check -c {config}
-  vestibule serve -c {config}
-
-Your MCP clients connect to:
+  scopes            {scopes}
+  if it has them    back-channel logout address {public_url}/backchannel-logout
 ",
         host = vestibule_core::uri::host_for_people(&discovery.authorization_endpoint),
         id = arguments.client_id,
+        scopes = preset.scopes.join(" "),
+    );
+    for line in preset.register {
+        let _ = writeln!(out, "  {:<17} {line}", preset.name);
+    }
+    let _ = write!(
+        out,
+        "
+Then:
+  vestibule check -c {config} --login    # tries a real login
+  vestibule serve -c {config}
+
+Your MCP clients connect to:
+"
     );
     for (name, _) in servers {
         let _ = writeln!(out, "  {public_url}/{name}/mcp");

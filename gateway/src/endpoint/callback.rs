@@ -311,7 +311,7 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
 }
 
 /// The step of a record that such a failure is.
-pub(super) fn step_of(error: &ProviderError) -> Step {
+pub fn step_of(error: &ProviderError) -> Step {
     let code = match error {
         ProviderError::Unreachable(_) => {
             return Step::ProviderTokenFailed {
