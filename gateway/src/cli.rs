@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod control;
 mod demo;
+mod doctor;
 mod entra;
 mod explain;
 mod flows;
@@ -88,6 +89,8 @@ enum Command {
     Audit(access::Audit),
     /// Check a configuration without starting anything
     Check(check::Arguments),
+    /// Look at everything that a login and a call need, without changing anything
+    Doctor(doctor::Arguments),
     /// Look at any MCP server from outside, and say what is wrong with it
     Probe(probe::Arguments),
     /// Sign in at any MCP server
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Audit(arguments) => access::audit(&arguments),
         Command::Serve(file) => serve(&file.config),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),

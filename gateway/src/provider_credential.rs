@@ -61,6 +61,11 @@ impl SharedSecret {
         }
     }
 
+    /// Its file, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The secret as it is now. While its file cannot be read, it is what it was at the start:
     /// a file that is being replaced ends no login.
     pub async fn now(&self) -> Secret {

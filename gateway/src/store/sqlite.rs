@@ -64,6 +64,23 @@ const REMEMBER_SPENT: u64 = 24 * 3600;
 /// How long revocations are kept beyond the tokens they end, for clocks that differ.
 const REVOCATION_MARGIN: u64 = 120;
 
+/// Looks at a database without changing it: the version of its tables.
+///
+/// # Errors
+/// [`StoreError::Failed`], if it cannot be read, or is damaged.
+pub fn look(path: &Path) -> Result<u32, StoreError> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let db = Connection::open_with_flags(path, flags).map_err(|error| failed(&error))?;
+    let whole: String = db
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| failed(&error))?;
+    if whole != "ok" {
+        return Err(StoreError::Failed(whole));
+    }
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| failed(&error))
+}
+
 /// See the module.
 pub struct Sqlite {
     writer: Writer,

@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -58,6 +58,8 @@ pub struct Told {
     pub userinfo: Option<Value>,
     /// How often that was asked with the right token.
     pub asked_userinfo: usize,
+    /// Whether our redirect address is not registered there.
+    pub knows_no_redirect: bool,
     /// Whether its answer lacks the ID token.
     pub no_id_token: bool,
     /// Seconds that its clock is ahead, as the gateway's is that a test turned.
@@ -117,6 +119,7 @@ impl Idp {
             hangs: false,
             userinfo: None,
             asked_userinfo: 0,
+            knows_no_redirect: false,
             no_id_token: false,
             ahead: 0,
             refreshes: Vec::new(),
@@ -138,6 +141,7 @@ impl Idp {
                 get(document),
             )
             .route("/jwks", get(keys))
+            .route("/authorize", get(silent))
             .route("/token", post(redeem))
             .route("/userinfo", get(userinfo))
             .with_state((issuer.clone(), Arc::clone(&state)));
@@ -199,6 +203,21 @@ async fn keys(State((_, state)): Shared) -> Response {
     let mut jwk = told.signer.jwk();
     jwk["kid"] = told.kid.clone().into();
     json_answer(&json!({ "keys": [jwk] }))
+}
+
+/// A sign-in without a page (OpenID Connect Core §3.1.2.6): nobody is signed in here.
+async fn silent(State((_, state)): Shared, uri: Uri) -> Response {
+    let ask = |name: &str| query_of(&format!("http://here{uri}"), name);
+    let back = ask("redirect_uri").filter(|_| ask("prompt").as_deref() == Some("none"));
+    match back {
+        Some(back) if !state.lock().expect("no panic before").knows_no_redirect => {
+            let state = ask("state").unwrap_or_default();
+            let params = [("error", "login_required"), ("state", state.as_str())];
+            let to = vestibule_core::uri::with_query(&back, &params);
+            (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
+        }
+        _ => StatusCode::BAD_REQUEST.into_response(),
+    }
 }
 
 async fn userinfo(State((_, state)): Shared, headers: HeaderMap) -> Response {

@@ -1,0 +1,111 @@
+//! What can be looked at on this computer.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+use super::Findings;
+use crate::{config::Config, provider_credential::ProviderCredential, store::sqlite};
+
+pub(super) fn look(config: &Config, findings: &mut Findings) {
+    if config.public_url.is_plain_http() {
+        findings.weak(
+            "public address",
+            format!(
+                "{} is plain HTTP, for this computer only",
+                config.public_url
+            ),
+            "give it an https address, with a proxy in front that ends TLS",
+        );
+    }
+    if !config.admin.listen.ip().is_loopback() {
+        findings.weak(
+            "console",
+            format!("it listens on {}, beyond this computer", config.admin.listen),
+            "let admin.listen be 127.0.0.1:9090, or put a proxy with TLS in front and set admin.url",
+        );
+    }
+    for server in config.servers.iter().filter(|server| server.public) {
+        findings.weak(
+            "servers",
+            format!(
+                "{} is public: everybody may call it without a token",
+                server.resource.name
+            ),
+            "take servers.NAME.public out, if it is not for tests",
+        );
+    }
+    if !config.registration.unsafe_document_addresses.is_empty() {
+        findings.weak(
+            "registration",
+            "documents of clients are fetched from addresses that are not public",
+            "take registration.unsafe_document_addresses out, which is for tests",
+        );
+    }
+    if config.idp.issuer.starts_with("http://") {
+        findings.weak(
+            "provider",
+            format!("{} is plain HTTP", config.idp.issuer),
+            "use the provider's https address",
+        );
+    }
+    if let ProviderCredential::Secret(secret) = &config.idp.credential
+        && let Some(file) = secret.file()
+    {
+        private(findings, "client secret", file);
+    }
+    keys(config, findings);
+    store(config, findings);
+}
+
+fn keys(config: &Config, findings: &mut Findings) {
+    let root = config.keys_dir.join("root.key");
+    if root.exists() {
+        private(findings, "root key", &root);
+    } else if config.store.exists() {
+        findings.wrong(
+            "root key",
+            format!("{} is not there, and the store is", root.display()),
+            "put the root key of this store back; without it its keys cannot be opened",
+        );
+    } else {
+        findings.skipped("root key", "made at the first start");
+    }
+}
+
+fn store(config: &Config, findings: &mut Findings) {
+    let path = &config.store;
+    if !path.exists() {
+        findings.skipped(
+            "store",
+            format!("{} is made at the first start", path.display()),
+        );
+        return;
+    }
+    match sqlite::look(path) {
+        Ok(version) => findings.ok("store", format!("{}, tables of version {version}", path.display())),
+        Err(error) => findings.wrong(
+            "store",
+            format!("{}: {error}", path.display()),
+            "look at its rights and the disk; a copy from before can be put in its place while nothing runs",
+        ),
+    }
+}
+
+/// A file that others on this computer can read is nobody's secret.
+fn private(findings: &mut Findings, about: &'static str, path: &Path) {
+    match std::fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => findings.weak(
+            about,
+            format!("others on this computer can read {}", path.display()),
+            format!("chmod 600 {}", path.display()),
+        ),
+        Ok(_) => findings.ok(
+            about,
+            format!("{}, readable by its user alone", path.display()),
+        ),
+        Err(error) => findings.wrong(
+            about,
+            format!("{}: {error}", path.display()),
+            "put the file there, or name another",
+        ),
+    }
+}

@@ -1,0 +1,117 @@
+//! `vestibule doctor`, as somebody types it, beside a gateway that runs and one that does not.
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Gate, idp::Idp};
+
+/// Runs it; its exit code, and what was found as `state about`.
+fn doctor(gate: &Gate, idp: &Idp, more: &[&str]) -> (i32, Vec<String>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .args(["doctor", "--json", "-c"])
+        .arg(gate.folder.join("vestibule.toml"))
+        .args(more)
+        .env("VESTIBULE_IDP__ISSUER", &idp.issuer)
+        .output()
+        .expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!text.contains("canary"), "{text}");
+    let found: Value = serde_json::from_str(&text).unwrap_or_else(|_| {
+        panic!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    });
+    let lines = found.as_array().expect("a list").iter().map(|one| {
+        let part = |name: &str| one[name].as_str().unwrap_or_default();
+        format!("{} {}", part("state"), part("about"))
+    });
+    (output.status.code().unwrap_or(-1), lines.collect(), found)
+}
+
+fn has(found: &[String], line: &str) -> bool {
+    found.iter().any(|one| one == line)
+}
+
+#[test]
+fn h3_c3_all_that_a_login_needs_is_looked_at_and_nothing_is_changed() {
+    let idp = Idp::start();
+    // Who says no time cannot be compared with.
+    let gate = Gate::start_process("", &[("VESTIBULE_IDP__ISSUER", idp.issuer.as_str())]);
+    support::wait_until("it serves", || {
+        std::net::TcpStream::connect(("127.0.0.1", gate.port)).is_ok()
+    });
+    let before = gate.disk();
+    idp.with(|told| told.refusal = Some((400, r#"{"error":"invalid_grant"}"#.to_owned())));
+    let (code, found, all) = doctor(&gate, &idp, &[]);
+    assert_eq!(code, 0, "{all:#}");
+    for line in [
+        "ok configuration",
+        "ok root key",
+        "ok store",
+        "ok public address",
+        "ok provider",
+        "ok client",
+        "ok redirect address",
+        "ok server",
+        "note public address",
+        "note servers",
+    ] {
+        assert!(has(&found, line), "{line} in {all:#}");
+    }
+    assert_eq!(gate.disk().len(), before.len());
+    // What is right for a test is wrong in production.
+    let (code, found, _) = doctor(&gate, &idp, &["--profile", "production"]);
+    assert_eq!(code, 5);
+    assert!(has(&found, "wrong public address") && has(&found, "wrong servers"));
+}
+
+#[test]
+fn h3_each_fault_is_named_with_what_to_do() {
+    let idp = Idp::start();
+    let gate = Gate::start_process("", &[("VESTIBULE_IDP__ISSUER", idp.issuer.as_str())]);
+    support::wait_until("it serves", || {
+        std::net::TcpStream::connect(("127.0.0.1", gate.port)).is_ok()
+    });
+    let wrong = |change: &dyn Fn(), about: &str| {
+        change();
+        let (code, found, all) = doctor(&gate, &idp, &[]);
+        assert_eq!(code, 5, "{about}: {all:#}");
+        assert!(has(&found, &format!("wrong {about}")), "{about} in {all:#}");
+        let one = all
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|one| one["state"] == "wrong");
+        assert!(one.is_some_and(|one| one["fix"].as_str().is_some_and(|fix| fix.len() > 10)));
+    };
+    wrong(
+        &|| {
+            let no = r#"{"error":"invalid_client","error_description":"expired"}"#;
+            idp.with(|told| told.refusal = Some((401, no.to_owned())));
+        },
+        "client",
+    );
+    idp.with(|told| told.refusal = Some((400, r#"{"error":"invalid_grant"}"#.to_owned())));
+    wrong(
+        &|| idp.with(|told| told.knows_no_redirect = true),
+        "redirect address",
+    );
+    idp.with(|told| told.knows_no_redirect = false);
+    wrong(
+        &|| idp.with(|told| told.document["issuer"] = json!("https://other.example")),
+        "provider",
+    );
+    let issuer = idp.issuer.clone();
+    idp.with(|told| told.document["issuer"] = json!(issuer));
+    let root = gate.folder.join("keys").join("root.key");
+    let away = gate.folder.join("root.key.away");
+    wrong(
+        &|| std::fs::rename(&root, &away).expect("moved"),
+        "root key",
+    );
+    std::fs::rename(&away, &root).expect("moved back");
+    let (code, found, _) = doctor(&gate, &idp, &["--offline"]);
+    assert_eq!(code, 0);
+    assert!(has(&found, "skipped provider and servers"));
+    assert!(!has(&found, "ok provider"));
+}
