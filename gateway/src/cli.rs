@@ -10,6 +10,7 @@ mod doctor;
 mod entra;
 mod explain;
 mod flows;
+mod import;
 mod init;
 mod keys;
 mod login;
@@ -89,6 +90,9 @@ enum Command {
     Audit(access::Audit),
     /// Check a configuration without starting anything
     Check(check::Arguments),
+    /// Take over what another gateway was given
+    #[command(subcommand)]
+    Import(import::Command),
     /// Look at everything that a login and a call need, without changing anything
     Doctor(doctor::Arguments),
     /// Look at any MCP server from outside, and say what is wrong with it
@@ -132,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Audit(arguments) => access::audit(&arguments),
         Command::Serve(file) => serve(&file.config),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Import(command) => import::run(&command),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),

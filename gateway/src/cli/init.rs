@@ -16,7 +16,7 @@ use vestibule_core::{
     uri::Issuer,
 };
 
-use super::{Exit, check, print, say};
+use super::{Exit, check, client::Failure, print, say};
 use crate::{fetch, trust::Trust};
 
 #[derive(Args)]
@@ -75,11 +75,17 @@ struct Discovery {
 }
 
 /// Why nothing was written.
-struct Refused {
+pub(super) struct Refused {
     code: &'static str,
     what: String,
     fix: String,
     exit: Exit,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::new(refused.code, refused.exit, refused.what, refused.fix)
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
@@ -192,7 +198,7 @@ fn write(arguments: &Arguments, text: &str) -> Result<(), Refused> {
     })
 }
 
-fn server(text: &str) -> Result<(String, String), Refused> {
+pub(super) fn server(text: &str) -> Result<(String, String), Refused> {
     let wrong = || {
         let what = format!("--server {text} is not NAME=URL");
         refused(
@@ -334,11 +340,15 @@ fn keep_secret(folder: &Path) -> Result<PathBuf, Refused> {
     Ok(name)
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
 
-fn configuration(public_url: &Issuer, servers: &[(String, String)], idp: &str) -> String {
+pub(super) fn configuration(
+    public_url: &Issuer,
+    servers: &[(String, String)],
+    idp: &str,
+) -> String {
     use std::fmt::Write as _;
     let mut out = format!("public_url = {}\n", quoted(public_url.text()));
     if public_url.is_plain_http() {
