@@ -222,6 +222,18 @@ impl VerifiedIdentity {
         Ok(self)
     }
 
+    /// The same with groups that the provider's directory told, beside those of the ID token.
+    #[must_use]
+    pub fn with_groups(mut self, groups: Vec<String>) -> Self {
+        for group in groups {
+            if !self.groups.contains(&group) {
+                self.groups.push(group);
+            }
+        }
+        self.tells_groups = true;
+        self
+    }
+
     /// The session at the provider, if it names one.
     pub fn session(&self) -> Option<Digest> {
         self.session

@@ -110,6 +110,9 @@ pub struct Idp {
     pub groups_claims: Vec<String>,
     /// The organization that an account must be of.
     pub hosted_domain: Option<String>,
+    /// Microsoft Graph, if it is asked for groups that an ID token leaves out.
+    /// `idp.groups_from_graph`.
+    pub graph: Option<String>,
     /// Tenants that are let in, where they are several; and the issuer of each, with
     /// `{tenantid}` in it.
     pub tenants: Option<(String, Vec<String>)>,

@@ -1,6 +1,7 @@
 //! The leg towards the company's identity provider, of which this gateway is a client
 //! (OpenID Connect Core, with PKCE, and nothing of the MCP client's in it).
 
+mod graph;
 mod on_behalf;
 mod refresh;
 
@@ -541,7 +542,17 @@ impl Provider {
             hosted_domain: self.idp.hosted_domain.as_deref(),
             needs_groups: self.idp.needs_groups,
         };
-        let identity = callback::judge(&claims, &expected, now)?;
+        let identity = match (callback::judge(&claims, &expected, now), &self.idp.graph) {
+            (Err(IdTokenError::GroupsLeftOut), Some(graph)) => {
+                let expected = Expected {
+                    needs_groups: false,
+                    ..expected
+                };
+                let identity = callback::judge(&claims, &expected, now)?;
+                return self.with_groups_of(graph, identity).await;
+            }
+            (judged, _) => judged?,
+        };
         self.completed(discovered, identity, access_token, nonce.is_some())
             .await
     }

@@ -227,3 +227,48 @@ fn up_16_people_of_the_tenants_that_are_listed_come_in_and_no_others() {
         );
     }
 }
+
+#[test]
+fn up_19_groups_that_an_id_token_leaves_out_are_asked_of_the_directory() {
+    let idp = Idp::start();
+    let gate_of = |from_graph: &str| {
+        Gate::start_in(
+            DENIES,
+            &[
+                ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+                ("VESTIBULE_IDP__KIND", "entra"),
+                ("VESTIBULE_IDP__RECHECK", "1m"),
+                ("VESTIBULE_IDP__GROUPS_FROM_GRAPH", from_graph),
+                ("VESTIBULE_ENTRA__GRAPH", idp.issuer.as_str()),
+            ],
+        )
+    };
+    idp.with(|told| {
+        told.claims = json!({
+            "tid": "t", "oid": "o-ada", "sub": "p", "roles": ["reader"],
+            "_claim_names": { "groups": "src1" },
+        });
+        told.members = Ok(json!(["g1", "g2"]));
+    });
+    let gate = gate_of("true");
+    let tokens = login(&gate, &idp, "ops").expect("let in");
+    assert_eq!(gate.call("ops", &tokens.access, PING).status, 200);
+    let seen = gate.echo.take().pop().expect("it came through");
+    assert_eq!(seen.headers["x-vestibule-groups"], "reader,g1,g2");
+    let pass = |seconds: u32| {
+        gate.turn_clock(i64::from(seconds));
+        idp.with(|told| told.ahead += u64::from(seconds));
+    };
+    // A directory that does not answer ends nobody's access; one that says they are denied does.
+    idp.with(|told| told.members = Err(503));
+    pass(61);
+    let tokens = Tokens::of(&gate.refresh(&tokens.refresh).json());
+    idp.with(|told| told.members = Ok(json!(["guests"])));
+    pass(61);
+    assert_eq!(gate.refresh(&tokens.refresh).status, 400);
+    // Without the permission, or where it is not asked, groups are left out as before.
+    idp.with(|told| told.members = Err(403));
+    assert!(login(&gate, &idp, "ops").is_err());
+    idp.with(|told| told.members = Ok(json!(["g1"])));
+    assert!(login(&gate_of("false"), &idp, "ops").is_err());
+}

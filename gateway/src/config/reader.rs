@@ -68,7 +68,7 @@ impl Reader<'_> {
             None
         });
         let entra = self.entra(entra);
-        let idp = idp.and_then(|idp| self.idp(idp, &entra.authority));
+        let idp = idp.and_then(|idp| self.idp(idp, &entra));
         let servers = public_url
             .as_ref()
             .map(|issuer| self.servers(issuer, servers));

@@ -11,7 +11,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -58,6 +58,8 @@ pub struct Told {
     pub userinfo: Option<Value>,
     /// How often that was asked with the right token.
     pub asked_userinfo: usize,
+    /// What Microsoft Graph says of whose groups they are, or a status.
+    pub members: Result<Value, u16>,
     /// Whether our redirect address is not registered there.
     pub knows_no_redirect: bool,
     /// Whether its answer lacks the ID token.
@@ -120,6 +122,7 @@ impl Idp {
             userinfo: None,
             asked_userinfo: 0,
             knows_no_redirect: false,
+            members: Err(403),
             no_id_token: false,
             ahead: 0,
             refreshes: Vec::new(),
@@ -141,6 +144,7 @@ impl Idp {
                 get(document),
             )
             .route("/jwks", get(keys))
+            .route("/v1.0/users/{id}/getMemberObjects", post(members))
             .route("/authorize", get(silent))
             .route("/token", post(redeem))
             .route("/userinfo", get(userinfo))
@@ -220,6 +224,35 @@ async fn silent(State((_, state)): Shared, uri: Uri) -> Response {
     }
 }
 
+/// `directoryObject: getMemberObjects`, strict about what it is asked.
+async fn members(
+    State((_, state)): Shared,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let told = state.lock().expect("no panic before");
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .map(|value| value.as_bytes().to_vec());
+    let json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
+    if shown.as_deref() != Some(b"Bearer canary-app-only") {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if id != "o-ada" || !json || body != json!({ "securityEnabledOnly": false }) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    match &told.members {
+        Ok(value) => json_answer(&json!({ "@odata.context": "…", "value": value })),
+        Err(status) => StatusCode::from_u16(*status)
+            .expect("a status")
+            .into_response(),
+    }
+}
+
 async fn userinfo(State((_, state)): Shared, headers: HeaderMap) -> Response {
     let mut told = state.lock().expect("no panic before");
     let expected = format!("Bearer {}", told.access_token);
@@ -258,6 +291,17 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
         .push(String::from_utf8_lossy(&body).into_owned());
     let fields: BTreeMap<String, String> =
         url::form_urlencoded::parse(&body).into_owned().collect();
+    if fields
+        .get("grant_type")
+        .is_some_and(|grant| grant == "client_credentials")
+    {
+        let graph = format!("{issuer}/.default");
+        if fields.get("scope") != Some(&graph) {
+            return (StatusCode::BAD_REQUEST, r#"{"error":"invalid_scope"}"#).into_response();
+        }
+        let app_only = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": "canary-app-only" });
+        return json_answer(&app_only);
+    }
     if let Some(answer) = exchange(&mut told, &fields) {
         return answer;
     }

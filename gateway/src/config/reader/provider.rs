@@ -10,7 +10,7 @@ use vestibule_core::{
 use super::{
     super::{
         Idp, IdpKind,
-        entra::ClientIdAt,
+        entra::{ClientIdAt, Entra},
         table::{Table, Value},
     },
     DAY, HOUR, Reader,
@@ -18,7 +18,8 @@ use super::{
 use crate::provider_credential::{Certificate, ManagedIdentity, ProviderCredential, SharedSecret};
 
 impl Reader<'_> {
-    pub(super) fn idp(&mut self, mut table: Table, authority: &str) -> Option<Idp> {
+    pub(super) fn idp(&mut self, mut table: Table, entra: &Entra) -> Option<Idp> {
+        let authority = entra.authority.as_str();
         let kind_value = table.take("kind");
         let (kind, preset) = self.idp_kind(kind_value.as_ref());
         let unsafe_http = self.flag(&mut table, "unsafe_http_issuer", false);
@@ -68,6 +69,7 @@ impl Reader<'_> {
                 .map(|name| (*name).to_owned())
                 .collect(),
         };
+        let from_graph = self.flag(&mut table, "groups_from_graph", false);
         let params = self.idp_params(&mut table, preset);
         let hosted_domain = self.hosted_domain(&mut table, preset, kind_value.as_ref());
         let recheck = self.span(&mut table, "recheck", HOUR, 1, 30 * DAY);
@@ -88,6 +90,7 @@ impl Reader<'_> {
             params,
             groups_claims,
             hosted_domain,
+            graph: (from_graph && kind == IdpKind::Entra).then(|| entra.graph.clone()),
             tenants: several,
         })
     }
