@@ -150,6 +150,8 @@ pub struct VerifiedIdentity {
     email: Option<String>,
     groups: Vec<String>,
     tells_groups: bool,
+    /// Whether each of the claims was there that tell groups.
+    tells_all_groups: bool,
     session: Option<Digest>,
 }
 
@@ -187,7 +189,7 @@ impl VerifiedIdentity {
     /// asks for them, and, at a login, what to call the person.
     pub fn leaves_to_userinfo(&self, needs_groups: bool, is_login: bool) -> bool {
         let nameless = self.name.is_none() && self.username.is_none() && self.email.is_none();
-        (needs_groups && !self.tells_groups) || (is_login && nameless)
+        (needs_groups && !self.tells_all_groups) || (is_login && nameless)
     }
 
     /// The same with what the userinfo endpoint says besides (OpenID Connect Core §5.3.2);
@@ -214,10 +216,11 @@ impl VerifiedIdentity {
             .take()
             .or(shown(claims, "preferred_username")?);
         self.email = self.email.take().or(shown(claims, "email")?);
-        if !self.tells_groups {
+        // Groups may be here and roles there.
+        if !self.tells_all_groups {
             let told = groups_in(claims, names)?;
-            self.tells_groups = told.is_some();
-            self.groups = told.unwrap_or_default();
+            self.tells_groups |= told.is_some();
+            self.add_groups(told.unwrap_or_default());
         }
         Ok(self)
     }
@@ -225,13 +228,17 @@ impl VerifiedIdentity {
     /// The same with groups that the provider's directory told, beside those of the ID token.
     #[must_use]
     pub fn with_groups(mut self, groups: Vec<String>) -> Self {
+        self.add_groups(groups);
+        self.tells_groups = true;
+        self
+    }
+
+    fn add_groups(&mut self, groups: Vec<String>) {
         for group in groups {
             if !self.groups.contains(&group) {
                 self.groups.push(group);
             }
         }
-        self.tells_groups = true;
-        self
     }
 
     /// The session at the provider, if it names one.
@@ -400,6 +407,10 @@ pub fn judge(
         username: shown(claims, "preferred_username")?,
         email: shown(claims, "email")?,
         tells_groups: told.is_some() || expected.key == SubjectKey::TenantAndObject,
+        tells_all_groups: expected
+            .groups
+            .iter()
+            .all(|name| at_path(claims, name).is_some()),
         groups: told.unwrap_or_default(),
         session: text(claims, "sid")?
             .filter(|sid| !sid.is_empty())

@@ -107,7 +107,15 @@ pub fn assertion(
         let texts = [
             ("name", &profile.name),
             ("email", &profile.email),
-            ("client_id", &profile.client_id),
+            // A token that was exchanged is the acting client's, and the login another's.
+            (
+                "client_id",
+                if token.actor.is_none() {
+                    &profile.client_id
+                } else {
+                    &None
+                },
+            ),
             ("flow", &profile.flow),
         ];
         for (name, value) in texts {
@@ -124,8 +132,11 @@ pub fn assertion(
 
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if (byte.is_ascii_graphic() || byte == b' ') && !matches!(byte, b'%' | b',') {
+    let last = text.len().saturating_sub(1);
+    for (at, byte) in text.bytes().enumerate() {
+        // Spaces at the ends are trimmed on the way, and would make it another's.
+        let inner = byte == b' ' && at != 0 && at != last;
+        if (byte.is_ascii_graphic() || inner) && !matches!(byte, b'%' | b',') {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -170,7 +181,7 @@ mod tests {
             issuer: "https://idp.example".into(),
             subject: "tid/oid".into(),
             name: Some("Zoë\r\nX-Vestibule-User: root".into()),
-            groups: vec!["a,b".into(), "c".into()],
+            groups: vec!["a,b".into(), " c".into()],
             client_id: Some("https://client.example/c.json".into()),
             ..Profile::default()
         }
@@ -189,7 +200,7 @@ mod tests {
             of("x-vestibule-name"),
             Some("Zo%C3%AB%0D%0AX-Vestibule-User: root")
         );
-        assert_eq!(of("x-vestibule-groups"), Some("a%2Cb,c"));
+        assert_eq!(of("x-vestibule-groups"), Some("a%2Cb,%20c"));
         assert_eq!(
             of("x-vestibule-user"),
             Some(token().subject.text().as_str())
@@ -222,8 +233,21 @@ mod tests {
         assert_eq!(claims["exp"], 1130);
         assert_eq!(claims["client_id"], "https://client.example/c.json");
         assert_eq!(claims["idp_sub"], "tid/oid");
-        assert_eq!(claims["groups"], json!(["a,b", "c"]));
+        assert_eq!(claims["groups"], json!(["a,b", " c"]));
         assert!(claims.get("email").is_none());
         assert_eq!(made(1590).1, token().expires);
+        // The login's app is not who acts with a token that was exchanged.
+        let exchanged = AccessToken {
+            actor: Some(ClientRef::of("vcl_agent")),
+            client: ClientRef::of("vcl_agent"),
+            ..token()
+        };
+        let (id, now) = (TokenId::new([9; 16]), Timestamp::from_unix(1010));
+        let (claims, _) = assertion(&exchanged, Some(&profile()), &issuer, "urn:a", id, now);
+        assert_eq!(claims["client_id"], ClientRef::of("vcl_agent").text());
+        assert_eq!(
+            claims["act"]["client_id"],
+            ClientRef::of("vcl_agent").text()
+        );
     }
 }

@@ -246,7 +246,8 @@ impl Proxy {
                 }
                 Err(refusal) => {
                     permit.ended(refusal.ended());
-                    let answer = credential::as_result(&refusal, &permit, &self.office.issuer);
+                    let answer =
+                        credential::as_result(&refusal, &permit, &mount, &self.office.issuer);
                     return answer.ok_or(refusal);
                 }
             };
@@ -259,7 +260,7 @@ impl Proxy {
                 if let Some(refusal) = lacking {
                     return Err(refusal);
                 }
-                credential::not_taken(&self, &mount, &permit);
+                credential::not_taken(&self, &mount, &permit, &credential);
             }
             let (answer, body) = answer.into_parts();
             let succeeded = answer.status.is_success();

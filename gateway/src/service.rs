@@ -106,7 +106,15 @@ impl ServiceError {
         match self {
             Self::Over => true,
             Self::Refused { status, error, .. } => {
-                matches!(status, 400 | 401 | 403) && error == "invalid_grant"
+                // GitHub and Slack have words of their own for it.
+                matches!(status, 400 | 401 | 403)
+                    && matches!(
+                        error.as_str(),
+                        "invalid_grant"
+                            | "bad_refresh_token"
+                            | "invalid_refresh_token"
+                            | "token_revoked"
+                    )
             }
             _ => false,
         }

@@ -588,8 +588,9 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Answer<'_, Option<PersonId>>;
 
-    /// A person connects an account, or connects it anew. It is in the audit.
-    fn connect(&self, new: NewConnection) -> Answer<'_, ()>;
+    /// A person connects an account, or connects it anew, if their session lasts. Whether it
+    /// did. It is in the audit.
+    fn connect(&self, new: NewConnection) -> Answer<'_, bool>;
     /// A person's accounts.
     fn connections(&self, person: PersonId) -> Answer<'_, Vec<Connection>>;
     /// A person's account at the service behind a server, if it is one that works.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use vestibule_core::{flow::cleaned, secret::Secret};
 
 use crate::fetch::{self, FetchError};
@@ -18,7 +19,7 @@ pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// What it gave (RFC 6749 §5.1).
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct TokenAnswer {
     /// OpenID Connect Core §3.1.3.3. Not yet believed.
     pub id_token: Option<String>,
@@ -26,10 +27,36 @@ pub struct TokenAnswer {
     pub access_token: Option<String>,
     /// The next refresh token, if there is another.
     pub refresh_token: Option<String>,
+    #[serde(default, deserialize_with = "text_or_nothing")]
     token_type: Option<String>,
     /// Seconds, if it says.
+    #[serde(default, deserialize_with = "seconds_or_nothing")]
     pub expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "text_or_nothing")]
     issued_token_type: Option<String>,
+    #[serde(flatten)]
+    error: ErrorAnswer,
+}
+
+/// Some write a number as a text. What is neither must not take the tokens beside it along:
+/// those of before are spent.
+fn seconds_or_nothing<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    let seconds = match Value::deserialize(d)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    // Ten years are for ever.
+    Ok(seconds
+        .filter(|seconds| *seconds >= 0.0)
+        .map(|seconds| seconds.min(3.2e8) as u64))
+}
+
+fn text_or_nothing<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(d)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// An access token, and how long it is good.
@@ -150,9 +177,53 @@ pub async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<Token
             said: cleaned(&answer.error_description, 500),
         });
     }
-    serde_json::from_slice(&body).map_err(|_| Failed::Refused {
+    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| Failed::Refused {
         status,
         error: "not_json".to_owned(),
         said: String::new(),
-    })
+    })?;
+    // Some say no with 200.
+    if answer.access_token.is_none() && !answer.error.error.is_empty() {
+        return Err(Failed::Refused {
+            status: 400,
+            error: cleaned(&answer.error.error, 64),
+            said: cleaned(&answer.error.error_description, 500),
+        });
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_11_what_is_odd_beside_a_token_does_not_take_it_along() {
+        let read = |more: &str| -> TokenAnswer {
+            let text = format!(r#"{{"access_token":"at","refresh_token":"rt"{more}}}"#);
+            serde_json::from_str(&text).expect("read")
+        };
+        for (more, seconds) in [
+            (r#","expires_in":3599"#, Some(3599)),
+            (r#","expires_in":"3599""#, Some(3599)),
+            (r#","expires_in":3599.5"#, Some(3599)),
+            (r#","expires_in":-1"#, None),
+            (r#","expires_in":[1]"#, None),
+            (r#","expires_in":null,"token_type":7"#, None),
+            ("", None),
+        ] {
+            let answer = read(more);
+            assert_eq!(answer.expires_in, seconds, "{more}");
+            assert!(
+                answer.granted().is_some() && answer.refresh_token.is_some(),
+                "{more}"
+            );
+        }
+        assert!(read(r#","token_type":"DPoP""#).granted().is_none());
+        assert!(
+            read(r#","issued_token_type":"urn:ietf:params:oauth:token-type:id_token""#)
+                .granted()
+                .is_none()
+        );
+    }
 }

@@ -32,6 +32,9 @@ const KEPT_MAX: usize = 20_000;
 /// How long a no is remembered, so that a client that asks again at once asks nobody else.
 const NO: Duration = Duration::from_secs(5);
 
+/// How old something must be before a server that does not take it gets another.
+const SETTLED: Duration = Duration::from_secs(15);
+
 /// How long a person's account is used without a look whether it is still theirs to use: they
 /// may have taken it back at another process.
 const ACCOUNT: Duration = Duration::from_secs(30);
@@ -67,6 +70,7 @@ type Key = (Of, Arc<str>);
 #[derive(Debug, Clone)]
 struct Kept {
     what: Result<Headers, VaultError>,
+    made: Timestamp,
     until: Timestamp,
 }
 
@@ -136,15 +140,27 @@ impl Vault {
         (self.office.world.now() < kept.until).then_some(kept.what)
     }
 
-    /// Forgets what a server did not take.
-    pub fn not_taken(&self, token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) {
+    /// Forgets what a server was `sent` and did not take, unless it was made just now: another
+    /// one would be taken no more, and whoever gives it must not be asked at each call.
+    pub fn not_taken(
+        &self,
+        token: &AccessToken,
+        server: &Arc<str>,
+        wanted: &UpstreamAuth,
+        sent: &Headers,
+    ) {
         let key = key(token, server, wanted);
-        let Some((_, kept)) = self.kept.remove(&key) else {
-            return;
+        let now = self.office.world.now();
+        let is_it = |kept: &Kept| {
+            let same = kept.what.as_ref().is_ok_and(|kept| Arc::ptr_eq(kept, sent));
+            same && now.since(kept.made) >= SETTLED
         };
-        let headers = kept.what.ok();
-        let shown = headers.iter().flat_map(|headers| headers.iter()).next();
-        let token = shown.and_then(|(_, value)| value.as_bytes().strip_prefix(b"Bearer "));
+        if self.kept.remove_if(&key, is_it).is_none() {
+            return;
+        }
+        let token = sent
+            .first()
+            .and_then(|(_, value)| value.as_bytes().strip_prefix(b"Bearer "));
         if let (Some(token), UpstreamAuth::Connection(_)) = (token, wanted) {
             self.refused.insert(key, Digest::of(token));
         }
@@ -175,15 +191,18 @@ impl Vault {
             Ok(kept) => return kept.what,
             Err(guard) => guard,
         };
+        let made = office.world.now();
         let kept = match make(office, token, wanted, server, self.refused.get(&key)).await {
             Ok((headers, until)) => Kept {
                 what: Ok(headers.into()),
+                made,
                 until,
             },
             Err(error) => {
                 tracing::warn!(event = "server.credential_failed", server = &**server, %error);
                 Kept {
                     what: Err(error),
+                    made,
                     until: office.world.now().plus(NO),
                 }
             }

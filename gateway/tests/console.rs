@@ -442,6 +442,8 @@ fn t_adm_02_who_may_only_look_looks_and_a_display_name_is_nothing() {
             ("VESTIBULE_IDP__ISSUER", &idp.issuer),
             ("VESTIBULE_ADMIN__GROUPS", "operators-id"),
             ("VESTIBULE_ADMIN__VIEWERS", "viewers-id"),
+            // A server that is told groups needs to know them.
+            ("VESTIBULE_SERVERS__A__UPSTREAM_AUTH", "none"),
         ],
     );
     let enter = |claims: Value| {

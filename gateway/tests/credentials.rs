@@ -243,7 +243,18 @@ fn up_9_up_11_the_person_s_own_token_is_asked_for_once_and_renewed_in_time() {
     pass(&gate, &idp, 280);
     assert_eq!(bearer(&reached(&gate, "theirs", &tokens)), "canary-second");
     assert_eq!(idp.with(|told| told.refreshes.len()), 2);
-    // A server that does not take it gets another one the next time.
+    // A server that does not take it gets another one the next time, ...
+    let many = idp.with(|told| told.refreshes.len());
+    for _ in 0..10 {
+        gate.echo.answers(401, "application/json", "{}");
+        assert_eq!(gate.call("theirs", &tokens.access, PING).status, 502);
+    }
+    assert_eq!(
+        idp.with(|told| told.refreshes.len()),
+        many,
+        "... but not each time"
+    );
+    pass(&gate, &idp, 61);
     gate.echo.answers(401, "application/json", "{}");
     assert_eq!(gate.call("theirs", &tokens.access, PING).status, 502);
     let asked = idp.with(|told| told.refreshes.len());
@@ -254,7 +265,7 @@ fn up_9_up_11_the_person_s_own_token_is_asked_for_once_and_renewed_in_time() {
     let graph = login(&gate, &idp, "graph");
     assert_eq!(
         bearer(&reached(&gate, "graph", &graph)),
-        "canary-second_api://graph/.default_openid"
+        "canary-second_api://graph/.default"
     );
     let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
     assert!(!disk.contains("canary"), "sealed, or nowhere");
@@ -298,7 +309,7 @@ fn p5_tokens_are_exchanged_for_the_server_that_they_are_for() {
         "canary-exchanged-3"
     );
     assert_eq!(asked("scope").as_deref(), Some("api://weather/.default"));
-    let own = format!("{ACCESS_TOKEN}_vestibule/.default_openid");
+    let own = format!("{ACCESS_TOKEN}_vestibule/.default");
     assert_eq!(
         asked("assertion"),
         Some(own),
@@ -362,4 +373,39 @@ fn p5_what_cannot_be_had_is_said_and_nothing_reaches_the_server() {
     let theirs = login(&gate, &idp, "theirs");
     assert_eq!(refused(&gate, "theirs", &theirs).0, 401);
     assert_eq!(gate.refresh(&theirs.refresh).status, 400);
+}
+
+#[test]
+fn up_10_up_19_a_token_for_a_server_is_no_word_about_its_person() {
+    for kind in ["oidc", "entra"] {
+        let idp = Idp::start();
+        let gate = Gate::start_in(
+            &format!(
+                "{}[servers.ops]\nupstream = \"ECHO/ops\"\nallow = [\"group:ops\"]\n",
+                servers()
+            ),
+            &[
+                ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+                ("VESTIBULE_IDP__KIND", kind),
+                ("VESTIBULE_IDP__RECHECK", "5m"),
+                ("MACHINE", "canary-machine-secret-of-some-length"),
+            ],
+        );
+        idp.with(|told| {
+            told.claims = json!({ "tid": "t", "oid": "o-ada", "groups": ["ops"], "roles": ["r"] });
+        });
+        let ops = login(&gate, &idp, "ops");
+        let behalf = login(&gate, &idp, "behalf");
+        // What came with less was taken, and changed nothing of what is known of her.
+        assert!(bearer(&reached(&gate, "behalf", &behalf)).starts_with("canary-exchanged"));
+        assert_eq!(gate.refresh(&ops.refresh).status, 200, "{kind}");
+        // And the next question about her is due as before.
+        let asked = idp.with(|told| told.refreshes.len());
+        pass(&gate, &idp, 290);
+        reached(&gate, "behalf", &behalf);
+        pass(&gate, &idp, 20);
+        assert_eq!(gate.refresh(&behalf.refresh).status, 200, "{kind}");
+        let asked = idp.with(|told| told.refreshes.len()) - asked;
+        assert_eq!(asked, 2, "{kind}: one for the server, one about the person");
+    }
 }

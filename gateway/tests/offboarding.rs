@@ -16,7 +16,11 @@ const BOUNDS: [(&str, &str); 2] = [
 ];
 
 fn gate_with(idp: &Idp, more: &str) -> Gate {
-    let mut env = vec![("VESTIBULE_IDP__ISSUER", idp.issuer.as_str())];
+    let mut env = vec![
+        ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
+        // A server that is told groups needs to know them.
+        ("VESTIBULE_SERVERS__A__UPSTREAM_AUTH", "none"),
+    ];
     env.extend(BOUNDS);
     Gate::start_in(more, &env)
 }
@@ -318,7 +322,8 @@ fn up_10_the_token_of_one_provider_is_not_shown_to_another() {
 fn up_19_groups_that_are_left_out_let_nobody_in_where_a_rule_asks_for_them() {
     let overage = json!({ "hasgroups": true });
     let deny = "[servers.ops]\npath = \"/ops/mcp\"\nupstream = \"ECHO/ops\"\ntitle = \"Ops\"\ndeny = [\"group:guests\"]\n";
-    for (more, let_in) in [("", true), (deny, false)] {
+    let told = deny.replace("deny = [\"group:guests\"]", "upstream_auth = \"headers\"");
+    for (more, let_in) in [("", true), (deny, false), (told.as_str(), false)] {
         let idp = Idp::start();
         let gate = gate_with(&idp, more);
         let browser = Browser::new("ada");

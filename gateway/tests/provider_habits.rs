@@ -12,6 +12,8 @@ fn gate_with(idp: &Idp, more: &str) -> Gate {
     let env = [
         ("VESTIBULE_IDP__ISSUER", idp.issuer.as_str()),
         ("VESTIBULE_IDP__RECHECK", "1m"),
+        // A server that is told groups needs to know them.
+        ("VESTIBULE_SERVERS__A__UPSTREAM_AUTH", "none"),
     ];
     Gate::start_in(more, &env)
 }

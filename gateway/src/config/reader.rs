@@ -98,13 +98,11 @@ impl Reader<'_> {
             }
             Some(name)
         });
-        let idp = idp.map(|idp| Idp {
-            needs_groups: asks_for_groups(&idp, servers.as_deref().unwrap_or_default(), &issuers),
-            ..idp
-        });
+        let by_rules =
+            |idp: &Idp| asks_for_groups(idp, servers.as_deref().unwrap_or_default(), &issuers);
         if idp
             .as_ref()
-            .is_some_and(|idp| idp.needs_groups && idp.groups_claims.is_empty())
+            .is_some_and(|idp| by_rules(idp) && idp.groups_claims.is_empty())
         {
             self.report.between(
                 "V-CFG-054",
@@ -112,6 +110,14 @@ impl Reader<'_> {
                 "name people instead, \"person:ID\", or the claim that tells them: idp.groups_claim",
             );
         }
+        let are_told = servers
+            .iter()
+            .flatten()
+            .any(|server| server.upstream_auth.tells_groups());
+        let idp = idp.map(|idp| Idp {
+            needs_groups: !idp.groups_claims.is_empty() && (are_told || by_rules(&idp)),
+            ..idp
+        });
         let config = Config {
             tokens: self.tokens(tokens),
             limits: self.limits(limits),

@@ -32,6 +32,11 @@ pub enum UpstreamAuth {
 }
 
 impl UpstreamAuth {
+    /// Whether it tells of which groups the caller is: a server may decide by that.
+    pub fn tells_groups(&self) -> bool {
+        matches!(self, Self::Headers | Self::Assertion { .. })
+    }
+
     /// Whether it is about who calls, so that somebody must.
     pub fn is_about_the_caller(&self) -> bool {
         match self {

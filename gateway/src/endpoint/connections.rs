@@ -45,9 +45,6 @@ enum Act {
 
 /// `GET /connections`.
 pub async fn list(State(office): State<Arc<Office>>, headers: HeaderMap) -> Response {
-    if office.services.is_empty() {
-        return answer::from_catalogue(&office, StatusCode::NOT_FOUND, "V-ACC-004");
-    }
     match Session::of(&office, &headers).await {
         Ok(Some(session)) => draw(&office, &session).await,
         Ok(None) => sign_in_first(&office, Destination::Connections),
@@ -80,12 +77,12 @@ pub async fn act(
     let Some((act, server)) = asked else {
         return answer::from_catalogue(&office, StatusCode::FORBIDDEN, "V-APP-001");
     };
-    let Some(service) = office.services.get(&server) else {
-        return answer::from_catalogue(&office, StatusCode::NOT_FOUND, "V-ACC-004");
-    };
-    match act {
-        Act::Connect => begin(&office, &session, &server, service).await,
-        Act::Disconnect => end(&office, &vault, &session, &server, service).await,
+    let service = office.services.get(&server);
+    match (act, service) {
+        (Act::Connect, Some(service)) => begin(&office, &session, &server, service).await,
+        // Also one whose server is gone: its tokens are here still.
+        (Act::Disconnect, service) => end(&office, &vault, &session, &server, service).await,
+        (Act::Connect, None) => answer::from_catalogue(&office, StatusCode::NOT_FOUND, "V-ACC-004"),
     }
 }
 
@@ -202,9 +199,13 @@ async fn finish(
         person: connecting.person,
         server: server.to_owned(),
         sealed: keys.seal_at_rest(&place, &kept.to_bytes(), &office.world),
-        now,
+        session: connecting.session,
+        now: office.world.now(),
     });
-    connected.await.map_err(not_stored)?;
+    if !connected.await.map_err(not_stored)? {
+        let _ = service.revoke(&kept).await;
+        return Err(refused(StatusCode::FORBIDDEN));
+    }
     vault.changed(connecting.person, server);
     tracing::info!(event = "account.connected", server, user_ref = %connecting.person);
     Ok(page::answer(
@@ -221,7 +222,7 @@ async fn end(
     vault: &Vault,
     session: &Session,
     server: &str,
-    service: &Service,
+    service: Option<&Service>,
 ) -> Response {
     let person = &session.person;
     let found = office.store.connection(person.id, server.to_owned()).await;
@@ -240,7 +241,7 @@ async fn end(
     vault.changed(person.id, server);
     tracing::info!(event = "account.disconnected", server, user_ref = %person.id);
     // It is over here whatever the service says.
-    if let Ok(Some(found)) = found {
+    if let (Ok(Some(found)), Some(service)) = (found, service) {
         let place = connection_place(person.id, server);
         let opened = office.keys.load_full().open_at_rest(&place, found.sealed);
         if let Some(Ok(kept)) = opened.map(|opened| service.open(&opened))
@@ -281,12 +282,26 @@ async fn draw(office: &Office, session: &Session) -> Response {
             broken: found.is_some_and(|one| one.broken),
         })
     };
+    let mut rows: Vec<_> = office.catalogue.iter().filter_map(row).collect();
+    let gone = connections
+        .iter()
+        .filter(|one| !office.services.contains_key(&one.server));
+    rows.extend(gone.map(|one| page::ConnectionRow {
+        server: one.server.clone(),
+        title: one.server.clone(),
+        host: one.server.clone(),
+        since: Some(page::time::day(one.since)),
+        broken: one.broken,
+    }));
+    if rows.is_empty() {
+        return answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ACC-004");
+    }
     page::answer_with_form(
         StatusCode::OK,
         &page::Connections {
             frame: office.frame(None),
             person: &session.person.shown,
-            rows: office.catalogue.iter().filter_map(row).collect(),
+            rows,
             token: &session.form_token(office),
         },
     )

@@ -16,7 +16,6 @@ struct Kept {
 }
 
 /// What it answered, not yet believed.
-#[derive(Debug)]
 pub struct Refreshed {
     id_token: Option<String>,
     access_token: Option<Secret>,
@@ -75,10 +74,7 @@ impl Provider {
             ("grant_type", "refresh_token"),
             ("refresh_token", kept.refresh_token.as_str()),
         ];
-        // So that the answer vouches for the person too. Not offline_access: some do not count it
-        // among what was granted, and only less may be asked for (RFC 6749 §6).
-        let scope = scope.map(|scope| format!("{scope} openid"));
-        if let Some(scope) = &scope {
+        if let Some(scope) = scope {
             form.push(("scope", scope));
         }
         let (_, answered) = self.ask_for_tokens(&discovered, &form).await?;

@@ -15,7 +15,7 @@ use super::{
     route::Mount,
 };
 use crate::{
-    config::UpstreamAuth,
+    config::{Mode, UpstreamAuth},
     vault::{CONNECTIONS, Headers, VaultError},
 };
 
@@ -52,10 +52,12 @@ pub async fn fetched(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Result<He
 }
 
 /// The server did not take it: the next request gets another one.
-pub fn not_taken(proxy: &Proxy, mount: &Mount, permit: &Permit) {
+pub fn not_taken(proxy: &Proxy, mount: &Mount, permit: &Permit, sent: &Headers) {
     if let Some(caller) = permit.caller() {
         let wanted = &mount.upstream_auth;
-        proxy.vault.not_taken(caller.token(), &mount.label, wanted);
+        proxy
+            .vault
+            .not_taken(caller.token(), &mount.label, wanted, sent);
     }
 }
 
@@ -64,8 +66,13 @@ pub fn not_taken(proxy: &Proxy, mount: &Mount, permit: &Permit) {
 pub fn as_result(
     refusal: &Refusal,
     permit: &Permit,
+    mount: &Mount,
     issuer: &Issuer,
 ) -> Option<Response<AnswerBody>> {
+    // There answers come on the stream, and nobody reads this one.
+    if mount.mode == Mode::LegacySse {
+        return None;
+    }
     let say = match refusal {
         Refusal::Credential(VaultError::NotConnected) => format!(
             "This tool works with an account of yours that is not connected. Open \

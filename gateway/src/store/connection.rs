@@ -1,6 +1,6 @@
 //! Accounts of people at services behind MCP servers.
 
-use vestibule_core::{audit::Actor, id::PersonId, time::Timestamp};
+use vestibule_core::{audit::Actor, id::PersonId, secret::Digest, time::Timestamp};
 
 /// A person's account at the service behind a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct NewConnection {
     pub server: String,
     /// As in [`FoundConnection`].
     pub sealed: Vec<u8>,
+    /// Their session at our pages, which must last.
+    pub session: Digest,
     /// Now.
     pub now: Timestamp,
 }

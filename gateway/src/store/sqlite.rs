@@ -534,7 +534,7 @@ impl Store for Sqlite {
         Box::pin(self.write(move |db| person::begin_session_from(db, from, &session, now)))
     }
 
-    fn connect(&self, new: NewConnection) -> Answer<'_, ()> {
+    fn connect(&self, new: NewConnection) -> Answer<'_, bool> {
         Box::pin(self.write(move |db| connection::connect(db, &new)))
     }
 

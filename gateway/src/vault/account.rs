@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use vestibule_core::{access_token::AccessToken, secret::Digest};
+use vestibule_core::{access_token::AccessToken, secret::Digest, time::Timestamp};
 
 use super::{
     VaultError,
@@ -53,7 +53,7 @@ pub(super) async fn access_token(
         });
         match granted {
             Some(granted) if granted.life > NEARLY_OVER || !kept.renews() => return Ok(granted),
-            None if !kept.renews() => return Err(VaultError::NotConnected),
+            None if !kept.renews() => return over(office, token, server, now).await,
             _ => {}
         }
         let claim = ConnectionClaim {
@@ -75,6 +75,29 @@ pub(super) async fn access_token(
         }
         sleep(LOOK).await;
     }
+}
+
+/// Writes down that an account is over, so that its person sees it.
+async fn over(
+    office: &Office,
+    token: &AccessToken,
+    server: &str,
+    now: Timestamp,
+) -> Result<Granted, VaultError> {
+    let claim = ConnectionClaim {
+        person: token.subject,
+        server: server.to_owned(),
+        until: now.plus(PAUSE),
+    };
+    if office
+        .store
+        .ask_service(claim.clone(), now)
+        .await?
+        .is_some()
+    {
+        office.store.service_answered(claim, None).await?;
+    }
+    Err(VaultError::NotConnected)
 }
 
 async fn renewed(

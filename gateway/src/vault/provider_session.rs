@@ -153,7 +153,7 @@ pub(super) async fn access_token(
 }
 
 /// Asks, and stores what it says of a person who is there. `subject` is who that should be,
-/// `scope` what an access token is asked for with, if not as at the login.
+/// `scope` what an access token is asked for with, if not as at the login: then that is all.
 ///
 /// # Errors
 /// [`AskError`].
@@ -185,9 +185,12 @@ pub async fn ask(
             return Err(AskError::AnotherClient);
         }
         // A no to other scopes says nothing of the person.
-        Ok(Err(RefreshError::Provider(refused @ ProviderError::TokenRefused { .. })))
-            if scope.is_some() =>
-        {
+        Ok(Err(RefreshError::Provider(
+            refused @ ProviderError::TokenRefused {
+                status: 400 | 401 | 403,
+                ..
+            },
+        ))) if scope.is_some() => {
             kept_at(|| office.store.not_answered(claim, office.world.now())).await?;
             return Err(AskError::Refused(refused));
         }
@@ -215,6 +218,16 @@ pub async fn ask(
     let keep = keys.seal_at_rest(&idp_place(grant), &refreshed.keep, &office.world);
     if !kept_at(|| office.store.keep_idp(claim, keep.clone())).await? {
         return Ok(Word::of(Told::Nothing));
+    }
+    if scope.is_some() {
+        // With other scopes than the login's an ID token may leave out groups, or who it is: it is
+        // no word about the person, and the next question about them is due as before.
+        kept_at(|| office.store.not_answered(claim, office.world.now())).await?;
+        let granted = refreshed.granted;
+        return Ok(Word {
+            told: Told::There,
+            granted,
+        });
     }
     let left = patience.saturating_sub(began.elapsed());
     let (told, groups) = judged(office, grant, &refreshed, subject, left).await;

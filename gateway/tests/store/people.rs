@@ -456,10 +456,19 @@ async fn up_11_an_account_is_renewed_by_one_and_stays_away_once_it_is_taken_back
         person: person(n),
         server: "tickets".to_owned(),
         sealed: sealed.to_vec(),
+        session: Digest::of(if n == 1 { b"code" } else { b"other" }),
         now: at(now),
     };
-    store.connect(new(1, b"ada's", 1000)).await.expect("stored");
-    store.connect(new(2, b"bob's", 1000)).await.expect("stored");
+    assert!(store.connect(new(1, b"ada's", 1000)).await.expect("stored"));
+    assert!(store.connect(new(2, b"bob's", 1000)).await.expect("stored"));
+    // In nobody's session, and in another's, nothing is connected.
+    for session in [&b"unknown"[..], b"other"] {
+        let foreign = NewConnection {
+            session: Digest::of(session),
+            ..new(1, b"evil", 1000)
+        };
+        assert!(!store.connect(foreign).await.expect("stored"));
+    }
     let claim = |until: u64| ConnectionClaim {
         person: person(1),
         server: "tickets".to_owned(),

@@ -328,6 +328,15 @@ async fn redeem(State((issuer, state)): Shared, headers: HeaderMap, body: Bytes)
     for (name, value) in told.claims.as_object().expect("an object") {
         claims[name] = value.clone();
     }
+    // Asked for less, it says less of the person.
+    if let Some(scope) = fields.get("scope").filter(|_| refreshed.is_some()) {
+        let claims = claims.as_object_mut().expect("an object");
+        if !scope.split(' ').any(|scope| scope == "profile") {
+            for name in ["groups", "name", "oid"] {
+                claims.remove(name);
+            }
+        }
+    }
     let kid = told.forged.as_ref().unwrap_or(&told.kid);
     let header = json!({ "alg": "ES256", "kid": kid });
     told.id_token = told.signer.sign(&header, &claims);

@@ -32,7 +32,7 @@ impl Reader<'_> {
         let connection = table.take("connection");
         let found = match &value {
             Value::Text { text, .. } if text == "connection" => {
-                return self.connection(&value, connection);
+                Some(self.connection(&value, connection))
             }
             Value::Text { text, .. } => self.by_word(text, upstream),
             Value::Table { table, .. } => self.by_table(table.clone(), upstream),

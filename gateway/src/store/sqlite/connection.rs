@@ -48,7 +48,20 @@ pub(super) fn list(db: &Db, person: PersonId) -> Result<Vec<Connection>, rusqlit
     .collect()
 }
 
-pub(super) fn connect(db: &Db, new: &NewConnection) -> Result<(), rusqlite::Error> {
+pub(super) fn connect(db: &Db, new: &NewConnection) -> Result<bool, rusqlite::Error> {
+    // Whoever was blocked or signed out while the service answered connects nothing.
+    let lasts: bool = db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM sessions JOIN people ON people.id = sessions.person
+             WHERE digest = ?1 AND person = ?2 AND ends_at > ?3 AND blocked_at IS NULL)",
+        )?
+        .query_row(
+            params![new.session.text(), new.person.text(), seconds(new.now)],
+            |row| row.get(0),
+        )?;
+    if !lasts {
+        return Ok(false);
+    }
     db.prepare_cached(
         "INSERT INTO connections (person, server, sealed, since) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (person, server) DO UPDATE SET
@@ -70,7 +83,8 @@ pub(super) fn connect(db: &Db, new: &NewConnection) -> Result<(), rusqlite::Erro
         shown,
         server: new.server.clone(),
     };
-    audit::act(db, &by, deed, new.now)
+    audit::act(db, &by, deed, new.now)?;
+    Ok(true)
 }
 
 pub(super) fn disconnect(db: &Db, what: &Disconnect) -> Result<bool, rusqlite::Error> {

@@ -106,20 +106,25 @@ pub(super) fn begin_session_from(
     session: &NewSession,
     now: Timestamp,
 ) -> Result<Option<PersonId>, rusqlite::Error> {
-    let parent: Option<(PersonId, Option<String>)> = db
+    let parent: Option<(PersonId, Option<String>, Timestamp)> = db
         .prepare_cached(
-            "SELECT person, sid FROM sessions JOIN people ON people.id = sessions.person
+            "SELECT person, sid, begun_at FROM sessions JOIN people ON people.id = sessions.person
              WHERE digest = ?1 AND ends_at > ?2 AND blocked_at IS NULL",
         )?
         .query_row(params![from.text(), seconds(now)], |row| {
-            Ok((id(row, 0, PersonId::parse)?, row.get(1)?))
+            Ok((
+                id(row, 0, PersonId::parse)?,
+                row.get(1)?,
+                timestamp(row, 2)?,
+            ))
         })
         .optional()?;
-    let Some((person, sid)) = parent else {
+    let Some((person, sid, begun)) = parent else {
         return Ok(None);
     };
     let sid = sid.as_deref().and_then(Digest::parse);
-    begin_session(db, person, session, sid, now)?;
+    // As old as the one it comes from, so that whatever ends that one ends it too.
+    begin_session(db, person, session, sid, begun)?;
     Ok(Some(person))
 }
 

@@ -147,10 +147,11 @@ pub(super) fn gone(
         .prepare_cached(
             "UPDATE grants SET ended_at = ?2, ended_why = ?3
              WHERE person = ?1 AND ended_at IS NULL AND idp IS NULL AND standing IS NULL
+               AND created_at <= ?4
              RETURNING id, access_until",
         )?
         .query_map(
-            params![person_text, seconds(now), EndedWhy::Provider.word()],
+            params![person_text, seconds(now), EndedWhy::Provider.word(), word],
             |row| Ok((id(row, 0, GrantId::parse)?, timestamp(row, 1)?)),
         )?
         .collect::<Result<_, _>>()?;
