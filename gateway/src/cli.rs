@@ -146,14 +146,19 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// The configuration, or what was said of it.
+fn load(path: &std::path::Path) -> Result<Config, Exit> {
+    Config::load(path, &environment()).map_err(|report| {
+        say(&report.to_string());
+        Exit::Usage
+    })
+}
+
 fn serve(path: &std::path::Path) -> Exit {
     telemetry::start("info");
-    let config = match Config::load(path, &environment()) {
+    let config = match load(path) {
         Ok(config) => config,
-        Err(report) => {
-            say(&report.to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     let issuer = config.public_url.clone();
     let plain = issuer.is_plain_http();

@@ -14,7 +14,7 @@ use crate::fetch::{self, FetchError};
 /// to documentation).
 const UNSAID: u64 = 300;
 
-/// `token_type` of an access token in an exchange (RFC 8693 §3).
+/// What an access token is called in an exchange (RFC 8693 §3).
 pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 

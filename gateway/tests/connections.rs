@@ -305,3 +305,31 @@ fn t_idp_01_what_a_service_says_of_itself_is_not_believed_beyond_its_own_place()
         assert!(answer.text().contains(code), "{}", answer.text());
     }
 }
+
+#[test]
+fn up_11_an_account_that_nothing_renews_stays_until_it_is_of_another_registration() {
+    let service = Service::start();
+    service.with(|told| told.endless = true);
+    let mut gate = gate(&service);
+    let mut browser = Browser::new("ada");
+    let tokens = app(&gate, &mut browser);
+    sign_in(&gate, &browser);
+    browser.open(&service.allow(&connect(&gate, &browser), "code-1"));
+    reached(&gate, &tokens);
+    // A server that fails for a while takes nobody's account away.
+    gate.turn_clock(25);
+    gate.echo.answers(401, "application/json", "{}");
+    assert_eq!(gate.call("tickets", &tokens.access, PING).status, 502);
+    gate.echo.take();
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-1");
+    // What another registration of ours was given is not shown by this one, and the page says so.
+    gate.restart_in(&[
+        ("TICKETS", SECRET),
+        (
+            "VESTIBULE_SERVERS__TICKETS__CONNECTION__CLIENT_ID",
+            "another",
+        ),
+    ]);
+    assert!(refused(&gate, &tokens).contains(CONNECT_FIRST));
+    assert!(page(&gate, &browser).contains("takes the account no more"));
+}

@@ -18,7 +18,7 @@ use vestibule_core::{
 use super::{
     ConfigFile, Exit,
     client::{Failure, open, runtime},
-    environment, print, say,
+    load, print, say,
 };
 use crate::{
     catalogue,
@@ -44,16 +44,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let path = &arguments.file.config;
-    let config = match Config::load(path, &environment()) {
+    let config = match load(path) {
         Ok(config) => config,
-        Err(report) => {
-            say(&report.to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     print(&told(path, &config));
     match arguments.login {
-        true => login_of(path),
+        true => try_login(&config),
         false => Exit::Ok,
     }
 }
@@ -71,25 +68,21 @@ fn told(path: &Path, config: &Config) -> String {
 
 /// The login alone, of a configuration that was just written.
 pub(super) fn login_of(path: &Path) -> Exit {
-    let tried = match Config::load(path, &environment()) {
+    match load(path) {
         Ok(config) => try_login(&config),
-        Err(report) => {
-            say(&report.to_string());
-            return Exit::Usage;
-        }
-    };
-    match tried {
+        Err(exit) => exit,
+    }
+}
+
+/// Signs somebody in at the provider, by way of the redirect address that is registered there.
+fn try_login(config: &Config) -> Exit {
+    match runtime().and_then(|runtime| runtime.block_on(login(config))) {
         Ok(told) => {
             print(&told);
             Exit::Ok
         }
         Err(failure) => failure.tell(),
     }
-}
-
-/// Signs somebody in at the provider, by way of the redirect address that is registered there.
-fn try_login(config: &Config) -> Result<String, Failure> {
-    runtime()?.block_on(login(config))
 }
 
 async fn login(config: &Config) -> Result<String, Failure> {

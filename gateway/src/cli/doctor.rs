@@ -7,8 +7,7 @@ mod there;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{ConfigFile, Exit, client::runtime, environment, print, say};
-use crate::config::Config;
+use super::{ConfigFile, Exit, client::runtime, load, print};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -99,12 +98,9 @@ impl Findings {
 
 pub(super) fn run(arguments: &Arguments) -> Exit {
     let path = &arguments.file.config;
-    let config = match Config::load(path, &environment()) {
+    let config = match load(path) {
         Ok(config) => config,
-        Err(report) => {
-            say(&report.to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     let mut findings = Findings {
         all: Vec::new(),

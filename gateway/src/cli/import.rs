@@ -237,8 +237,10 @@ The registration needs the redirect address {public_url}/oauth-callback:
   vestibule check -c {config} --login
   vestibule serve -c {config}
 
-The secret stands in {params} in clear: delete that file, and rotate the secret
+The secret stands in {params} in clear: delete that file, make another secret
   vestibule entra rotate -c {config}
+and remove the one before by hand, since it was not made by this program:
+  az ad app credential list --id {client_id}
 ",
         params = arguments.params.display(),
     );

@@ -43,13 +43,13 @@ pub(super) async fn access_token(
         } = found.ok_or(VaultError::NotConnected)?;
         let opened = office.keys.load_full().open_at_rest(&place, sealed);
         let opened = opened.ok_or(VaultError::Silent)?;
-        let kept = service
-            .open(&opened)
-            .map_err(|_| VaultError::NotConnected)?;
+        let Ok(kept) = service.open(&opened) else {
+            return over(office, token, server, now).await;
+        };
         let granted = kept.granted(now).filter(|granted| {
-            refused.is_none_or(|refused| {
-                Digest::of(granted.access_token.expose().as_bytes()) != refused
-            })
+            let shown = Digest::of(granted.access_token.expose().as_bytes());
+            // One that nothing renews is all that there is.
+            !kept.renews() || refused.is_none_or(|refused| shown != refused)
         });
         match granted {
             Some(granted) if granted.life > NEARLY_OVER || !kept.renews() => return Ok(granted),

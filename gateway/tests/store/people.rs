@@ -389,12 +389,21 @@ async fn up_10_the_refusal_of_an_old_token_is_not_one_of_a_newer_login() {
     };
     let session = newer.session.digest;
     store.finish_login(newer).await.expect("stored");
+    // One that came from the older one is as old.
+    let console = NewSession {
+        digest: Digest::of(b"console"),
+        replaces: None,
+        ends: at(9000),
+    };
+    let begun = store.begin_session(Digest::of(b"code"), console, at(1060));
+    assert!(begun.await.expect("stored").is_some());
     let asked = store.ask_provider(asking(1100)).await.expect("answers");
     assert!(asked.is_some());
     let ended = store.not_vouched(asking(1100).claim(), at(1100)).await;
     assert!(ended.expect("stored"));
     let lasts = |digest| store.session(digest, at(1000), at(1100));
     assert!(lasts(session).await.expect("answers").is_some());
+    assert_eq!(lasts(Digest::of(b"console")).await.expect("answers"), None);
     let before = lasts(Digest::of(b"code")).await;
     assert_eq!(before.expect("answers"), None);
 }

@@ -42,6 +42,8 @@ pub struct Told {
     pub life: u64,
     /// What it answers at its token endpoint in place of tokens.
     pub refusal: Option<(u16, &'static str)>,
+    /// Whether what it gives has no end and nothing renews it.
+    pub endless: bool,
     /// Tokens that it was told to revoke.
     pub revoked: Vec<String>,
 }
@@ -145,12 +147,17 @@ async fn token(State(state): Shared, headers: HeaderMap, body: Bytes) -> Respons
         return refuse(400, "invalid_grant");
     }
     told.given += 1;
-    let body = json!({
+    let mut body = json!({
         "access_token": format!("canary-account-{}", told.given),
         "refresh_token": format!("canary-account-refresh-{}", told.given),
         "token_type": "bearer",
         "expires_in": told.life,
     });
+    if told.endless {
+        let body = body.as_object_mut().expect("an object");
+        body.remove("refresh_token");
+        body.remove("expires_in");
+    }
     (
         [(header::CONTENT_TYPE, "application/json")],
         body.to_string(),
