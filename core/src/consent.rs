@@ -29,6 +29,8 @@ pub struct DecisionForm {
     pub token: String,
     /// Allow or deny.
     pub decision: Decision,
+    /// The identity provider that the person chose, by name, if the page let them.
+    pub provider: Option<String>,
 }
 
 /// A form that our page did not send.
@@ -68,6 +70,7 @@ impl DecisionForm {
             ticket: params.one("ticket")?.ok_or(FormMalformed)?.to_owned(),
             token: params.one("token")?.ok_or(FormMalformed)?.to_owned(),
             decision,
+            provider: params.one("provider")?.map(str::to_owned),
         })
     }
 }

@@ -127,13 +127,15 @@ impl Policy {
         self.tools.is_empty() && self.access == Access::default()
     }
 
-    /// Whether these rules name a group or role of the identity provider itself, and not only
-    /// those that `others` vouch for, by their names in the configuration.
-    pub fn asks_for_groups(&self, others: &[&str]) -> bool {
+    /// Whether these rules name a group or role of whom `vouched_by` names (see
+    /// [`Somebody::vouched_by`]); `others` are the names in the configuration of all who vouch
+    /// for somebody besides the main identity provider.
+    pub fn asks_for_groups(&self, vouched_by: Option<&str>, others: &[&str]) -> bool {
         self.names().any(|who| match who {
-            Who::Group(id) => !id
-                .split_once('/')
-                .is_some_and(|(name, _)| others.contains(&name)),
+            Who::Group(id) => {
+                let other = id.split_once('/').map(|(name, _)| name);
+                other.filter(|name| others.contains(name)) == vouched_by
+            }
             Who::Person(_) => false,
         })
     }
@@ -250,9 +252,15 @@ mod tests {
             ("group:other/staff", true),
             ("person:group:x", false),
         ] {
-            assert_eq!(with(name).asks_for_groups(&["partner"]), asks, "{name}");
+            let policy = with(name);
+            assert_eq!(policy.asks_for_groups(None, &["partner"]), asks, "{name}");
+            assert_eq!(
+                policy.asks_for_groups(Some("partner"), &["partner"]),
+                name == "group:partner/staff",
+                "{name}"
+            );
         }
-        assert!(policy().asks_for_groups(&[]), "a rule about a tool");
+        assert!(policy().asks_for_groups(None, &[]), "a rule about a tool");
     }
 
     #[test]

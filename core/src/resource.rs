@@ -8,6 +8,10 @@ use crate::{
     uri::{Issuer, canonical_resource},
 };
 
+/// The name of the identity provider that every company has. People of others are let in to a
+/// server only where it names those.
+pub const MAIN_PROVIDER: &str = "main";
+
 /// One MCP server as clients see it.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -27,6 +31,8 @@ pub struct Resource {
     pub policy: Policy,
     /// Whether its tokens may or must be bound to a key.
     pub dpop: Dpop,
+    /// The identity providers that sign people in for it, by name.
+    pub providers: Vec<String>,
 }
 
 /// Whether tokens of a server are bound to their client's key (RFC 9449).
@@ -53,6 +59,7 @@ impl Resource {
             default_scopes: ScopeSet::empty(),
             policy: Policy::default(),
             dpop: Dpop::Off,
+            providers: vec![MAIN_PROVIDER.to_owned()],
         }
     }
 

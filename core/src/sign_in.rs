@@ -54,6 +54,14 @@ impl Destination {
         }
     }
 
+    /// Whether only operators have something to do there.
+    pub fn is_for_operators(self) -> bool {
+        match self {
+            Self::Operator | Self::Console(_) => true,
+            Self::Apps | Self::Connections | Self::Flows | Self::Flow(_) => false,
+        }
+    }
+
     /// The path of the page.
     pub fn path(self) -> String {
         match self {
@@ -94,6 +102,8 @@ pub struct SignIn {
     /// Digest of the link that makes whoever signs in an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Digest>,
+    /// The name of the identity provider that was chosen.
+    pub provider: String,
     /// The session of the browser until now; it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Digest>,
@@ -147,6 +157,7 @@ mod tests {
             begun: Timestamp::from_unix(1000),
             to: Destination::Apps,
             link: None,
+            provider: "main".into(),
             before: None,
         };
         let state = sign_in.seal(&sealer(), "mine", [0; 12]);

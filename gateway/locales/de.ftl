@@ -64,6 +64,7 @@ consent-may-not = Sie wird nicht können
 consent-as = Als <strong>{ $person }</strong>, was <strong>{ $provider }</strong> als Nächstes bestätigt. Sind Sie das nicht? { $link }, und beginnen Sie in der App von vorn.
 consent-sign-out = Abmelden
 consent-next = Als Nächstes melden Sie sich bei <strong>{ $provider }</strong> an. Zugriff bekommt die App auf das Konto, mit dem Sie sich dort anmelden.
+consent-where = Als Nächstes melden Sie sich an, und Zugriff bekommt die App auf dieses Konto. Wo haben Sie Ihres?
 consent-this-computer = <strong>Die Antwort geht an ein Programm auf diesem Computer.</strong> Jedes Programm hier könnte diese Adresse und diesen Namen benutzen. Machen Sie nur weiter, wenn Sie diese App gerade selbst gestartet haben.
 consent-scheme = <strong>Die Antwort geht an eine App auf diesem Computer, die diese Art von Adresse für sich beansprucht.</strong> Jede App könnte das getan haben. Machen Sie nur weiter, wenn Sie diese App gerade selbst gestartet haben.
 consent-device = <strong>Die Antwort geht an ein anderes Gerät oder Programm.</strong> Erlauben Sie es nur, wenn Sie es vor sich haben und es den Code oben anzeigt. Hat Ihnen jemand den Code oder einen Link geschickt, lehnen Sie ab.

@@ -65,6 +65,7 @@ consent-may-not = It will not be able to
 consent-as = As <strong>{ $person }</strong>, whom <strong>{ $provider }</strong> confirms next. Not you? { $link }, then start again from the app.
 consent-sign-out = Sign out
 consent-next = Next: sign in at <strong>{ $provider }</strong>. Access is given to whoever signs in there.
+consent-where = Next you sign in, and access is given to that account. Where is yours?
 consent-this-computer = <strong>The answer goes to a program on this computer.</strong> Any program here could use that address and this name. Continue only if you have just started this app yourself.
 consent-scheme = <strong>The answer goes to an app on this computer that claims this kind of address.</strong> Any app could have claimed it. Continue only if you have just started this app yourself.
 consent-device = <strong>The answer goes to another device or program.</strong> Allow it only if it is in front of you and shows the code above. If somebody sent you the code or a link, deny.

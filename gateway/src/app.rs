@@ -25,7 +25,7 @@ use vestibule_core::{
 use crate::{
     admin::{self, Admin, Desk, socket},
     audit::Audit,
-    config::{self, Admission, Config, Mode, Server, Tls, UpstreamAuth},
+    config::{self, Admission, Config, Idp, Mode, Server, Tls, UpstreamAuth},
     document_cache::DocumentCache,
     earlier::Earlier,
     fetch::{self, Documents},
@@ -36,6 +36,7 @@ use crate::{
     office::Office,
     page,
     provider::Provider,
+    providers::Providers,
     proxy::{Proxy, pool::Pool, route::Mount},
     pulse::Pulse,
     revocation::Revocations,
@@ -211,7 +212,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
         let mut stopped = stopped.clone();
         async move {
             tokio::select! {
-                () = office.provider.keep_fresh() => {}
+                () = office.providers.keep_fresh() => {}
                 _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         }
@@ -320,13 +321,20 @@ fn office(
     trust: &Trust,
     world: &World,
 ) -> Result<Office, StartError> {
-    let provider = Provider::new(
-        config.idp.clone(),
-        format!("{}/oauth-callback", config.public_url),
-        fetch::provider_client(trust, config.limits.provider_time).map_err(StartError::Outgoing)?,
-        config.limits.provider_time,
-        world.clone(),
-    );
+    let provider = |idp: &Idp| {
+        let http = fetch::provider_client(trust, config.limits.provider_time);
+        let http = http.map_err(StartError::Outgoing)?;
+        Ok(Provider::new(
+            idp.clone(),
+            &config.public_url,
+            http,
+            config.limits.provider_time,
+            world.clone(),
+        ))
+    };
+    let further = config.idps.iter().map(provider);
+    let further = further.collect::<Result<Vec<_>, StartError>>()?;
+    let providers = Providers::new(provider(&config.idp)?, further);
     let registration = &config.registration;
     let documents = Documents::new(registration.unsafe_document_addresses.clone(), trust)
         .map_err(StartError::Outgoing)?;
@@ -403,7 +411,7 @@ fn office(
         )),
         store,
         revocations,
-        provider,
+        providers,
         flows_open: config.try_page,
         roles: config.admin.roles.clone(),
         console,

@@ -24,7 +24,7 @@ use vestibule_core::{
     client::Client,
     operator::Roles,
     recheck::Bounds,
-    resource::{Catalogue, Resource},
+    resource::{Catalogue, MAIN_PROVIDER, Resource},
     secret::Digest,
     token::jwt_bearer::TrustedIssuer,
     uri::Issuer,
@@ -50,6 +50,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The identity provider. `[idp]`.
     pub idp: Idp,
+    /// Further ones, whose people only servers let in that name them. `[idps.NAME]`.
+    pub idps: Vec<Idp>,
     /// The MCP servers. `[servers.NAME]`.
     pub servers: Vec<Server>,
     /// Which server a request without `resource` means. `default_server`.
@@ -91,9 +93,13 @@ pub enum Tls {
     BehindProxy,
 }
 
-/// The identity provider.
+/// An identity provider.
 #[derive(Debug, Clone)]
 pub struct Idp {
+    /// Its name in this configuration; [`MAIN_PROVIDER`] for the one of `[idp]`.
+    pub name: String,
+    /// What people read, if not its host.
+    pub title: Option<String>,
     /// Its issuer, text for text.
     pub issuer: String,
     /// Our client id there.
@@ -118,7 +124,7 @@ pub struct Idp {
     pub tenants: Option<(String, Vec<String>)>,
     /// Whether a rule names a group or a role.
     pub needs_groups: bool,
-    /// How long its word about a person is good. `idp.recheck`, `idp.grace`.
+    /// How long its word about a person is good. `idp.recheck`, `idp.grace`, for all.
     pub vouching: Bounds,
 }
 
@@ -294,7 +300,28 @@ pub struct Limits {
     pub threads: usize,
 }
 
+impl Idp {
+    /// Whether it is the one of `[idp]`.
+    pub fn is_main(&self) -> bool {
+        self.name == MAIN_PROVIDER
+    }
+
+    /// Its path in the configuration.
+    pub fn path(&self) -> String {
+        if self.is_main() {
+            "idp".to_owned()
+        } else {
+            format!("idps.{}", self.name)
+        }
+    }
+}
+
 impl Config {
+    /// All identity providers, the main one first.
+    pub fn providers(&self) -> impl Iterator<Item = &Idp> {
+        std::iter::once(&self.idp).chain(&self.idps)
+    }
+
     /// All resources.
     pub fn catalogue(&self) -> Catalogue {
         Catalogue::new(

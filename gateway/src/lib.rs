@@ -34,6 +34,7 @@ pub mod office;
 pub mod page;
 pub mod provider;
 pub mod provider_credential;
+pub mod providers;
 pub mod proxy;
 pub mod pulse;
 pub mod revocation;

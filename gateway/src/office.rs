@@ -16,7 +16,7 @@ use vestibule_core::{
     policy::Somebody,
     recheck::Bounds,
     register::{self, RegistrationPolicy},
-    resource::Catalogue,
+    resource::{Catalogue, Resource},
     uri::Issuer,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     key_cache::KeyCache,
     keys::Keys,
     page::{Frame, language},
-    provider::Provider,
+    providers::Providers,
     pulse::Pulse,
     revocation::Revocations,
     service::Service,
@@ -100,7 +100,7 @@ pub struct Office {
     /// What has ended and must be refused.
     pub revocations: Arc<Revocations>,
     /// Who knows the people.
-    pub provider: Provider,
+    pub providers: Providers,
     /// The record of logins.
     pub flows: Flows,
     /// What apps did before they had any.
@@ -240,12 +240,13 @@ impl Office {
         subject: &'s str,
         groups: &'s [String],
     ) -> Option<Somebody<'s>> {
-        let vouched_by = if issuer == self.provider.issuer() {
-            None
-        } else {
-            let mut issuers = self.issuers.iter();
-            let issuing = issuers.find(|issuing| issuing.trusted.issuer == issuer)?;
-            Some(issuing.trusted.name.as_str())
+        let vouched_by = match self.providers.vouched_by(issuer) {
+            Some(vouched_by) => vouched_by,
+            None => {
+                let mut issuers = self.issuers.iter();
+                let issuing = issuers.find(|issuing| issuing.trusted.issuer == issuer)?;
+                Some(issuing.trusted.name.as_str())
+            }
         };
         Some(Somebody {
             subject,
@@ -254,13 +255,36 @@ impl Office {
         })
     }
 
-    /// What somebody may do at the console. Only whom our own provider vouches for may
+    /// The names by which the rules of `resource` know somebody, if they let them in: signed in
+    /// by a provider of that server, or by an issuer that assertions are taken of, and denied
+    /// by no rule.
+    pub fn admitted(
+        &self,
+        resource: &Resource,
+        issuer: &str,
+        subject: &str,
+        groups: &[String],
+    ) -> Option<Vec<String>> {
+        if let Some(provider) = self.providers.of_issuer(issuer)
+            && !resource
+                .providers
+                .iter()
+                .any(|name| name == provider.name())
+        {
+            return None;
+        }
+        let somebody = self.somebody(issuer, subject, groups)?;
+        let names = resource.policy.names_of(&somebody);
+        resource.policy.access.admits(&names).then_some(names)
+    }
+
+    /// What somebody may do at the console. Only whom the main provider vouches for may
     /// anything.
     ///
     /// # Errors
     /// [`StoreError`]; then nobody knows.
     pub async fn role(&self, person: &Person) -> Result<Option<Role>, StoreError> {
-        if person.issuer != self.provider.issuer() {
+        if person.issuer != self.providers.main().issuer() {
             return Ok(None);
         }
         let made = self.store.is_operator(person.id).await?;

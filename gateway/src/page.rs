@@ -109,8 +109,8 @@ pub struct Consent<'p> {
     pub may_not: Vec<(&'p str, &'p str)>,
     /// Whether it stays connected.
     pub stays: bool,
-    /// Host of the identity provider.
-    pub provider: &'p str,
+    /// Who may sign the person in: name and title of identity providers.
+    pub providers: &'p [(&'p str, String)],
     /// Who is signed in here.
     pub person: Option<&'p str>,
     /// What that person allowed before.
@@ -460,8 +460,8 @@ pub struct ServerRow {
 pub struct SignInFirst<'p> {
     /// Common parts.
     pub frame: Frame,
-    /// Host of the identity provider.
-    pub provider: &'p str,
+    /// Who may sign them in: name and title of identity providers.
+    pub providers: &'p [(String, String)],
     /// Where it goes on to, as `/login` takes it.
     pub to: &'p str,
 }

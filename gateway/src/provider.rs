@@ -21,9 +21,10 @@ use vestibule_core::{
     jwt::{self, Algorithm, JwtError, VerifiedClaims},
     logout_token::{self, LogoutTokenError, SignedOut},
     pkce::{CodeChallenge, CodeVerifier},
+    resource::MAIN_PROVIDER,
     secret::{Digest, Secret},
     time::Timestamp,
-    uri::with_query,
+    uri::{Issuer, with_query},
 };
 
 use crate::{
@@ -176,12 +177,12 @@ impl From<Failed> for ProviderError {
 }
 
 impl Provider {
-    /// The provider of `idp`, which sends people back to `callback`; `http` gives an answer of
-    /// its as long as `patience`.
-    pub fn new(idp: Idp, callback: String, http: Client, patience: Duration, world: World) -> Self {
+    /// The provider of `idp`, which sends people back to an address of its own at `here`;
+    /// `http` gives an answer of its as long as `patience`.
+    pub fn new(idp: Idp, here: &Issuer, http: Client, patience: Duration, world: World) -> Self {
         Self {
+            callback: format!("{here}{}", Self::callback_path(&idp.name)),
             idp,
-            callback,
             http,
             patience,
             world,
@@ -195,9 +196,30 @@ impl Provider {
         &self.idp.issuer
     }
 
-    /// Its host, for people.
-    pub fn host(&self) -> String {
-        vestibule_core::uri::host_for_people(&self.idp.issuer)
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.idp.name
+    }
+
+    /// What people call it: its title, or its host.
+    pub fn title(&self) -> String {
+        let host = || vestibule_core::uri::host_for_people(&self.idp.issuer);
+        self.idp.title.clone().unwrap_or_else(host)
+    }
+
+    /// The address that it sends people back to, as it is registered there.
+    pub fn callback(&self) -> &str {
+        &self.callback
+    }
+
+    /// The path of the address that it sends people back to. Each has its own, so that an answer
+    /// of one cannot be taken for another's (RFC 9700 §4.4.2).
+    pub fn callback_path(name: &str) -> String {
+        if name == MAIN_PROVIDER {
+            "/oauth-callback".to_owned()
+        } else {
+            format!("/oauth-callback/{name}")
+        }
     }
 
     /// Whether its metadata and keys are at hand.

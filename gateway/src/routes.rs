@@ -69,6 +69,7 @@ pub fn routes(office: Arc<Office>, vault: Arc<Vault>, extra: Router) -> Router {
         .route("/consent/decision", post(consent::decide))
         .route("/consent/onward/{handle}", get(consent::onward))
         .route("/oauth-callback", get(callback::callback))
+        .route("/oauth-callback/{name}", get(callback::of_provider))
         .route("/login", get(login::begin))
         .route("/login/{to}", get(login::done))
         .route("/logout", get(login::ask_to_leave).post(login::leave))
@@ -106,6 +107,10 @@ pub fn routes(office: Arc<Office>, vault: Arc<Vault>, extra: Router) -> Router {
         .merge(open)
         .merge(pages)
         .route("/backchannel-logout", post(backchannel_logout::post))
+        .route(
+            "/backchannel-logout/{name}",
+            post(backchannel_logout::of_provider),
+        )
         .with_state(office)
         .merge(assets)
         .merge(extra)

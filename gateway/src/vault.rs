@@ -17,6 +17,7 @@ use vestibule_core::{
     time::Timestamp,
 };
 
+use self::provider_session::For;
 pub use self::provider_session::{AskError, LOOK, PAUSE, ask, asking, end, patience};
 use crate::{
     config::{ProviderToken, UpstreamAuth},
@@ -337,25 +338,26 @@ async fn of_the_provider(
     if token.machine {
         return Err(VaultError::NoLogin);
     }
-    let provider = &office.provider;
     match wanted {
         ProviderToken::OfTheLogin { scope } => {
-            provider_session::access_token(office, token, scope.as_deref()).await
+            let asked = provider_session::access_token(office, token, For::Scope(scope.as_deref()));
+            Ok(asked.await?.1)
         }
         ProviderToken::Exchanged {
             audience,
             resource,
             scope,
         } => {
-            let subject = provider_session::access_token(office, token, None).await?;
+            let asked = provider_session::access_token(office, token, For::Scope(None));
+            let (provider, subject) = asked.await?;
             let subject: &Secret = &subject.access_token;
             let (audience, resource) = (audience.as_deref(), resource.as_deref());
             let granted = provider.exchange(subject, audience, resource, scope.as_deref());
             granted.await.map_err(|error| refused(&error))
         }
         ProviderToken::OnBehalfOf { scope } => {
-            let own = provider.own_scope();
-            let subject = provider_session::access_token(office, token, Some(&own)).await?;
+            let asked = provider_session::access_token(office, token, For::ThisGateway);
+            let (provider, subject) = asked.await?;
             let granted = provider.on_behalf_of(&subject.access_token, scope);
             granted.await.map_err(|error| refused(&error))
         }

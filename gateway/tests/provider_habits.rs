@@ -191,7 +191,7 @@ fn up_4_a_provider_of_another_issuer_is_called_by_its_name() {
     let running = gate.running();
     let asked = running
         .handle()
-        .block_on(running.office.provider.discovered());
+        .block_on(running.office.providers.main().discovered());
     let error = asked.expect_err("another issuer").to_string();
     assert!(error.contains("https://id.example/"), "{error}");
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 /// The modules of the gateway from top to bottom. A module may use those in the rows below
 /// its own, and nothing beside or above.
-const ROWS: [(&[&str], &str); 14] = [
+const ROWS: [(&[&str], &str); 15] = [
     (&["cli"], "the command line"),
     (&["demo"], "what only the demo has"),
     (&["app"], "composition: builds the world and injects it"),
@@ -21,6 +21,7 @@ const ROWS: [(&[&str], &str); 14] = [
         "what the endpoints share",
     ),
     (&["uses"], "what becomes of an access"),
+    (&["providers"], "which identity provider is meant"),
     (
         &[
             "provider",

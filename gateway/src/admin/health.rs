@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use http::{HeaderValue, StatusCode, Uri, header};
 
+use vestibule_core::resource::MAIN_PROVIDER;
+
 use super::Admin;
 use crate::office::Office;
 
@@ -38,24 +40,31 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>, uri: Uri) -> Response
 }
 
 /// Each part with its mark, `+`, `!` or `-`, and whether all that must serve does.
-pub(super) async fn parts(office: &Office) -> (Vec<(char, &'static str, String)>, bool) {
+pub(super) async fn parts(office: &Office) -> (Vec<(char, String, String)>, bool) {
     let store = office.store.check().await;
     let ok = || "ok".to_owned();
-    let parts = vec![
-        ('+', "config", ok()),
-        ('+', "keys", ok()),
+    let mut parts = vec![
+        ('+', "config".to_owned(), ok()),
+        ('+', "keys".to_owned(), ok()),
         match &store {
-            Ok(()) => ('+', "store", ok()),
-            Err(error) => ('-', "store", format!("failed: {error}")),
-        },
-        // Never asked here: a slow provider must not make this gateway look dead.
-        if office.provider.is_known() {
-            ('+', "idp", ok())
-        } else {
-            let why = "degraded: not reached yet; logins wait for it, sessions keep working";
-            ('!', "idp", why.to_owned())
+            Ok(()) => ('+', "store".to_owned(), ok()),
+            Err(error) => ('-', "store".to_owned(), format!("failed: {error}")),
         },
     ];
+    // Never asked here: a slow provider must not make this gateway look dead.
+    let idps = office.providers.all().map(|provider| {
+        let name = match provider.name() {
+            MAIN_PROVIDER => "idp".to_owned(),
+            name => format!("idps.{name}"),
+        };
+        if provider.is_known() {
+            ('+', name, ok())
+        } else {
+            let why = "degraded: not reached yet; logins wait for it, sessions keep working";
+            ('!', name, why.to_owned())
+        }
+    });
+    parts.extend(idps);
     (parts, store.is_ok())
 }
 

@@ -12,6 +12,7 @@ use vestibule_core::{
     flow::Step,
     params::Params,
     pkce::CodeVerifier,
+    resource::MAIN_PROVIDER,
     text::on_one_line,
 };
 
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     catalogue,
-    config::Config,
+    config::{Config, Idp},
     endpoint::callback::step_of,
     fetch,
     provider::{Provider, ProviderError},
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// Try a real login at the identity provider, and say what it tells
     #[arg(long)]
     login: bool,
+    /// At which one, if there are several: the NAME of [idps.NAME]
+    #[arg(long, value_name = "NAME", requires = "login", default_value = MAIN_PROVIDER)]
+    idp: String,
 }
 
 /// How long a person may take.
@@ -50,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
     };
     print(&told(path, &config));
     match arguments.login {
-        true => try_login(&config),
+        true => try_login(&config, &arguments.idp),
         false => Exit::Ok,
     }
 }
@@ -69,14 +73,19 @@ fn told(path: &Path, config: &Config) -> String {
 /// The login alone, of a configuration that was just written.
 pub(super) fn login_of(path: &Path) -> Exit {
     match load(path) {
-        Ok(config) => try_login(&config),
+        Ok(config) => try_login(&config, MAIN_PROVIDER),
         Err(exit) => exit,
     }
 }
 
 /// Signs somebody in at the provider, by way of the redirect address that is registered there.
-fn try_login(config: &Config) -> Exit {
-    match runtime().and_then(|runtime| runtime.block_on(login(config))) {
+fn try_login(config: &Config, name: &str) -> Exit {
+    let Some(idp) = config.providers().find(|idp| idp.name == name) else {
+        let what = format!("there is no identity provider \"{name}\"");
+        let fix = "name one of the [idps.NAME] tables, or leave --idp out for that of [idp]";
+        return Failure::new("V-CFG-055", Exit::Usage, what, fix).tell();
+    };
+    match runtime().and_then(|runtime| runtime.block_on(login(config, idp))) {
         Ok(told) => {
             print(&told);
             Exit::Ok
@@ -85,7 +94,7 @@ fn try_login(config: &Config) -> Exit {
     }
 }
 
-async fn login(config: &Config) -> Result<String, Failure> {
+async fn login(config: &Config, idp: &Idp) -> Result<String, Failure> {
     let no_client = |error| {
         Failure::new(
             "V-RUN-004",
@@ -98,8 +107,7 @@ async fn login(config: &Config) -> Result<String, Failure> {
     let time = config.limits.provider_time;
     let http = fetch::provider_client(&trust, time).map_err(no_client)?;
     let world = World::real();
-    let callback = format!("{}/oauth-callback", config.public_url);
-    let provider = Provider::new(config.idp.clone(), callback, http, time, world.clone());
+    let provider = Provider::new(idp.clone(), &config.public_url, http, time, world.clone());
     let discovered = provider
         .discovered()
         .await
@@ -111,7 +119,7 @@ async fn login(config: &Config) -> Result<String, Failure> {
     })?;
     let (came_back, mut back) = mpsc::channel(1);
     let router = Router::new()
-        .route("/oauth-callback", get(received))
+        .route(&Provider::callback_path(&idp.name), get(received))
         .with_state(came_back);
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
     let random = || {
@@ -130,7 +138,7 @@ async fn login(config: &Config) -> Result<String, Failure> {
     };
     say(&format!(
         "Signing in at {}, which comes back to {}.\n{how}\n  {address}\nWaiting for you …",
-        provider.host(),
+        provider.title(),
         config.public_url,
     ));
     let answer = loop {
@@ -169,7 +177,7 @@ async fn login(config: &Config) -> Result<String, Failure> {
         .map_err(failed)?;
     let identity = provider.identify(&discovered, &tokens, &nonce, &wishes);
     let identity = identity.await.map_err(failed)?;
-    let mut out = of(&identity, &config.idp.groups_claims);
+    let mut out = of(&identity, idp);
     out += &match provider.to_keep(&tokens) {
         None => "note it gave no refresh token: a person signs in anew each 12 hours. Allow refresh tokens\n     \
                  for this client there, and see idp.scopes\n"
@@ -197,10 +205,15 @@ async fn received(State(back): State<mpsc::Sender<String>>, uri: Uri) -> Html<&'
 }
 
 /// What it told of the person.
-fn of(identity: &VerifiedIdentity, claims: &[String]) -> String {
+fn of(identity: &VerifiedIdentity, idp: &Idp) -> String {
+    // As rules write ids of a further provider.
+    let of_whom = match idp.is_main() {
+        true => String::new(),
+        false => format!("{}/", idp.name),
+    };
     let clean = |text: &str| on_one_line(text, 120);
     let mut out = format!(
-        "ok   signed in as {}\n     person:{} is how a rule names them\n",
+        "ok   signed in as {}\n     person:{of_whom}{} is how a rule names them\n",
         clean(identity.for_people()),
         clean(identity.subject())
     );
@@ -210,7 +223,7 @@ fn of(identity: &VerifiedIdentity, claims: &[String]) -> String {
             let shown: Vec<String> = groups
                 .iter()
                 .take(20)
-                .map(|group| format!("     group:{}\n", clean(group)))
+                .map(|group| format!("     group:{of_whom}{}\n", clean(group)))
                 .collect();
             let more = groups.len().saturating_sub(shown.len());
             let more = if more > 0 {
@@ -226,7 +239,7 @@ fn of(identity: &VerifiedIdentity, claims: &[String]) -> String {
         None => format!(
             "note it tells no groups (looked for {}): a rule about groups would let nobody in, or deny\n     \
              nobody. See idp.groups_claim\n",
-            claims.join(", ")
+            idp.groups_claims.join(", ")
         ),
     };
     out

@@ -19,7 +19,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use vestibule_core::{client::Client, secret::Secret, uri::Issuer};
+use vestibule_core::{client::Client, resource::MAIN_PROVIDER, secret::Secret, uri::Issuer};
 
 use super::{
     Config, Idp, Issuing, Problem, Registration, Report, Server, Tls,
@@ -47,6 +47,7 @@ impl Reader<'_> {
         let landing = self.flag(&mut top, "landing", true);
         let instance = self.table(&mut top, "instance");
         let idp = self.table(&mut top, "idp");
+        let idps = self.table(&mut top, "idps");
         let entra = self.table(&mut top, "entra");
         let servers = self.table(&mut top, "servers");
         let clients = self.table(&mut top, "clients");
@@ -68,10 +69,11 @@ impl Reader<'_> {
             None
         });
         let entra = self.entra(entra);
-        let idp = idp.and_then(|idp| self.idp(idp, &entra));
+        let idp = idp.and_then(|idp| self.idp(MAIN_PROVIDER, idp, &entra));
+        let idps = self.idps(idps, idp.as_ref(), &entra);
         let servers = public_url
             .as_ref()
-            .map(|issuer| self.servers(issuer, servers));
+            .map(|issuer| self.servers(issuer, servers, &idps));
         let clients = self.clients(
             clients,
             &registration,
@@ -79,7 +81,7 @@ impl Reader<'_> {
         );
         let issuers = self.issuers(
             issuers,
-            idp.as_ref(),
+            &idp.iter().chain(&idps).collect::<Vec<_>>(),
             servers.as_deref().unwrap_or_default(),
         );
         let default_server = default_server_value.and_then(|value| {
@@ -98,26 +100,12 @@ impl Reader<'_> {
             }
             Some(name)
         });
-        let by_rules =
-            |idp: &Idp| asks_for_groups(idp, servers.as_deref().unwrap_or_default(), &issuers);
-        if idp
-            .as_ref()
-            .is_some_and(|idp| by_rules(idp) && idp.groups_claims.is_empty())
-        {
-            self.report.between(
-                "V-CFG-054",
-                "a rule names a group, and this identity provider tells no groups",
-                "name people instead, \"person:ID\", or the claim that tells them: idp.groups_claim",
-            );
-        }
-        let are_told = servers
+        let servers_or_none = servers.as_deref().unwrap_or_default();
+        let idp = idp.map(|idp| self.needs(idp, &idps, servers_or_none, &issuers));
+        let idps: Vec<Idp> = idps
             .iter()
-            .flatten()
-            .any(|server| server.upstream_auth.tells_groups());
-        let idp = idp.map(|idp| Idp {
-            needs_groups: !idp.groups_claims.is_empty() && (are_told || by_rules(&idp)),
-            ..idp
-        });
+            .map(|further| self.needs(further.clone(), &idps, servers_or_none, &issuers))
+            .collect();
         let config = Config {
             tokens: self.tokens(tokens),
             limits: self.limits(limits),
@@ -132,6 +120,7 @@ impl Reader<'_> {
             tls: tls?,
             trusted_proxies,
             idp: idp?,
+            idps,
             servers: servers?,
             default_server,
             landing,
@@ -141,6 +130,28 @@ impl Reader<'_> {
             try_page: false,
         };
         Some(config)
+    }
+
+    /// The same with what the rules of `servers` need of it.
+    fn needs(&mut self, idp: Idp, idps: &[Idp], servers: &[Server], issuers: &[Issuing]) -> Idp {
+        let by_rules = asks_for_groups(&idp, idps, servers, issuers);
+        if by_rules && idp.groups_claims.is_empty() {
+            self.report.between(
+                "V-CFG-054",
+                "a rule names a group, and this identity provider tells no groups",
+                &format!(
+                    "name people instead, \"person:ID\", or the claim that tells them: {}.groups_claim",
+                    idp.path()
+                ),
+            );
+        }
+        let are_told = servers.iter().any(|server| {
+            server.resource.providers.contains(&idp.name) && server.upstream_auth.tells_groups()
+        });
+        Idp {
+            needs_groups: !idp.groups_claims.is_empty() && (are_told || by_rules),
+            ..idp
+        }
     }
 
     fn public_url(&mut self, top: &mut Table) -> Option<Issuer> {
@@ -524,16 +535,18 @@ fn seconds(text: &str) -> Option<u64> {
         .checked_mul(factor)
 }
 
-/// Whether a rule of any server names a group or role of the identity provider.
-fn asks_for_groups(idp: &Idp, servers: &[Server], issuers: &[Issuing]) -> bool {
-    let others: Vec<&str> = issuers
+/// Whether a rule of any server names a group or role of this identity provider.
+fn asks_for_groups(idp: &Idp, idps: &[Idp], servers: &[Server], issuers: &[Issuing]) -> bool {
+    let mut others: Vec<&str> = issuers
         .iter()
         .map(|issuing| &issuing.trusted)
         .filter(|trusted| trusted.issuer != idp.issuer)
         .map(|trusted| trusted.name.as_str())
         .collect();
+    others.extend(idps.iter().map(|idp| idp.name.as_str()));
+    let name = (!idp.is_main()).then_some(idp.name.as_str());
     let rules = servers.iter().map(|server| &server.resource.policy);
     rules
         .into_iter()
-        .any(|policy| policy.asks_for_groups(&others))
+        .any(|policy| policy.asks_for_groups(name, &others))
 }

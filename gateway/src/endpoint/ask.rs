@@ -23,6 +23,7 @@ use crate::{
     config::LookAlikes,
     office::Office,
     page::{self, Before, KnownByLine, LikenessLine, language},
+    provider::Provider,
     store::Person,
 };
 
@@ -71,6 +72,15 @@ impl Known {
         let Some(Session { person, .. }) = session else {
             return Self::nobody();
         };
+        // Whom no provider of this server vouches for signs in as somebody else.
+        let resource = office.catalogue.by_uri(&ask.resource);
+        let signs_in = |resource| {
+            let mut providers = office.providers.of_server(resource);
+            providers.any(|provider| provider.issuer() == person.issuer)
+        };
+        if !resource.is_some_and(signs_in) {
+            return Self::nobody();
+        }
         let site = headers.get("sec-fetch-site");
         let site = site.and_then(|site| site.to_str().ok());
         Self {
@@ -176,7 +186,11 @@ pub(super) async fn ask(
         && known.person.is_some()
         && consent::may_be_left_out(&known.remembered, ask, client, known.navigation)
     {
-        return leave_out(office, visit, &ticket).await;
+        let person = known.person.as_ref();
+        let theirs = person.and_then(|person| office.providers.of_issuer(&person.issuer));
+        if let Some(provider) = theirs {
+            return leave_out(office, visit, provider, &ticket).await;
+        }
     }
     visit.step(office, Step::ConsentShown);
     let keys = office.keys.load();
@@ -201,7 +215,14 @@ pub(super) async fn ask(
         | Remembered::Changed { since, .. } => page::time::day(*since),
         Remembered::Nothing => String::new(),
     };
-    let provider = office.provider.host();
+    let theirs = |provider: &&Provider| {
+        let person = known.person.as_ref();
+        person.is_none_or(|person| person.issuer == provider.issuer())
+    };
+    let providers = office.providers.of_server(resource).filter(theirs);
+    let providers: Vec<_> = providers
+        .map(|provider| (provider.name(), provider.title()))
+        .collect();
     page::answer_with_form(
         StatusCode::OK,
         &page::Consent {
@@ -221,7 +242,7 @@ pub(super) async fn ask(
                 .collect(),
             may_not,
             stays: client.grants.contains(GrantType::RefreshToken) && office.tokens.refresh,
-            provider: &provider,
+            providers: &providers,
             person: known.person.as_ref().map(|person| person.shown.as_str()),
             before: match &known.remembered {
                 Remembered::Nothing => Before::Nothing,
@@ -243,9 +264,14 @@ pub(super) async fn ask(
 }
 
 /// Goes to the provider at once; whoever comes back must be the one who allowed it.
-async fn leave_out(office: &Office, visit: &Visit, ticket: &Ticket) -> Response {
+async fn leave_out(
+    office: &Office,
+    visit: &Visit,
+    provider: &Provider,
+    ticket: &Ticket,
+) -> Response {
     visit.step(office, Step::Remembered);
-    match begin_login(office, ticket, None, true).await {
+    match begin_login(office, provider, ticket, None, true).await {
         Ok((location, cookie)) => {
             let mut response = answer::redirect(&location);
             response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -5,30 +5,47 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Path, State},
     response::Response,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
-use vestibule_core::WireError;
+use vestibule_core::{WireError, resource::MAIN_PROVIDER};
 
 use super::{
     answer,
     token::{self, Failure},
 };
 use crate::{
-    http::peer::client_address, office::Office, provider::LogoutRefused, store::SignedOutThere,
+    http::peer::client_address,
+    office::Office,
+    provider::{LogoutRefused, Provider},
+    store::SignedOutThere,
 };
 
 /// See the module. Whoever sends many that are not good hears that, and is not told more of
 /// each; a good one is always followed, since strangers may be behind the provider's address.
 pub async fn post(
+    state: State<Arc<Office>>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    of_provider(state, Path(MAIN_PROVIDER.to_owned()), peer, headers, body).await
+}
+
+/// `POST /backchannel-logout/{name}`: the same of a further provider.
+pub async fn of_provider(
     State(office): State<Arc<Office>>,
+    Path(name): Path<String>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let failure = match logout(&office, &headers, body).await {
+    let Some(provider) = office.providers.named(&name) else {
+        return answer::nothing_here(&office);
+    };
+    let failure = match logout(&office, provider, &headers, body).await {
         Ok(()) => return answer::json(StatusCode::OK, &json!({})),
         Err(Refused::NotGood(why)) => {
             let address = client_address(peer.ip(), &headers, &office.trusted_proxies);
@@ -62,14 +79,18 @@ impl<F: Into<Failure>> From<F> for Refused {
     }
 }
 
-async fn logout(office: &Office, headers: &HeaderMap, body: Body) -> Result<(), Refused> {
+async fn logout(
+    office: &Office,
+    provider: &Provider,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(), Refused> {
     let text = token::form(office, headers, body).await?;
     let params = token::parameters(&text)?;
     let logout_token = params.one("logout_token").ok().flatten();
     let logout_token = logout_token
         .ok_or_else(|| Refused::NotGood("there is no logout_token, or several".to_owned()))?;
-    let out = office
-        .provider
+    let out = provider
         .signed_out(logout_token)
         .await
         .map_err(|error| match error {
@@ -85,7 +106,7 @@ async fn logout(office: &Office, headers: &HeaderMap, body: Body) -> Result<(), 
     let ended = office
         .store
         .signed_out_there(SignedOutThere {
-            issuer: office.provider.issuer().to_owned(),
+            issuer: provider.issuer().to_owned(),
             subject: out.subject,
             session: out.session,
             once: out.once,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Path, State},
     response::Response,
 };
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -19,6 +19,7 @@ use vestibule_core::{
     jwt::JwtError,
     params::Params,
     pkce::CodeVerifier,
+    resource::MAIN_PROVIDER,
     secret::Digest,
     sign_in,
     token::authorization_code,
@@ -35,17 +36,31 @@ use super::{
 use crate::{
     http::peer::client_address,
     office::{Office, Purpose},
-    provider::{ProviderError, ProviderTokens},
+    provider::{Provider, ProviderError},
     store::{Finished, FinishedLogin, Person, StoreError, TakenLogin, idp_place, login_place},
 };
 
-/// See the module.
+/// `GET /oauth-callback`: back from the main provider.
 pub async fn callback(
+    state: State<Arc<Office>>,
+    peer: ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    of_provider(state, Path(MAIN_PROVIDER.to_owned()), peer, uri, headers).await
+}
+
+/// `GET /oauth-callback/{name}`: back from a further one.
+pub async fn of_provider(
     State(office): State<Arc<Office>>,
+    Path(name): Path<String>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let Some(provider) = office.providers.named(&name) else {
+        return answer::nothing_here(&office);
+    };
     let asker = client_address(peer.ip(), &headers, &office.trusted_proxies);
     let answer = Params::parse(uri.query().unwrap_or_default())
         .ok()
@@ -54,7 +69,7 @@ pub async fn callback(
         return incomplete(&office);
     };
     if answer.state.starts_with(sign_in::PREFIX) {
-        return login::came_back(&office, &headers, &answer).await;
+        return login::came_back(&office, provider, &headers, &answer).await;
     }
     let state = Digest::of(answer.state.as_bytes());
     // Only the browser that pressed Allow holds this; an address alone opens nothing.
@@ -74,7 +89,7 @@ pub async fn callback(
         asker,
         headers: &headers,
     };
-    let mut response = answered(&office, &answer, &login, &state, &from).await;
+    let mut response = answered(&office, provider, &answer, &login, &state, &from).await;
     response
         .headers_mut()
         .append(header::SET_COOKIE, office.jar.clear_login(&state));
@@ -89,6 +104,7 @@ struct Returning<'r> {
 
 async fn answered(
     office: &Office,
+    provider: &Provider,
     answer: &Answer,
     login: &TakenLogin,
     state: &Digest,
@@ -100,14 +116,15 @@ async fn answered(
         office.flows.record(login.flow, step);
         return too_late(office, login);
     }
-    let discovered = match office.provider.discovered().await {
+    let discovered = match provider.discovered().await {
         Ok(discovered) => discovered,
         Err(error) => {
             let why = AuthorizeError::ProviderUnreachable;
             return refused(office, login, "V-IDP-001", &error.to_string(), why);
         }
     };
-    if login.issuer != office.provider.issuer()
+    // The address that it came to is one provider's, and the login went to one (UP-22).
+    if login.issuer != provider.issuer()
         || !answer.is_from(&login.issuer, discovered.announces_iss())
     {
         let step = Step::refused("V-IDP-003", "the answer names another identity provider");
@@ -146,12 +163,11 @@ async fn answered(
         let why = "what was kept of this sign-in cannot be opened";
         return refused(office, login, "V-STO-002", why, AuthorizeError::Internal);
     };
-    let tokens = match office.provider.redeem(&discovered, code, &verifier).await {
+    let tokens = match provider.redeem(&discovered, code, &verifier).await {
         Ok(tokens) => tokens,
         Err(error) => return failed(office, login, &error).await,
     };
-    let identity = match office
-        .provider
+    let identity = match provider
         .identify(&discovered, &tokens, &secrets.nonce, &login.ask.login)
         .await
     {
@@ -162,12 +178,11 @@ async fn answered(
     let allowed = office
         .catalogue
         .by_uri(&login.ask.resource)
-        .is_some_and(|resource| {
-            let policy = &resource.policy;
+        .and_then(|resource| {
             let (subject, groups) = (identity.subject(), identity.groups());
-            let somebody = office.somebody(identity.issuer(), subject, groups);
-            somebody.is_some_and(|somebody| policy.access.admits(&policy.names_of(&somebody)))
-        });
+            office.admitted(resource, identity.issuer(), subject, groups)
+        })
+        .is_some();
     if !allowed {
         let why = "a rule denies this person the server";
         return not_allowed(
@@ -177,14 +192,15 @@ async fn answered(
             why,
         );
     }
-    finish(office, login, identity, &tokens, from).await
+    let idp = provider.to_keep(&tokens);
+    finish(office, login, identity, idp, from).await
 }
 
 async fn finish(
     office: &Office,
     login: &TakenLogin,
     identity: vestibule_core::callback::VerifiedIdentity,
-    tokens: &ProviderTokens,
+    idp: Option<Vec<u8>>,
     from: &Returning<'_>,
 ) -> Response {
     let found = office.client(&login.ask.client_id, Purpose::Login, from.asker);
@@ -218,10 +234,7 @@ async fn finish(
             session,
             code: Digest::of(code.as_bytes()),
             grant,
-            idp: office
-                .provider
-                .to_keep(tokens)
-                .map(|plain| keys.seal_at_rest(&idp_place(grant), &plain, &office.world)),
+            idp: idp.map(|plain| keys.seal_at_rest(&idp_place(grant), &plain, &office.world)),
             flow: login.flow,
             now,
             expires: now.plus(authorization_code::LIFE),

@@ -27,7 +27,7 @@ use crate::{
     http::{cookie, peer::client_address},
     office::{Office, Purpose},
     page,
-    provider::ProviderError,
+    provider::{Provider, ProviderError},
     store::{Decided, NewLogin, StoreError, login_place},
 };
 
@@ -74,18 +74,21 @@ pub async fn decide(
         Ok(judged) => judged,
         Err(why) => return not_taken(&office, flow, why),
     };
-    let decision = form.map(|form| form.decision);
-    match decision {
-        Some(Decision::Allow) => {
+    let resource = office.catalogue.by_uri(&ticket.ask.resource);
+    let chosen = form.as_ref().and_then(|form| form.provider.as_deref());
+    let provider = resource.and_then(|resource| office.providers.chosen(resource, chosen));
+    match (form.as_ref().map(|form| form.decision), provider) {
+        (Some(Decision::Allow), Some(provider)) => {
             let session = office.jar.session(&headers);
             let session = session.map(|cookie| Digest::of(cookie.as_bytes()));
-            allow(&office, &ticket, &cookie, session).await
+            allow(&office, provider, &ticket, &cookie, session).await
         }
-        Some(Decision::Deny) => {
+        (Some(Decision::Deny), _) => {
             let why = AuthorizeError::Denied;
             refuse(&office, &ticket, &cookie, why, Step::Denied).await
         }
-        None => not_taken(&office, flow, NotTaken::Malformed),
+        // A provider that is none of this server's was not on the page.
+        (Some(Decision::Allow), None) | (None, _) => not_taken(&office, flow, NotTaken::Malformed),
     }
 }
 
@@ -133,11 +136,12 @@ fn not_taken(office: &Office, flow: Option<FlowCode>, why: NotTaken) -> Response
 
 async fn allow(
     office: &Office,
+    provider: &Provider,
     ticket: &Ticket,
     form_cookie: &str,
     session: Option<Digest>,
 ) -> Response {
-    let (location, cookie) = match begin_login(office, ticket, session, false).await {
+    let (location, cookie) = match begin_login(office, provider, ticket, session, false).await {
         Ok(begun) => begun,
         Err(NotBegun::Provider(error)) => {
             let step = Step::refused("V-IDP-001", error.to_string());
@@ -163,11 +167,12 @@ pub(super) enum NotBegun {
 /// cookie that binds the login to this browser (CONS-6). `session` is the browser's until now.
 pub(super) async fn begin_login(
     office: &Office,
+    provider: &Provider,
     ticket: &Ticket,
     session: Option<Digest>,
     left_out: bool,
 ) -> Result<(String, HeaderValue), NotBegun> {
-    let discovered = office.provider.discovered().await;
+    let discovered = provider.discovered().await;
     let discovered = discovered.map_err(NotBegun::Provider)?;
     let keys = office.keys.load_full();
     let now = office.world.now();
@@ -189,7 +194,7 @@ pub(super) async fn begin_login(
             state: state_digest,
             binding: Digest::of(binding.as_bytes()),
             flow: ticket.flow,
-            issuer: office.provider.issuer().to_owned(),
+            issuer: provider.issuer().to_owned(),
             ask: ticket.ask.clone(),
             named: ticket.named,
             left_out,
@@ -209,7 +214,6 @@ pub(super) async fn begin_login(
     }
     let wishes = &ticket.ask.login;
     let challenge = verifier.challenge();
-    let provider = &office.provider;
     let location = provider.authorization_url(&discovered, &state, &nonce, &challenge, wishes);
     office.flows.record(
         ticket.flow,

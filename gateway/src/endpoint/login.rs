@@ -26,9 +26,10 @@ use super::{
     consent::{comes_from_our_page, store_failed},
     session::{self, Session},
 };
-use crate::{office::Office, page, store::SignedIn};
+use crate::{office::Office, page, provider::Provider, store::SignedIn};
 
-/// `GET /login?to=…`: to the provider and back. Nothing is stored.
+/// `GET /login?to=…&provider=…`: to the provider and back. Nothing is stored. Where there are
+/// several, the person chooses first.
 pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::parse(uri.query().unwrap_or_default()).unwrap_or_default();
     let one = |name| params.one(name).ok().flatten();
@@ -39,7 +40,10 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderM
             .and_then(Destination::parse)
             .unwrap_or(Destination::Apps),
     };
-    let discovered = match office.provider.discovered().await {
+    let Some(provider) = session::signs_in(&office, to, one("provider")) else {
+        return session::sign_in_first(&office, to);
+    };
+    let discovered = match provider.discovered().await {
         Ok(discovered) => discovered,
         Err(error) => {
             tracing::warn!(event = "person.not_signed_in", %error);
@@ -54,13 +58,14 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderM
         begun: office.world.now(),
         to,
         link,
+        provider: provider.name().to_owned(),
         before: office
             .jar
             .session(&headers)
             .map(|cookie| Digest::of(cookie.as_bytes())),
     };
     let state = sign_in.seal(&office.keys.load().browser, &binding, office.world.random());
-    let location = office.provider.authorization_url(
+    let location = provider.authorization_url(
         &discovered,
         &state,
         &sign_in.nonce,
@@ -76,7 +81,12 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderM
 }
 
 /// The provider's answer to a sign-in that [`begin`] began.
-pub(super) async fn came_back(office: &Office, headers: &HeaderMap, answer: &Answer) -> Response {
+pub(super) async fn came_back(
+    office: &Office,
+    provider: &Provider,
+    headers: &HeaderMap,
+    answer: &Answer,
+) -> Response {
     let state = Digest::of(answer.state.as_bytes());
     let binding = office.jar.login(headers, &state);
     let keys = office.keys.load_full();
@@ -86,7 +96,7 @@ pub(super) async fn came_back(office: &Office, headers: &HeaderMap, answer: &Ans
         None => Err(TicketError::NotOurs),
     };
     let mut response = match opened {
-        Ok(sign_in) => match sign_in_of(office, answer, &sign_in, &state).await {
+        Ok(sign_in) => match sign_in_of(office, provider, answer, &sign_in, &state).await {
             Ok(response) | Err(response) => response,
         },
         Err(TicketError::Expired) => answer::from_catalogue(office, StatusCode::GONE, "V-IDP-004"),
@@ -103,6 +113,7 @@ pub(super) async fn came_back(office: &Office, headers: &HeaderMap, answer: &Ans
 
 async fn sign_in_of(
     office: &Office,
+    provider: &Provider,
     answer: &Answer,
     sign_in: &SignIn,
     state: &Digest,
@@ -122,8 +133,9 @@ async fn sign_in_of(
         let status = StatusCode::BAD_REQUEST;
         return Err(answer::from_catalogue(office, status, "V-IDP-006"));
     }
-    let discovered = office.provider.discovered().await.map_err(failed)?;
-    if !answer.is_from(office.provider.issuer(), discovered.announces_iss()) {
+    let discovered = provider.discovered().await.map_err(failed)?;
+    let theirs = sign_in.provider == provider.name();
+    if !theirs || !answer.is_from(provider.issuer(), discovered.announces_iss()) {
         let status = StatusCode::BAD_REQUEST;
         return Err(answer::from_catalogue(office, status, "V-IDP-003"));
     }
@@ -138,7 +150,6 @@ async fn sign_in_of(
     };
     let not_ours = || answer::from_catalogue(office, StatusCode::FORBIDDEN, "V-IDP-002");
     let verifier = CodeVerifier::parse(&sign_in.verifier).map_err(|_| not_ours())?;
-    let provider = &office.provider;
     let tokens = provider.redeem(&discovered, code, &verifier);
     let tokens = tokens.await.map_err(failed)?;
     let wishes = LoginWishes::default();

@@ -7,6 +7,7 @@ use vestibule_core::{secret::Digest, sign_in::Destination};
 use crate::{
     office::Office,
     page,
+    provider::Provider,
     store::{NewSession, Person, StoreError},
 };
 
@@ -58,13 +59,35 @@ impl Session {
     }
 }
 
+/// Who may sign somebody in to this page of ours: operators only the main provider.
+fn all_for(office: &Office, to: Destination) -> impl Iterator<Item = &Provider> {
+    let only_main = to.is_for_operators();
+    let all = office.providers.all();
+    all.take(if only_main { 1 } else { usize::MAX })
+}
+
+/// The one that `chosen` names, or the only one.
+pub(super) fn signs_in<'o>(
+    office: &'o Office,
+    to: Destination,
+    chosen: Option<&str>,
+) -> Option<&'o Provider> {
+    let mut all = all_for(office, to);
+    match chosen {
+        Some(name) => all.find(|provider| provider.name() == name),
+        None => all.next().filter(|_| all.next().is_none()),
+    }
+}
+
 /// The page for whoever must sign in before they see another.
 pub(super) fn sign_in_first(office: &Office, to: Destination) -> Response {
     page::answer(
         StatusCode::OK,
         &page::SignInFirst {
             frame: office.frame(None),
-            provider: &office.provider.host(),
+            providers: &all_for(office, to)
+                .map(|provider| (provider.name().to_owned(), provider.title()))
+                .collect::<Vec<_>>(),
             to: &to.to_string(),
         },
     )

@@ -59,7 +59,7 @@ pub(super) async fn access_token(
         let claim = ConnectionClaim {
             person,
             server: server.to_owned(),
-            until: now.plus(patience(office) + PAUSE),
+            until: now.plus(patience(office.providers.main()) + PAUSE),
         };
         if office
             .store
@@ -70,7 +70,7 @@ pub(super) async fn access_token(
             return renewed(office, service, &opened, claim).await;
         }
         let paused = asking_until > now && asking_until <= now.plus(PAUSE);
-        if paused || began.elapsed() > patience(office) {
+        if paused || began.elapsed() > patience(office.providers.main()) {
             return Err(VaultError::Silent);
         }
         sleep(LOOK).await;
@@ -110,7 +110,7 @@ async fn renewed(
         let kept = service.open(opened)?;
         service.refresh(&kept, office.world.now()).await
     };
-    let answer = timeout(patience(office), asking).await;
+    let answer = timeout(patience(office.providers.main()), asking).await;
     let server = claim.server.as_str();
     match answer {
         Ok(Ok(kept)) => {

@@ -16,7 +16,7 @@ use vestibule_core::{
 use super::{VaultError, refused};
 use crate::{
     office::Office,
-    provider::{ProviderError, RefreshError, Refreshed},
+    provider::{Provider, ProviderError, RefreshError, Refreshed},
     store::{Answer, Asking, Claim, EndedWhy, StoreError, Vouched, idp_place},
     token_endpoint::Granted,
 };
@@ -65,17 +65,17 @@ pub enum AskError {
 }
 
 /// How long one question may take.
-pub fn patience(office: &Office) -> Duration {
-    office.provider.patience() * ANSWERS
+pub fn patience(provider: &Provider) -> Duration {
+    provider.patience() * ANSWERS
 }
 
 /// A question about `grant`, of which the provider last gave its word at `checked`.
-pub fn asking(office: &Office, grant: GrantId, checked: Timestamp, now: Timestamp) -> Asking {
+pub fn asking(provider: &Provider, grant: GrantId, checked: Timestamp, now: Timestamp) -> Asking {
     Asking {
         grant,
         checked,
         now,
-        until: now.plus(patience(office) + PAUSE),
+        until: now.plus(patience(provider) + PAUSE),
     }
 }
 
@@ -102,15 +102,24 @@ pub async fn end(
     Ok(())
 }
 
-/// An access token of the provider's for the person of a token, asked for anew.
+/// What a token is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum For<'s> {
+    /// A scope, or what the login was for.
+    Scope(Option<&'s str>),
+    /// This gateway as a resource of Entra's, to be exchanged there.
+    ThisGateway,
+}
+
+/// An access token for the person of a token, asked anew of the provider that signed them in.
 ///
 /// # Errors
 /// [`VaultError`].
-pub(super) async fn access_token(
-    office: &Office,
+pub(super) async fn access_token<'o>(
+    office: &'o Office,
     token: &AccessToken,
-    scope: Option<&str>,
-) -> Result<Granted, VaultError> {
+    wanted: For<'_>,
+) -> Result<(&'o Provider, Granted), VaultError> {
     let began = Instant::now();
     loop {
         let now = office.world.now();
@@ -121,28 +130,39 @@ pub(super) async fn access_token(
         }
         let person = office.store.parties(found.person, token.client).await?;
         let person = person.ok_or(VaultError::NoLogin)?;
-        if !found.has_idp || person.issuer != office.provider.issuer() {
-            return Err(VaultError::NoLogin);
-        }
-        let asking = asking(office, token.grant, found.checked, now);
+        let provider = office.providers.of_issuer(&person.issuer);
+        let provider = provider.filter(|_| found.has_idp);
+        let provider = provider.ok_or(VaultError::NoLogin)?;
+        let asking = asking(provider, token.grant, found.checked, now);
         let Some(sealed) = office.store.ask_provider(asking).await? else {
             // In a pause, or for too long: nobody asks now whose answer would help.
             let paused = found.asking_until > now && found.asking_until <= now.plus(PAUSE);
-            if paused || began.elapsed() > patience(office) {
+            if paused || began.elapsed() > patience(provider) {
                 return Err(VaultError::Silent);
             }
             sleep(LOOK).await;
             continue;
         };
         let claim = asking.claim();
-        let word = ask(office, claim, sealed, &person.subject, scope).await;
+        let own;
+        let scope = match wanted {
+            For::Scope(scope) => scope,
+            For::ThisGateway => {
+                own = provider.own_scope();
+                Some(own.as_str())
+            }
+        };
+        let word = ask(office, provider, claim, sealed, &person.subject, scope).await;
         let word = word.map_err(|error| match error {
             AskError::AnotherClient => VaultError::NoLogin,
             AskError::Refused(error) => refused(&error),
             AskError::Store(error) => error.into(),
         })?;
         let verdict = match word.told {
-            Told::There => return word.granted.ok_or(VaultError::Refused),
+            Told::There => {
+                let granted = word.granted.ok_or(VaultError::Refused)?;
+                return Ok((provider, granted));
+            }
             Told::Nothing | Told::Refused => return Err(VaultError::Silent),
             Told::Gone => Verdict::End,
             Told::GroupsLeftOut => Verdict::EndThis,
@@ -159,6 +179,7 @@ pub(super) async fn access_token(
 /// [`AskError`].
 pub async fn ask(
     office: &Office,
+    provider: &Provider,
     claim: Claim,
     sealed: Vec<u8>,
     subject: &str,
@@ -170,14 +191,14 @@ pub async fn ask(
     let kept =
         opened.ok_or_else(|| StoreError::Failed("a provider's token does not open".into()))?;
     // Shorter than the claim: who is late must not be taken for who asks by then.
-    let patience = patience(office);
+    let patience = patience(provider);
     let silent = || async {
         let again = office.world.now().plus(PAUSE);
         kept_at(|| office.store.not_answered(claim, again)).await?;
         Ok(Word::of(Told::Nothing))
     };
     let began = tokio::time::Instant::now();
-    let refreshed = match timeout(patience, office.provider.refresh(&kept, scope)).await {
+    let refreshed = match timeout(patience, provider.refresh(&kept, scope)).await {
         Ok(Ok(refreshed)) => refreshed,
         Ok(Err(RefreshError::AnotherClient)) => {
             tracing::warn!(event = "idp.another_client", grant = %grant);
@@ -230,7 +251,7 @@ pub async fn ask(
         });
     }
     let left = patience.saturating_sub(began.elapsed());
-    let (told, groups) = judged(office, grant, &refreshed, subject, left).await;
+    let (told, groups) = judged(provider, grant, &refreshed, subject, left).await;
     match told {
         Told::There => {
             let vouched = || Vouched {
@@ -249,13 +270,13 @@ pub async fn ask(
 
 /// What the answer says of the person, and their groups if it says something of them.
 async fn judged(
-    office: &Office,
+    provider: &Provider,
     grant: GrantId,
     refreshed: &Refreshed,
     subject: &str,
     left: Duration,
 ) -> (Told, Option<Vec<String>>) {
-    match timeout(left, office.provider.believe(refreshed)).await {
+    match timeout(left, provider.believe(refreshed)).await {
         Ok(Ok(None)) => (Told::There, None),
         Ok(Ok(Some(identity))) if identity.subject() == subject => {
             (Told::There, identity.groups_anew().map(<[String]>::to_vec))

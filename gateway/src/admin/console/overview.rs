@@ -19,6 +19,7 @@ use crate::{
     endpoint::store_failed,
     flow_list,
     page::{self, CauseLine, time},
+    provider::Provider,
     pulse::Slot,
 };
 
@@ -50,7 +51,7 @@ struct Overview {
     size: (usize, usize),
     causes: Vec<CauseLine>,
     clients: Vec<NewClient>,
-    degraded: Vec<(&'static str, String)>,
+    degraded: Vec<(String, String)>,
 }
 
 /// `GET /console`.
@@ -173,7 +174,7 @@ fn hours(day: &[Slot], now: u64, words: &dyn Fn(&Slot) -> Option<String>) -> Vec
 #[template(path = "console/health.html")]
 struct Health {
     frame: Frame,
-    parts: Vec<(char, &'static str, String)>,
+    parts: Vec<(char, String, String)>,
     facts: Vec<(&'static str, String)>,
 }
 
@@ -183,11 +184,12 @@ pub(super) async fn health(State(admin): State<Arc<Admin>>, who: Who) -> Respons
     let now = office.world.now();
     let (parts, _) = health::parts(office).await;
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let providers: Vec<&str> = office.providers.all().map(Provider::issuer).collect();
     let facts = vec![
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
         ("Public address", office.issuer.text().to_owned()),
         ("Console", admin.url.text().to_owned()),
-        ("Identity provider", office.provider.issuer().to_owned()),
+        ("Identity provider", providers.join(", ")),
         (
             "Started",
             format!(

@@ -40,17 +40,19 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
             "take registration.unsafe_document_addresses out, which is for tests",
         );
     }
-    if config.idp.issuer.starts_with("http://") {
-        findings.weak(
-            "provider",
-            format!("{} is plain HTTP", config.idp.issuer),
-            "use the provider's https address",
-        );
-    }
-    if let ProviderCredential::Secret(secret) = &config.idp.credential
-        && let Some(file) = secret.file()
-    {
-        private(findings, "client secret", file);
+    for idp in config.providers() {
+        if idp.issuer.starts_with("http://") {
+            findings.weak(
+                "provider",
+                format!("{} is plain HTTP", idp.issuer),
+                "use the provider's https address",
+            );
+        }
+        if let ProviderCredential::Secret(secret) = &idp.credential
+            && let Some(file) = secret.file()
+        {
+            private(findings, "client secret", file);
+        }
     }
     keys(config, findings);
     store(config, findings);

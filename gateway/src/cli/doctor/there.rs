@@ -35,34 +35,36 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
         }
     };
     public_address(config, &http, findings).await;
-    let callback = format!("{}/oauth-callback", config.public_url);
-    let provider = Provider::new(
-        config.idp.clone(),
-        callback.clone(),
-        http.clone(),
-        time,
-        world.clone(),
-    );
     clock(config, &http, findings).await;
+    for idp in config.providers() {
+        let here = &config.public_url;
+        let provider = Provider::new(idp.clone(), here, http.clone(), time, world.clone());
+        asked(&provider, &http, &world, findings).await;
+    }
+    for server in &config.servers {
+        upstream(server, &http, findings).await;
+    }
+}
+
+/// What an identity provider says of itself, of our credential, and of the address that it sends
+/// people back to.
+async fn asked(provider: &Provider, http: &Client, world: &World, findings: &mut Findings) {
     match provider.discovered().await {
         Ok(discovered) => {
             findings.ok(
                 "provider",
-                format!("{}: metadata and keys", config.idp.issuer),
+                format!("{}: metadata and keys", provider.issuer()),
             );
-            credential(&provider, &discovered, &world, findings).await;
-            redirect(&provider, &discovered, &callback, &http, &world, findings).await;
+            credential(provider, &discovered, world, findings).await;
+            redirect(provider, &discovered, http, world, findings).await;
         }
         Err(error) => {
             let fix = format!(
                 "this must answer, with that issuer in it: curl {}/.well-known/openid-configuration",
-                config.idp.issuer.trim_end_matches('/')
+                provider.issuer().trim_end_matches('/')
             );
             findings.wrong("provider", error.to_string(), fix);
         }
-    }
-    for server in &config.servers {
-        upstream(server, &http, findings).await;
     }
 }
 
@@ -178,7 +180,6 @@ async fn credential(
 async fn redirect(
     provider: &Provider,
     discovered: &Discovered,
-    callback: &str,
     http: &Client,
     world: &World,
     findings: &mut Findings,
@@ -209,6 +210,7 @@ async fn redirect(
     let location = location
         .and_then(|location| location.to_str().ok())
         .unwrap_or_default();
+    let callback = provider.callback();
     if location.split('?').next() == Some(callback) {
         findings.ok(ABOUT, format!("{callback} is registered"));
     } else if answer.status() == http::StatusCode::BAD_REQUEST {

@@ -18,7 +18,7 @@ impl Reader<'_> {
     pub(super) fn issuers(
         &mut self,
         table: Option<Table>,
-        idp: Option<&Idp>,
+        idps: &[&Idp],
         servers: &[Server],
     ) -> Vec<Issuing> {
         let mut issuers: Vec<Issuing> = Vec::new();
@@ -31,9 +31,23 @@ impl Reader<'_> {
                 continue;
             };
             // The same people as at a login there.
-            let at_home = idp.filter(|idp| idp.issuer == issuing.trusted.issuer);
+            let mut homes = idps.iter();
+            let at_home = homes.find(|idp| idp.issuer == issuing.trusted.issuer);
             if at_home.is_some_and(|idp| idp.kind == IdpKind::Entra) {
                 issuing.trusted.key = SubjectKey::TenantAndObject;
+            }
+            // A rule writes NAME/ID, and NAME must mean one of them.
+            let another = match at_home {
+                Some(idp) => !idp.is_main() && idp.name != name.text,
+                None => idps.iter().any(|idp| idp.name == name.text),
+            };
+            if another {
+                let what = format!(
+                    "issuers.{} and an identity provider have one name or one issuer",
+                    name.text
+                );
+                self.wrong(&place, "V-CFG-056", what)
+                    .fix("give both the same name if they are the same, and different ones if not");
             }
             let known = issuers
                 .iter()

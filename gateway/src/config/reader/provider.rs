@@ -1,10 +1,13 @@
 //! The identity provider: who it is, and how we prove ourselves to it.
 
+use std::time::Duration;
+
 use url::Url;
 use vestibule_core::{
     entra::token::is_tenant_id,
     provider_preset::{self, IssuerShape, ProviderPreset},
     recheck::Bounds,
+    resource::MAIN_PROVIDER,
 };
 
 use super::{
@@ -18,7 +21,42 @@ use super::{
 use crate::provider_credential::{Certificate, ManagedIdentity, ProviderCredential, SharedSecret};
 
 impl Reader<'_> {
-    pub(super) fn idp(&mut self, mut table: Table, entra: &Entra) -> Option<Idp> {
+    /// `[idps.NAME]`.
+    pub(super) fn idps(
+        &mut self,
+        table: Option<Table>,
+        main: Option<&Idp>,
+        entra: &Entra,
+    ) -> Vec<Idp> {
+        let mut idps: Vec<Idp> = Vec::new();
+        for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
+            let place = value.clone();
+            let Some(table) = self.as_table(&name, value) else {
+                continue;
+            };
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            if name.text == MAIN_PROVIDER || !name.text.bytes().all(plain) {
+                let what = format!("\"{}\" cannot be the name of a further provider", name.text);
+                self.wrong(&place, "V-CFG-056", what)
+                    .fix("choose another of letters, digits, - and _; main is that of [idp]");
+                continue;
+            }
+            let Some(idp) = self.idp(&name.text, table, entra) else {
+                continue;
+            };
+            let known = main.into_iter().chain(&idps);
+            if known.into_iter().any(|other| other.issuer == idp.issuer) {
+                let what = format!("the issuer {} is named twice", idp.issuer);
+                self.wrong(&place, "V-CFG-037", what)
+                    .fix("one table for each issuer, so that nobody guesses which is meant");
+            }
+            idps.push(idp);
+        }
+        idps
+    }
+
+    /// One of `[idp]` or `[idps.NAME]`.
+    pub(super) fn idp(&mut self, name: &str, mut table: Table, entra: &Entra) -> Option<Idp> {
         let authority = entra.authority.as_str();
         let kind_value = table.take("kind");
         let (kind, preset) = self.idp_kind(kind_value.as_ref());
@@ -43,7 +81,7 @@ impl Reader<'_> {
             (None, _, _, IssuerShape::Only(only)) => Some(only.to_owned()),
             (None, ..) => {
                 self.report.missing(
-                    "idp.issuer",
+                    &table.path_of("issuer"),
                     "the address of the identity provider is missing",
                 );
                 None
@@ -72,10 +110,17 @@ impl Reader<'_> {
         let from_graph = self.flag(&mut table, "groups_from_graph", false);
         let params = self.idp_params(&mut table, preset);
         let hosted_domain = self.hosted_domain(&mut table, preset, kind_value.as_ref());
-        let recheck = self.span(&mut table, "recheck", HOUR, 1, 30 * DAY);
-        let grace = self.span(&mut table, "grace", 4 * HOUR, 1, 30 * DAY);
+        let title = table.take("title").and_then(|value| self.filled(&value));
+        // The main one's hold for all.
+        let (mut recheck, mut grace) = (Duration::ZERO, Duration::ZERO);
+        if name == MAIN_PROVIDER {
+            recheck = self.span(&mut table, "recheck", HOUR, 1, 30 * DAY);
+            grace = self.span(&mut table, "grace", 4 * HOUR, 1, 30 * DAY);
+        }
         self.leftovers(table);
         Some(Idp {
+            name: name.to_owned(),
+            title,
             needs_groups: false,
             // Its silence is borne for at least as long as its word is good.
             vouching: Bounds {
@@ -160,7 +205,7 @@ impl Reader<'_> {
     }
 
     /// A text, or a list of them.
-    fn one_or_more(&mut self, value: &Value) -> Vec<String> {
+    pub(super) fn one_or_more(&mut self, value: &Value) -> Vec<String> {
         match value {
             Value::List { .. } => self.texts(value),
             _ => self.filled(value).into_iter().collect(),
@@ -289,8 +334,8 @@ impl Reader<'_> {
     fn provider_credential(&mut self, table: &mut Table) -> Option<ProviderCredential> {
         match (table.take("client_secret"), table.take("credential")) {
             (None, None) => {
-                self.report
-                    .missing("idp.client_secret", "idp.client_secret is missing");
+                let path = table.path_of("client_secret");
+                self.report.missing(&path, &format!("{path} is missing"));
                 None
             }
             (Some(value), None) => {

@@ -2,14 +2,14 @@
 
 use url::Url;
 use vestibule_core::{
-    resource::{Dpop, Resource},
+    resource::{Dpop, MAIN_PROVIDER, Resource},
     scope::{self, ScopeSet},
     uri::Issuer,
 };
 
 use super::{
     super::{
-        Mode, Server,
+        Idp, Mode, Server,
         table::{Table, Value},
     },
     Reader,
@@ -49,14 +49,19 @@ fn is_prefix(short: &str, long: &str) -> bool {
 }
 
 impl Reader<'_> {
-    pub(super) fn servers(&mut self, issuer: &Issuer, table: Option<Table>) -> Vec<Server> {
+    pub(super) fn servers(
+        &mut self,
+        issuer: &Issuer,
+        table: Option<Table>,
+        idps: &[Idp],
+    ) -> Vec<Server> {
         let mut servers: Vec<(Server, Value)> = Vec::new();
         for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
             let place = value.clone();
             let Some(table) = self.as_table(&name, value) else {
                 continue;
             };
-            let Some(server) = self.server(issuer, &name.text, table) else {
+            let Some(server) = self.server(issuer, &name.text, table, idps) else {
                 continue;
             };
             let path = &server.resource.path;
@@ -83,7 +88,13 @@ impl Reader<'_> {
         servers.into_iter().map(|(server, _)| server).collect()
     }
 
-    fn server(&mut self, issuer: &Issuer, name: &str, mut table: Table) -> Option<Server> {
+    fn server(
+        &mut self,
+        issuer: &Issuer,
+        name: &str,
+        mut table: Table,
+        idps: &[Idp],
+    ) -> Option<Server> {
         let path = match table.take("path") {
             Some(value) => self.path(&value),
             None => Some(format!("/{name}/mcp")),
@@ -131,6 +142,9 @@ impl Reader<'_> {
         };
         resource.policy = self.policy(&mut table, &resource);
         resource.dpop = self.dpop(&mut table);
+        if let Some(value) = table.take("idp") {
+            resource.providers = self.providers(&value, idps);
+        }
         let mode = self.mode(&mut table);
         let public_value = table.take("public");
         let public = public_value
@@ -156,6 +170,30 @@ impl Reader<'_> {
             upstream_auth,
             mode,
         })
+    }
+
+    /// `servers.NAME.idp`: a name, or a list of them.
+    fn providers(&mut self, value: &Value, idps: &[Idp]) -> Vec<String> {
+        let mut names = self.one_or_more(value);
+        let unknown = names
+            .iter()
+            .find(|name| *name != MAIN_PROVIDER && idps.iter().all(|idp| idp.name != **name));
+        if let Some(unknown) = unknown {
+            let what = format!("there is no identity provider \"{unknown}\"");
+            self.wrong(value, "V-CFG-055", what)
+                .fix("name \"main\", which is that of [idp], or one of the [idps.NAME] tables");
+        } else if names.is_empty() {
+            self.wrong(value, "V-CFG-055", "nobody could sign in for this server")
+                .fix("name an identity provider, or leave idp out");
+        }
+        let mut seen = Vec::new();
+        names.retain(|name| {
+            !seen.contains(name) && {
+                seen.push(name.clone());
+                true
+            }
+        });
+        names
     }
 
     fn dpop(&mut self, table: &mut Table) -> Dpop {

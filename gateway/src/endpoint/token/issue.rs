@@ -77,15 +77,14 @@ pub(super) fn admitted(
     let Some(resource) = office.catalogue.by_uri(resource).filter(|_| !machine) else {
         return Ok(Vec::new());
     };
-    let somebody = office.somebody(&parties.issuer, &parties.subject, &parties.groups);
-    let names = resource
-        .policy
-        .names_of(&somebody.ok_or(TokenError::Stopped)?);
-    if resource.policy.access.admits(&names) {
-        Ok(names)
-    } else {
-        Err(TokenError::Stopped)
-    }
+    let Parties {
+        issuer,
+        subject,
+        groups,
+        ..
+    } = parties;
+    let names = office.admitted(resource, issuer, subject, groups);
+    names.ok_or(TokenError::Stopped)
 }
 
 /// Issues to the client `client_id`: nothing that a rule denies its person, and then the

@@ -11,6 +11,7 @@ use vestibule_core::{
 use super::Failure;
 use crate::{
     office::Office,
+    provider::Provider,
     store::{FoundGrant, Parties},
     vault::{self, AskError, LOOK, PAUSE},
 };
@@ -32,22 +33,23 @@ pub(super) async fn still_there(
         return Ok(());
     }
     // A token of one provider is not for another, which the configuration names by now.
-    if person.issuer != office.provider.issuer() {
-        return Err(TokenError::Stopped.into());
-    }
-    let asking = vault::asking(office, grant, found.checked, now);
+    let provider = office.providers.of_issuer(&person.issuer);
+    let provider = provider.ok_or(TokenError::Stopped)?;
+    let asking = vault::asking(provider, grant, found.checked, now);
     let claim = asking.claim();
     let told = match office.store.ask_provider(asking).await? {
-        Some(sealed) => match vault::ask(office, claim, sealed, &person.subject, None).await {
-            Ok(word) => word.told,
-            Err(AskError::AnotherClient) => return Err(TokenError::Stopped.into()),
-            Err(AskError::Store(error)) => return Err(error.into()),
-            Err(AskError::Refused(_)) => Told::Nothing,
-        },
+        Some(sealed) => {
+            match vault::ask(office, provider, claim, sealed, &person.subject, None).await {
+                Ok(word) => word.told,
+                Err(AskError::AnotherClient) => return Err(TokenError::Stopped.into()),
+                Err(AskError::Store(error)) => return Err(error.into()),
+                Err(AskError::Refused(_)) => Told::Nothing,
+            }
+        }
         // Somebody else asks, or has asked: whatever comes of it holds for all tokens. Who
         // would be renewed without it need not wait.
         None => match recheck::judge(Told::Nothing, found.checked, &office.vouching, now) {
-            Verdict::Wait => asked_by_another(office, grant, found.checked).await?,
+            Verdict::Wait => asked_by_another(office, provider, grant, found.checked).await?,
             _ => Told::Nothing,
         },
     };
@@ -69,6 +71,7 @@ pub(super) async fn still_there(
 /// Waits for what comes of a question that somebody else asks.
 async fn asked_by_another(
     office: &Office,
+    provider: &Provider,
     grant: GrantId,
     checked: Timestamp,
 ) -> Result<Told, Failure> {
@@ -90,7 +93,7 @@ async fn asked_by_another(
             tokio::time::sleep(LOOK).await;
         }
     };
-    timeout(vault::patience(office), answer)
+    timeout(vault::patience(provider), answer)
         .await
         .unwrap_or(Ok(Told::Nothing))
 }
