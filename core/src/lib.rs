@@ -37,6 +37,8 @@ pub mod era;
 pub mod event_stream;
 pub mod flow;
 pub mod id;
+pub mod id_token;
+pub mod identity;
 pub mod introspect;
 pub mod json;
 pub mod jwt;

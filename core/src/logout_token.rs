@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{
     assertion::Once,
-    callback::{self, IdTokenError},
     claims::{WrongType, seconds, text},
+    id_token::{self, IdTokenError},
     jwt::VerifiedClaims,
     secret::Digest,
     time::Timestamp,
@@ -92,7 +92,7 @@ pub fn judge(
     if text(claims, "iss")?.ok_or(E::Claim)? != issuer {
         return Err(E::NotForUs);
     }
-    callback::audience(claims, client_id)?;
+    id_token::audience(claims, client_id)?;
     let issued = seconds(claims, "iat")?.ok_or(E::Claim)?;
     let until = issued.plus(AGE);
     if issued > now.plus(leeway) || now.minus(leeway) >= until {

@@ -32,6 +32,8 @@ pub enum IssuerShape {
     Any,
     /// There is one.
     Only(&'static str),
+    /// There is one, and some companies have their own.
+    Usual(&'static str),
     /// Like an example; with what its path begins with or has in it, and whether it ends in a
     /// slash where that is known.
     Like {
@@ -48,7 +50,7 @@ const USUAL: &[&str] = &["openid", "profile", "email", "offline_access"];
 const WITH_GROUPS: &[&str] = &["openid", "profile", "email", "groups", "offline_access"];
 
 /// All of them but Microsoft Entra, which has ways of its own.
-pub const PRESETS: [ProviderPreset; 11] = [
+pub const PRESETS: [ProviderPreset; 12] = [
     ProviderPreset {
         kind: "oidc",
         name: "OpenID Connect",
@@ -114,6 +116,20 @@ pub const PRESETS: [ProviderPreset; 11] = [
         groups: &["groups"],
         is_for_everybody: false,
         register: &["a connector that knows groups, if a rule names one"],
+    },
+    // OAuth without ID tokens: who somebody is, and of which organizations, is asked of its API.
+    ProviderPreset {
+        kind: "github",
+        name: "GitHub",
+        issuer: IssuerShape::Usual("https://github.com"),
+        scopes: &["read:user", "read:org"],
+        params: &[],
+        groups: &["org", "team"],
+        is_for_everybody: true,
+        register: &[
+            "an OAuth app of your organization, with PKCE as GitHub has it",
+            "an owner of the organization approves the app, or it does not see who is a member",
+        ],
     },
     ProviderPreset {
         kind: "google",
@@ -225,7 +241,7 @@ impl IssuerShape {
     /// comparison fail later, where nobody sees why.
     pub fn fits(&self, issuer: &str) -> bool {
         match self {
-            Self::Any => true,
+            Self::Any | Self::Usual(_) => true,
             Self::Only(only) => issuer == *only,
             Self::Like { path, slash, .. } => {
                 let Ok(url) = Url::parse(issuer) else {
@@ -247,7 +263,7 @@ impl IssuerShape {
     pub fn example(&self) -> &'static str {
         match self {
             Self::Any => "https://id.example.com",
-            Self::Only(only) => only,
+            Self::Only(only) | Self::Usual(only) => only,
             Self::Like { example, .. } => example,
         }
     }
@@ -258,7 +274,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::callback::groups_in;
+    use crate::identity::groups_in;
 
     #[test]
     fn d14_an_issuer_of_another_shape_is_seen_before_anybody_signs_in() {
@@ -319,7 +335,8 @@ mod tests {
         for preset in &PRESETS {
             let example = preset.issuer.example().split(' ').next().expect("one");
             assert!(preset.issuer.fits(example), "{}", preset.kind);
-            assert!(preset.scopes.contains(&"openid"), "{}", preset.kind);
+            let openid = preset.scopes.contains(&"openid");
+            assert_eq!(openid, preset.kind != "github", "{}", preset.kind);
         }
     }
 

@@ -68,7 +68,7 @@ pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) ->
 }
 
 /// What a refusal of the provider's token endpoint tells of the person (RFC 6749 §5.2, OpenID
-/// Connect Core §3.1.2.6, which Entra uses here too). What is wrong with ourselves, such as
+/// Connect Core §3.1.2.6, which Entra uses here too), or of who takes its tokens (RFC 6750 §3.1). What is wrong with ourselves, such as
 /// `invalid_client`, says nothing of the person.
 pub fn refusal(status: u16, error: &str) -> Told {
     // A server that fails knows nothing of a person, whatever its page says.
@@ -77,6 +77,7 @@ pub fn refusal(status: u16, error: &str) -> Told {
     }
     match error {
         "invalid_grant"
+        | "invalid_token"
         | "access_denied"
         | "interaction_required"
         | "login_required"

@@ -6,6 +6,7 @@
 
 mod brand;
 mod entra;
+mod plain_oauth;
 mod reader;
 mod report;
 mod table;
@@ -32,6 +33,7 @@ use vestibule_core::{
 
 pub use self::brand::{Brand, Logo};
 pub use self::entra::{ClientIdAt, Entra, EntraSetup, ProofAt};
+pub use self::plain_oauth::{Membership, PlainOAuth};
 pub use self::report::{Problem, Report};
 pub use self::upstream_auth::{ProviderToken, ServiceAt, ServiceSettings, UpstreamAuth};
 use self::{reader::Reader, table::Table};
@@ -122,6 +124,8 @@ pub struct Idp {
     /// Tenants that are let in, where they are several; and the issuer of each, with
     /// `{tenantid}` in it.
     pub tenants: Option<(String, Vec<String>)>,
+    /// How it is asked who somebody is, if it has no ID tokens.
+    pub plain: Option<Box<PlainOAuth>>,
     /// Whether a rule names a group or a role.
     pub needs_groups: bool,
     /// How long its word about a person is good. `idp.recheck`, `idp.grace`, for all.
@@ -135,6 +139,8 @@ pub enum IdpKind {
     Oidc,
     /// Microsoft Entra ID.
     Entra,
+    /// OAuth without ID tokens.
+    OAuth,
 }
 
 /// An issuer whose assertions are taken, and where its keys are.

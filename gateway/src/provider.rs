@@ -3,6 +3,7 @@
 
 mod graph;
 mod on_behalf;
+mod profile;
 mod refresh;
 
 use std::{sync::Arc, time::Duration};
@@ -15,9 +16,10 @@ use tokio::sync::Mutex;
 use url::Url;
 use vestibule_core::{
     authorize::LoginWishes,
-    callback::{self, Expected, IdTokenError, SubjectKey, Tenants, VerifiedIdentity},
     entra::application::EXCHANGE_AUDIENCE,
     flow::cleaned,
+    id_token::{self, Expected, IdTokenError, SubjectKey, Tenants},
+    identity::VerifiedIdentity,
     jwt::{self, Algorithm, JwtError, VerifiedClaims},
     logout_token::{self, LogoutTokenError, SignedOut},
     pkce::{CodeChallenge, CodeVerifier},
@@ -28,7 +30,7 @@ use vestibule_core::{
 };
 
 use crate::{
-    config::{Idp, IdpKind},
+    config::{Idp, IdpKind, PlainOAuth},
     fetch::{self, FetchError},
     managed_identity,
     provider_credential::{self, ASSERTION_TYPE, AssertionError, ProviderCredential},
@@ -136,12 +138,14 @@ pub enum LogoutRefused {
 /// What its token endpoint gave.
 #[derive(Debug, Clone)]
 pub struct ProviderTokens {
-    /// The ID token, not yet believed.
-    id_token: String,
+    /// The ID token, not yet believed. There is one, unless the provider has none for anybody.
+    id_token: Option<String>,
     /// For the person's use of other services.
     pub access_token: Option<Secret>,
     /// To ask again whether the person is still there.
     pub refresh_token: Option<Secret>,
+    /// Whether the access token is good until it is taken back.
+    lasts: bool,
 }
 
 #[derive(Deserialize)]
@@ -293,6 +297,9 @@ impl Provider {
 
     async fn ask(&self, now: Timestamp) -> Result<Discovered, ProviderError> {
         use ProviderError as E;
+        if let Some(plain) = &self.idp.plain {
+            return Ok(Discovered::of(plain, now));
+        }
         let address = format!(
             "{}/.well-known/openid-configuration",
             self.idp.issuer.trim_end_matches('/')
@@ -369,10 +376,12 @@ impl Provider {
             ("redirect_uri", self.callback.as_str()),
             ("scope", scope.as_str()),
             ("state", state),
-            ("nonce", nonce),
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
         ];
+        if self.idp.plain.is_none() {
+            params.push(("nonce", nonce));
+        }
         let more = self.idp.params.iter();
         params.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
         if wishes.fresh {
@@ -417,8 +426,12 @@ impl Provider {
             (_, answered) = self.ask_for_tokens(discovered, &form).await?;
         }
         let answer = answered?;
+        if answer.id_token.is_none() && self.idp.plain.is_none() {
+            return Err(E::NoIdToken);
+        }
         Ok(ProviderTokens {
-            id_token: answer.id_token.ok_or(E::NoIdToken)?,
+            lasts: answer.expires_in.is_none(),
+            id_token: answer.id_token,
             access_token: answer.access_token.map(Secret::new),
             refresh_token: answer.refresh_token.map(Secret::new),
         })
@@ -511,9 +524,20 @@ impl Provider {
         nonce: &str,
         wishes: &LoginWishes,
     ) -> Result<VerifiedIdentity, ProviderError> {
-        let access_token = tokens.access_token.as_ref().map(Secret::expose);
         let (nonce, max_age) = (Some(nonce), wishes.max_age);
-        self.judged(discovered, &tokens.id_token, nonce, access_token, max_age)
+        if let Some(plain) = &self.idp.plain {
+            // When somebody signed in there, nothing says.
+            if max_age.is_some() {
+                return Err(IdTokenError::TooOld.into());
+            }
+            let token = tokens.access_token.as_ref();
+            let token = token.ok_or(ProviderError::NoAccessToken)?;
+            return self.profile(plain, token).await;
+        }
+        let id_token = tokens.id_token.as_deref();
+        let id_token = id_token.ok_or(ProviderError::NoIdToken)?;
+        let access_token = tokens.access_token.as_ref().map(Secret::expose);
+        self.judged(discovered, id_token, nonce, access_token, max_age)
             .await
     }
 
@@ -552,7 +576,7 @@ impl Provider {
             max_age,
             leeway: LEEWAY,
             key: match self.idp.kind {
-                IdpKind::Oidc => SubjectKey::Sub,
+                IdpKind::Oidc | IdpKind::OAuth => SubjectKey::Sub,
                 IdpKind::Entra => SubjectKey::TenantAndObject,
             },
             groups: &self.idp.groups_claims,
@@ -564,13 +588,13 @@ impl Provider {
             hosted_domain: self.idp.hosted_domain.as_deref(),
             needs_groups: self.idp.needs_groups,
         };
-        let identity = match (callback::judge(&claims, &expected, now), &self.idp.graph) {
+        let identity = match (id_token::judge(&claims, &expected, now), &self.idp.graph) {
             (Err(IdTokenError::GroupsLeftOut), Some(graph)) => {
                 let expected = Expected {
                     needs_groups: false,
                     ..expected
                 };
-                let identity = callback::judge(&claims, &expected, now)?;
+                let identity = id_token::judge(&claims, &expected, now)?;
                 return self.with_groups_of(graph, identity).await;
             }
             (judged, _) => judged?,
@@ -614,6 +638,24 @@ impl Provider {
 }
 
 impl Discovered {
+    /// Of a provider that has no discovery document and no keys.
+    fn of(plain: &PlainOAuth, loaded: Timestamp) -> Self {
+        Self {
+            authorization_endpoint: plain.authorization_endpoint.clone(),
+            token_endpoint: plain.token_endpoint.clone(),
+            jwks_uri: String::new(),
+            announces_iss: false,
+            userinfo_endpoint: None,
+            takes: match plain.secret_in_form {
+                true => SecretBy::Form,
+                false => SecretBy::Header,
+            },
+            takes_pss: false,
+            keys: JwkSet { keys: Vec::new() },
+            loaded,
+        }
+    }
+
     /// Whether it announces `iss` in its answers (RFC 9207 §3).
     pub fn announces_iss(&self) -> bool {
         self.announces_iss

@@ -166,6 +166,8 @@ fn encoded(text: &str) -> String {
 /// # Errors
 /// [`Failed`].
 pub async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<TokenAnswer, Failed> {
+    // Some answer a form to whoever does not ask for JSON.
+    let request = request.header(http::header::ACCEPT, "application/json");
     let (status, body) = fetch::whole(request.form(form))
         .await
         .map_err(Failed::Unreachable)?;
@@ -186,11 +188,20 @@ pub async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<Token
     if answer.access_token.is_none() && !answer.error.error.is_empty() {
         return Err(Failed::Refused {
             status: 400,
-            error: cleaned(&answer.error.error, 64),
+            error: standard(cleaned(&answer.error.error, 64)),
             said: cleaned(&answer.error.error_description, 500),
         });
     }
     Ok(answer)
+}
+
+/// GitHub says in words of its own what RFC 6749 §5.2 has words for.
+fn standard(error: String) -> String {
+    match error.as_str() {
+        "incorrect_client_credentials" => "invalid_client".to_owned(),
+        "bad_verification_code" | "bad_refresh_token" => "invalid_grant".to_owned(),
+        _ => error,
+    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     assertion::{self, Assertion, Once, Rules},
-    callback::SubjectKey,
     claims,
     client::{GrantType, KnownBy},
     client_auth::AuthenticatedClient,
+    id_token::SubjectKey,
     jwt::VerifiedClaims,
     policy,
     resource::Catalogue,

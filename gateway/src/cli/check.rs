@@ -8,8 +8,9 @@ use clap::Args;
 use tokio::{net::TcpListener, sync::mpsc};
 use vestibule_core::{
     authorize::LoginWishes,
-    callback::{Answer, Says, VerifiedIdentity},
+    callback::{Answer, Says},
     flow::Step,
+    identity::VerifiedIdentity,
     params::Params,
     pkce::CodeVerifier,
     resource::MAIN_PROVIDER,

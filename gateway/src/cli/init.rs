@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// With --idp google: the organization whose accounts are let in, such as example.com
     #[arg(long, value_name = "DOMAIN", required_if_eq("idp", "google"))]
     hosted_domain: Option<String>,
+    /// With github: an organization whose members may sign in, by its number, or "any"
+    #[arg(long, value_name = "ID")]
+    organization: Vec<String>,
     /// With --idp entra: the tenant's id, or a domain of it
     #[arg(long, value_name = "TENANT", required_if_eq("idp", "entra"))]
     tenant: Option<String>,
@@ -72,6 +75,23 @@ struct Discovery {
     issuer: String,
     authorization_endpoint: String,
     scopes_supported: Option<Vec<String>>,
+}
+
+impl Discovery {
+    /// GitHub has none, and an account for everybody.
+    fn of_github(arguments: &Arguments, issuer: String) -> Result<Self, Refused> {
+        if arguments.organization.is_empty() {
+            let what = "everybody who has an account at GitHub would be let in";
+            let fix =
+                "--organization ID, which api.github.com/orgs/NAME tells, or --organization any";
+            return Err(refused("V-CFG-052", what, fix, Exit::Usage));
+        }
+        Ok(Self {
+            authorization_endpoint: issuer.clone(),
+            issuer,
+            scopes_supported: None,
+        })
+    }
 }
 
 /// Why nothing was written.
@@ -148,7 +168,11 @@ fn init(arguments: &Arguments) -> Result<String, Refused> {
         return Ok(entra::told(arguments, &public_url, &tenant));
     }
     let preset = provider_preset::of_kind(&arguments.idp).unwrap_or(&PRESETS[0]);
-    let discovery = discover(&issuer(arguments, preset)?)?;
+    let issuer = issuer(arguments, preset)?;
+    let discovery = match preset.kind {
+        "github" => Discovery::of_github(arguments, issuer)?,
+        _ => discover(&issuer)?,
+    };
     let folder = arguments.config.parent().unwrap_or(Path::new(""));
     let secret = match &arguments.client_secret_file {
         Some(file) => named_secret(folder, file)?,
@@ -168,7 +192,7 @@ fn init(arguments: &Arguments) -> Result<String, Refused> {
 fn issuer(arguments: &Arguments, preset: &ProviderPreset) -> Result<String, Refused> {
     let issuer = match (&arguments.issuer, preset.issuer) {
         (Some(issuer), _) => issuer.clone(),
-        (None, IssuerShape::Only(only)) => only.to_owned(),
+        (None, IssuerShape::Only(only) | IssuerShape::Usual(only)) => only.to_owned(),
         (None, _) => {
             let what = format!("--idp {} needs --issuer", preset.kind);
             let fix = format!("--issuer {}", preset.issuer.example());
@@ -394,6 +418,10 @@ fn idp(
     if let Some(domain) = &arguments.hosted_domain {
         out.push_str(&format!("hosted_domain = {}\n", quoted(domain)));
     }
+    if !arguments.organization.is_empty() {
+        let ids: Vec<String> = arguments.organization.iter().map(|id| quoted(id)).collect();
+        out.push_str(&format!("organizations = [{}]\n", ids.join(", ")));
+    }
     // Without it a person must sign in again whenever the provider's answer has aged.
     let offline = discovery
         .scopes_supported
@@ -422,12 +450,17 @@ Register this at {host}:
   kind              web application with a secret (confidential)
   redirect address  {public_url}/oauth-callback
   scopes            {scopes}
-  if it has them    back-channel logout address {public_url}/backchannel-logout
 ",
         host = vestibule_core::uri::host_for_people(&discovery.authorization_endpoint),
         id = arguments.client_id,
         scopes = preset.scopes.join(" "),
     );
+    if preset.kind != "github" {
+        let _ = writeln!(
+            out,
+            "  if it has them    back-channel logout address {public_url}/backchannel-logout"
+        );
+    }
     for line in preset.register {
         let _ = writeln!(out, "  {:<17} {line}", preset.name);
     }

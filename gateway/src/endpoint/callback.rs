@@ -199,7 +199,7 @@ async fn answered(
 async fn finish(
     office: &Office,
     login: &TakenLogin,
-    identity: vestibule_core::callback::VerifiedIdentity,
+    identity: vestibule_core::identity::VerifiedIdentity,
     idp: Option<Vec<u8>>,
     from: &Returning<'_>,
 ) -> Response {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use vestibule_core::callback::{IdTokenError, VerifiedIdentity};
+use vestibule_core::{id_token::IdTokenError, identity::VerifiedIdentity};
 
 use super::{Provider, ProviderError};
 use crate::fetch::{self, FetchError};

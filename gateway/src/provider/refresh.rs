@@ -1,15 +1,24 @@
 //! Asking whether a person is still there, by the refresh token that was kept of their login
 //! (RFC 6749 §6, OpenID Connect Core §12).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
-use vestibule_core::{callback::VerifiedIdentity, secret::Secret};
+use vestibule_core::{identity::VerifiedIdentity, secret::Secret};
 
 use super::{Granted, Provider, ProviderError, ProviderTokens};
+
+/// How long an access token without an end is used before it is looked at again.
+const STILL_GOOD: Duration = Duration::from_secs(300);
 
 /// What is kept of a login.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    refresh_token: String,
+    #[serde(default)]
+    refresh_token: Option<String>,
+    /// Where there is none, and the access token is good until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
     /// To whom it was given; those of before we wrote this down have none.
     #[serde(default)]
     client_id: Option<String>,
@@ -39,15 +48,25 @@ pub enum RefreshError {
 
 impl Provider {
     /// What is kept of a login, as it is sealed into the store: nothing if the provider gave
-    /// no refresh token.
+    /// nothing by which it can be asked later.
     pub fn to_keep(&self, tokens: &ProviderTokens) -> Option<Vec<u8>> {
-        let refresh_token = tokens.refresh_token.as_ref()?.expose().to_owned();
-        serde_json::to_vec(&self.kept(refresh_token)).ok()
+        let text = |secret: &Secret| secret.expose().to_owned();
+        let kept = match (&tokens.refresh_token, &tokens.access_token) {
+            (Some(refresh_token), _) => self.kept(text(refresh_token)),
+            (None, Some(access_token)) if tokens.lasts && self.idp.plain.is_some() => Kept {
+                refresh_token: None,
+                access_token: Some(text(access_token)),
+                client_id: Some(self.idp.client_id.clone()),
+            },
+            (None, _) => return None,
+        };
+        serde_json::to_vec(&kept).ok()
     }
 
     fn kept(&self, refresh_token: String) -> Kept {
         Kept {
-            refresh_token,
+            refresh_token: Some(refresh_token),
+            access_token: None,
             client_id: Some(self.idp.client_id.clone()),
         }
     }
@@ -59,20 +78,44 @@ impl Provider {
     /// [`RefreshError`].
     pub async fn refresh(
         &self,
-        kept: &[u8],
+        sealed: &[u8],
         scope: Option<&str>,
     ) -> Result<Refreshed, RefreshError> {
         use RefreshError as E;
-        let kept: Kept = serde_json::from_slice(kept).map_err(|_| E::AnotherClient)?;
+        let kept: Kept = serde_json::from_slice(sealed).map_err(|_| E::AnotherClient)?;
         // What was given to another registration of ours, this one is refused for, and it would
         // look as if the person were gone.
         if kept.client_id.is_some_and(|id| id != self.idp.client_id) {
             return Err(E::AnotherClient);
         }
+        let refresh_token = match (kept.refresh_token, kept.access_token) {
+            (Some(refresh_token), _) => refresh_token,
+            (None, Some(access_token)) if scope.is_none() => {
+                let access_token = Secret::new(access_token);
+                return Ok(Refreshed {
+                    id_token: None,
+                    granted: Some(Granted {
+                        access_token: access_token.clone(),
+                        life: STILL_GOOD,
+                    }),
+                    access_token: Some(access_token),
+                    keep: sealed.to_vec(),
+                });
+            }
+            // It is for what it was given for.
+            (None, Some(_)) => {
+                return Err(E::Provider(ProviderError::TokenRefused {
+                    status: 400,
+                    error: "invalid_scope".to_owned(),
+                    said: String::new(),
+                }));
+            }
+            (None, None) => return Err(E::AnotherClient),
+        };
         let discovered = self.discovered().await?;
         let mut form = vec![
             ("grant_type", "refresh_token"),
-            ("refresh_token", kept.refresh_token.as_str()),
+            ("refresh_token", refresh_token.as_str()),
         ];
         if let Some(scope) = scope {
             form.push(("scope", scope));
@@ -81,7 +124,7 @@ impl Provider {
         let answer = answered?;
         let granted = answer.granted();
         // Many providers give another token each time and take the one before no more.
-        let refresh_token = answer.refresh_token.unwrap_or(kept.refresh_token);
+        let refresh_token = answer.refresh_token.unwrap_or(refresh_token);
         Ok(Refreshed {
             id_token: answer.id_token,
             granted,
@@ -98,6 +141,11 @@ impl Provider {
         &self,
         refreshed: &Refreshed,
     ) -> Result<Option<VerifiedIdentity>, ProviderError> {
+        if let Some(plain) = &self.idp.plain {
+            let token = refreshed.access_token.as_ref();
+            let token = token.ok_or(ProviderError::NoAccessToken)?;
+            return self.profile(plain, token).await.map(Some);
+        }
         let Some(id_token) = &refreshed.id_token else {
             return Ok(None);
         };

@@ -4,8 +4,8 @@
 use vestibule_core::{
     apps::{Consent, Grant},
     audit::Actor,
-    callback::VerifiedIdentity,
     id::{ClientRef, PersonId},
+    identity::VerifiedIdentity,
     secret::Digest,
     time::Timestamp,
 };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use vestibule_core::{
     access_token::AccessToken,
-    callback::IdTokenError,
     flow::FlowCode,
     id::GrantId,
+    id_token::IdTokenError,
     recheck::{self, Told, Verdict},
     time::Timestamp,
 };
@@ -289,6 +289,12 @@ async fn judged(
         }
         // The page that they come to when they sign in anew says so.
         Ok(Err(ProviderError::Claims(IdTokenError::GroupsLeftOut))) => (Told::GroupsLeftOut, None),
+        // Who has left the organization may use what is left to them, and not this.
+        Ok(Err(ProviderError::Claims(IdTokenError::Organization))) => (Told::Gone, None),
+        Ok(Err(ProviderError::TokenRefused { status, error, .. })) => {
+            tracing::info!(event = "idp.recheck_refused", grant = %grant, error);
+            (recheck::refusal(status, &error), None)
+        }
         Ok(Err(error)) => {
             tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);
             (Told::Nothing, None)

@@ -10,10 +10,11 @@ use vestibule::{
 };
 use vestibule_core::{
     authorize::{self, AskConsent},
-    callback::{self, Expected, SubjectKey, VerifiedIdentity},
     client::{Client, Credential, Grants, KnownBy},
     flow::FlowCode,
     id::{GrantId, PersonId, TicketId},
+    id_token::{self, Expected, SubjectKey},
+    identity::VerifiedIdentity,
     jwt::{self, Algorithm, KeySet, NoSuchKey},
     params::Params,
     resource::{Catalogue, Resource},
@@ -159,7 +160,7 @@ pub fn identity(subject: &str) -> VerifiedIdentity {
         hosted_domain: None,
         needs_groups: false,
     };
-    callback::judge(&claims, &expected, at(1500)).expect("a person")
+    id_token::judge(&claims, &expected, at(1500)).expect("a person")
 }
 
 /// What `subject` allowed on a page that named nobody, with a session of the same name.

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod echo;
 pub mod flawed;
+pub mod github;
 pub mod idp;
 pub mod place;
 pub mod platform;

@@ -51,10 +51,11 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
 async fn asked(provider: &Provider, http: &Client, world: &World, findings: &mut Findings) {
     match provider.discovered().await {
         Ok(discovered) => {
-            findings.ok(
-                "provider",
-                format!("{}: metadata and keys", provider.issuer()),
-            );
+            let what = match discovered.jwks_uri().is_empty() {
+                false => "metadata and keys",
+                true => "OAuth without ID tokens, by the endpoints of the configuration",
+            };
+            findings.ok("provider", format!("{}: {what}", provider.issuer()));
             credential(provider, &discovered, world, findings).await;
             redirect(provider, &discovered, http, world, findings).await;
         }

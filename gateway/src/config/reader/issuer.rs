@@ -1,7 +1,7 @@
 //! `[issuers.NAME]`: whose assertions are taken, and for what.
 
 use vestibule_core::{
-    callback::SubjectKey,
+    id_token::SubjectKey,
     scope::ScopeSet,
     token::jwt_bearer::{TrustedIssuer, Vouches, WorkloadRule},
 };

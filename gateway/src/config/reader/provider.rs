@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 use vestibule_core::{
     entra::token::is_tenant_id,
+    identity::ProfileClaims,
     provider_preset::{self, IssuerShape, ProviderPreset},
     recheck::Bounds,
     resource::MAIN_PROVIDER,
@@ -12,7 +13,7 @@ use vestibule_core::{
 
 use super::{
     super::{
-        Idp, IdpKind,
+        Idp, IdpKind, PlainOAuth,
         entra::{ClientIdAt, Entra},
         table::{Table, Value},
     },
@@ -78,7 +79,9 @@ impl Reader<'_> {
                 }
             }),
             (None, IdpKind::Entra, Some(tenant), _) => Some(format!("{authority}/{tenant}/v2.0")),
-            (None, _, _, IssuerShape::Only(only)) => Some(only.to_owned()),
+            (None, _, _, IssuerShape::Only(only) | IssuerShape::Usual(only)) => {
+                Some(only.to_owned())
+            }
             (None, ..) => {
                 self.report.missing(
                     &table.path_of("issuer"),
@@ -93,6 +96,8 @@ impl Reader<'_> {
         let credential = self.provider_credential(&mut table);
         let scopes = match table.take("scopes") {
             Some(value) => self.texts(&value),
+            // What it has in place of OpenID Connect's, only its documentation says.
+            None if kind == IdpKind::OAuth && preset.kind == "oidc" => Vec::new(),
             None => preset
                 .scopes
                 .iter()
@@ -109,7 +114,18 @@ impl Reader<'_> {
         };
         let from_graph = self.flag(&mut table, "groups_from_graph", false);
         let params = self.idp_params(&mut table, preset);
-        let hosted_domain = self.hosted_domain(&mut table, preset, kind_value.as_ref());
+        let plain = match (kind, preset.kind, &issuer) {
+            (IdpKind::OAuth, "github", Some(issuer)) => {
+                let organizations = self.organizations(&mut table, kind_value.as_ref());
+                Some(PlainOAuth::github(issuer, organizations))
+            }
+            (IdpKind::OAuth, "oidc", _) => Some(self.plain_oauth(&mut table, &groups_claims)?),
+            _ => None,
+        };
+        let hosted_domain = match kind {
+            IdpKind::Oidc => self.hosted_domain(&mut table, preset, kind_value.as_ref()),
+            IdpKind::Entra | IdpKind::OAuth => None,
+        };
         let title = table.take("title").and_then(|value| self.filled(&value));
         // The main one's hold for all.
         let (mut recheck, mut grace) = (Duration::ZERO, Duration::ZERO);
@@ -132,6 +148,7 @@ impl Reader<'_> {
             credential: credential?,
             scopes,
             kind,
+            plain: plain.map(Box::new),
             params,
             groups_claims,
             hosted_domain,
@@ -148,6 +165,11 @@ impl Reader<'_> {
         };
         match self.text(value).as_deref() {
             Some("entra") => (IdpKind::Entra, usual),
+            Some("oauth") => (IdpKind::OAuth, usual),
+            Some("github") => {
+                let preset = provider_preset::of_kind("github");
+                (IdpKind::OAuth, preset.unwrap_or(usual))
+            }
             Some(word) => {
                 let known = provider_preset::of_kind(word);
                 if known.is_none() {
@@ -156,7 +178,7 @@ impl Reader<'_> {
                         .join(", ");
                     let what = format!("idp.kind cannot be \"{word}\"");
                     self.wrong(value, "V-CFG-009", what)
-                        .fix(format!("idp.kind is entra, or one of {kinds}"));
+                        .fix(format!("idp.kind is entra, oauth, or one of {kinds}"));
                 }
                 (IdpKind::Oidc, known.unwrap_or(usual))
             }
@@ -251,6 +273,66 @@ impl Reader<'_> {
         params
     }
 
+    /// `idp.organizations` of GitHub's: ids, of which a person must have one, or "any".
+    fn organizations(&mut self, table: &mut Table, kind: Option<&Value>) -> Option<Vec<String>> {
+        const FIX: &str = "name your organizations by their ids, which api.github.com/orgs/NAME \
+                           tells: idp.organizations = [\"9919\"], or \"any\"";
+        let Some(value) = table.take("organizations") else {
+            if let Some(kind) = kind {
+                let what = "everybody who has an account at GitHub would be let in";
+                self.wrong(kind, "V-CFG-052", what).fix(FIX);
+            }
+            return None;
+        };
+        let ids = self.one_or_more(&value);
+        if ids == ["any"] {
+            return None;
+        }
+        let is_id = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+        if ids.is_empty() || !ids.iter().all(is_id) {
+            let what = "an organization has a number; its name may be another's tomorrow";
+            self.wrong(&value, "V-CFG-052", what).fix(FIX);
+        }
+        Some(ids)
+    }
+
+    /// The endpoints of a provider that has no discovery document.
+    fn plain_oauth(&mut self, table: &mut Table, groups: &[String]) -> Option<PlainOAuth> {
+        let mut endpoint = |reader: &mut Self, key| {
+            let value = reader.required(table, key)?;
+            reader.address_of_idp(&value, key, false)
+        };
+        let authorization_endpoint = endpoint(self, "authorization_endpoint");
+        let token_endpoint = endpoint(self, "token_endpoint");
+        let userinfo_endpoint = endpoint(self, "userinfo_endpoint");
+        let subject = self
+            .required(table, "subject_claim")
+            .and_then(|value| self.filled(&value));
+        let mut named = |reader: &mut Self, key, usual: &str| {
+            let value: Option<Value> = table.take(key);
+            let named = value.and_then(|value| reader.filled(&value));
+            named.unwrap_or_else(|| usual.to_owned())
+        };
+        let name = named(self, "name_claim", "name");
+        let username = named(self, "username_claim", "preferred_username");
+        let email = named(self, "email_claim", "email");
+        Some(PlainOAuth {
+            secret_in_form: self.flag(table, "client_secret_post", false),
+            authorization_endpoint: authorization_endpoint?,
+            token_endpoint: token_endpoint?,
+            userinfo_endpoint: userinfo_endpoint?,
+            claims: ProfileClaims {
+                subject: subject?,
+                name,
+                username,
+                email,
+                groups: groups.to_vec(),
+            },
+            memberships: Vec::new(),
+            organizations: None,
+        })
+    }
+
     /// Where anybody in the world has an account, an organization must be named.
     fn hosted_domain(
         &mut self,
@@ -310,6 +392,10 @@ impl Reader<'_> {
     }
 
     fn issuer_of_idp(&mut self, value: &Value, unsafe_http: bool) -> Option<String> {
+        self.address_of_idp(value, "issuer", unsafe_http)
+    }
+
+    fn address_of_idp(&mut self, value: &Value, key: &str, unsafe_http: bool) -> Option<String> {
         let text = self.text(value)?;
         let url = Url::parse(&text).ok().filter(|url| {
             matches!(url.scheme(), "https" | "http")
@@ -317,13 +403,19 @@ impl Reader<'_> {
                 && url.fragment().is_none()
         });
         let Some(url) = url else {
-            self.wrong(value, "V-CFG-014", "idp.issuer is not a web address")
-                .fix("copy the issuer from the provider's discovery document");
+            self.wrong(
+                value,
+                "V-CFG-014",
+                format!("idp.{key} is not a web address"),
+            )
+            .fix(format!(
+                "copy the {key} from the provider's discovery document"
+            ));
             return None;
         };
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() == "http" && !loopback && !unsafe_http {
-            self.wrong(value, "V-CFG-015", "idp.issuer must be https")
+            self.wrong(value, "V-CFG-015", format!("idp.{key} must be https"))
                 .fix("use the provider's https address");
             return None;
         }

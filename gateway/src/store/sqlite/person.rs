@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use vestibule_core::{
     apps::{Consent, Grant},
     audit::Deed,
-    callback::VerifiedIdentity,
     caller_identity::Profile,
     consent::Earlier,
     id::{ClientRef, GrantId, PersonId},
+    identity::VerifiedIdentity,
     secret::Digest,
     time::Timestamp,
 };
