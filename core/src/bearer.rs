@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     access_token::{AccessToken, Opens},
+    direct_token::DirectToken,
     dpop::{self, DpopError, Thumbprint},
     id::{ClientRef, GrantId, PersonId, TokenId},
     policy::Verdict,
@@ -184,6 +185,35 @@ pub fn judge(
 ) -> Result<Caller, BearerError> {
     use BearerError as E;
     let token = opens.open(token).ok_or(E::Unknown)?;
+    admit(token, key, resource, revocations, leeway, now)
+}
+
+/// The same of a token that the identity provider issued for `resource`.
+///
+/// # Errors
+/// [`BearerError`].
+pub fn judge_direct(
+    token: &DirectToken,
+    key: Option<Thumbprint>,
+    resource: &Resource,
+    revocations: &dyn Revocations,
+    leeway: Duration,
+    now: Timestamp,
+) -> Result<Caller, BearerError> {
+    let token = Arc::clone(token.token());
+    admit(token, key, resource, revocations, leeway, now)
+}
+
+#[inline]
+fn admit(
+    token: Arc<AccessToken>,
+    key: Option<Thumbprint>,
+    resource: &Resource,
+    revocations: &dyn Revocations,
+    leeway: Duration,
+    now: Timestamp,
+) -> Result<Caller, BearerError> {
+    use BearerError as E;
     if token.resource != resource.uri {
         return Err(E::WrongAudience);
     }
@@ -336,7 +366,7 @@ impl BearerError {
             _ => &resource.default_scopes,
         };
         if !scopes.is_empty() {
-            put("scope", &scopes.to_string());
+            put("scope", &resource.asked_as(scopes).join(" "));
         }
         out
     }

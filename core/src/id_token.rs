@@ -55,7 +55,7 @@ pub struct Tenants<'a> {
 
 impl Tenants<'_> {
     /// Whether `iss` is the issuer of the tenant `tid`, and that one is let in.
-    fn admit(&self, iss: &str, tid: Option<&str>) -> bool {
+    pub(crate) fn admit(&self, iss: &str, tid: Option<&str>) -> bool {
         tid.is_some_and(|tid| {
             self.allowed.iter().any(|allowed| allowed == tid)
                 && self.issuer.replace("{tenantid}", tid) == iss

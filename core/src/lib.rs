@@ -30,6 +30,7 @@ pub mod connect;
 pub mod connecting;
 pub mod consent;
 pub mod console_pass;
+pub mod direct_token;
 pub mod discovery;
 pub mod dpop;
 pub mod entra;

@@ -99,7 +99,10 @@ pub fn authorization_server<'s>(
 pub fn protected_resource(issuer: &Issuer, resource: &Resource) -> Value {
     let mut document = json!({
         "resource": resource.uri,
-        "authorization_servers": [issuer.text()],
+        "authorization_servers": [match &resource.direct {
+            Some(direct) => &direct.authorization_server,
+            None => issuer.text(),
+        }],
         "bearer_methods_supported": ["header"],
         "resource_name": resource.title,
     });
@@ -108,7 +111,7 @@ pub fn protected_resource(issuer: &Issuer, resource: &Resource) -> Value {
         document["dpop_bound_access_tokens_required"] = (resource.dpop == Dpop::Required).into();
     }
     if !resource.default_scopes.is_empty() {
-        document["scopes_supported"] = resource.default_scopes.iter().collect::<Vec<_>>().into();
+        document["scopes_supported"] = resource.asked_as(&resource.default_scopes).into();
     }
     document
 }

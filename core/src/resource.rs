@@ -33,6 +33,17 @@ pub struct Resource {
     pub dpop: Dpop,
     /// The identity providers that sign people in for it, by name.
     pub providers: Vec<String>,
+    /// Where its tokens come from, if this gateway issues none for it.
+    pub direct: Option<Direct>,
+}
+
+/// The authorization server of a server that is only guarded here (RFC 9728 §2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Direct {
+    /// Its issuer: the identity provider's.
+    pub authorization_server: String,
+    /// What it writes before the names of the server's scopes; nothing for most.
+    pub scope_prefix: String,
 }
 
 /// Whether tokens of a server are bound to their client's key (RFC 9449).
@@ -60,6 +71,7 @@ impl Resource {
             policy: Policy::default(),
             dpop: Dpop::Off,
             providers: vec![MAIN_PROVIDER.to_owned()],
+            direct: None,
         }
     }
 
@@ -69,6 +81,19 @@ impl Resource {
             .iter()
             .find(|(name, _)| name.as_str() == scope)
             .map(|(_, sentence)| sentence.as_str())
+    }
+
+    /// Scopes as a client must ask for them.
+    pub fn asked_as(&self, scopes: &ScopeSet) -> Vec<String> {
+        let prefix = self
+            .direct
+            .as_ref()
+            .map(|direct| direct.scope_prefix.as_str());
+        let prefix = prefix.unwrap_or_default();
+        scopes
+            .iter()
+            .map(|scope| format!("{prefix}{scope}"))
+            .collect()
     }
 
     /// Everything a token for this resource may say.
@@ -189,6 +214,7 @@ impl Catalogue {
             return self
                 .default
                 .map(|at| &self.resources[at])
+                .filter(|resource| resource.direct.is_none())
                 .ok_or(ResourceError::Missing);
         };
         let first = canonical_resource(first).ok_or(ResourceError::Unknown)?;
@@ -204,6 +230,8 @@ impl Catalogue {
         // Some clients name the bare origin; where one server lives there is no doubt.
         found
             .or_else(|| self.only().filter(|only| is_origin_of(&first, only)))
+            // For the others somebody else issues tokens.
+            .filter(|resource| resource.direct.is_none())
             .ok_or(ResourceError::Unknown)
     }
 }

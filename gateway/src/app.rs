@@ -25,7 +25,8 @@ use vestibule_core::{
 use crate::{
     admin::{self, Admin, Desk, socket},
     audit::Audit,
-    config::{self, Admission, Config, Idp, Mode, Server, Tls, UpstreamAuth},
+    config::{self, Admission, Config, Idp, Server, Tls, Transport, UpstreamAuth},
+    direct::DirectTokens,
     document_cache::DocumentCache,
     earlier::Earlier,
     fetch::{self, Documents},
@@ -150,7 +151,7 @@ pub fn start(config: Config, world: &World, extra: Extra) -> Result<Running, Sta
     // Whether every server can be mounted is found out here, not on a thread.
     for server in &config.servers {
         mount(server, trust.config())?;
-        if server.mode == Mode::LegacySse {
+        if server.transport == Transport::LegacySse {
             tracing::warn!(
                 event = "server.deprecated_transport",
                 server = server.resource.name,
@@ -411,6 +412,7 @@ fn office(
         )),
         store,
         revocations,
+        direct: DirectTokens::default(),
         providers,
         flows_open: config.try_page,
         roles: config.admin.roles.clone(),
@@ -491,7 +493,8 @@ fn mount(server: &Server, tls: &Arc<rustls::ClientConfig>) -> Result<Mount, Star
         origins: server.origins.clone(),
         upstream_auth: server.upstream_auth.clone(),
         fixed: vault::fixed(&server.upstream_auth).ok_or_else(wrong)?,
-        mode: server.mode,
+        transport: server.transport,
+        direct: server.direct.clone(),
         base: url.clone(),
         host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,
         target: PathAndQuery::try_from(target).map_err(|_| wrong())?,

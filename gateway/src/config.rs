@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use url::Url;
 use vestibule_core::{
     client::Client,
+    id_token::{SubjectKey, Tenants},
     operator::Roles,
     recheck::Bounds,
     resource::{Catalogue, MAIN_PROVIDER, Resource},
@@ -166,12 +167,23 @@ pub struct Server {
     /// What it gets in place of the client's token.
     pub upstream_auth: UpstreamAuth,
     /// Which transport it speaks.
-    pub mode: Mode,
+    pub transport: Transport,
+    /// Whose tokens it takes, if this gateway issues none for it. `mode = "direct"`.
+    pub direct: Option<DirectSettings>,
+}
+
+/// Tokens of an identity provider for one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectSettings {
+    /// The provider, by its name in this configuration.
+    pub provider: String,
+    /// What it calls the server in `aud`.
+    pub audience: Vec<String>,
 }
 
 /// Which transport an MCP server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum Transport {
     /// Streamable HTTP, of whichever revision.
     Streamable,
     /// HTTP with SSE of 2024-11-05, which is deprecated.
@@ -310,6 +322,20 @@ impl Idp {
     /// Whether it is the one of `[idp]`.
     pub fn is_main(&self) -> bool {
         self.name == MAIN_PROVIDER
+    }
+
+    /// How its people are told apart.
+    pub fn subject_key(&self) -> SubjectKey {
+        match self.kind {
+            IdpKind::Oidc | IdpKind::OAuth => SubjectKey::Sub,
+            IdpKind::Entra => SubjectKey::TenantAndObject,
+        }
+    }
+
+    /// Its tenants that are let in, where they are several.
+    pub fn let_in(&self) -> Option<Tenants<'_>> {
+        let (issuer, allowed) = self.tenants.as_ref()?;
+        Some(Tenants { issuer, allowed })
     }
 
     /// Its path in the configuration.

@@ -18,6 +18,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod direct;
 pub mod document_cache;
 pub mod earlier;
 pub mod endpoint;

@@ -23,6 +23,7 @@ use vestibule_core::{
 use crate::{
     audit::Audit,
     config::{Admission, Brand, Issuing, Registration, TokenFormat, Tokens},
+    direct::DirectTokens,
     document_cache::{DocumentCache, LookupError},
     earlier::Earlier,
     flows::Flows,
@@ -99,6 +100,8 @@ pub struct Office {
     pub store: Arc<dyn Store>,
     /// What has ended and must be refused.
     pub revocations: Arc<Revocations>,
+    /// Tokens that providers issued for servers here.
+    pub direct: DirectTokens,
     /// Who knows the people.
     pub providers: Providers,
     /// The record of logins.

@@ -18,7 +18,7 @@ use vestibule_core::{
     authorize::LoginWishes,
     entra::application::EXCHANGE_AUDIENCE,
     flow::cleaned,
-    id_token::{self, Expected, IdTokenError, SubjectKey, Tenants},
+    id_token::{self, Expected, IdTokenError},
     identity::VerifiedIdentity,
     jwt::{self, Algorithm, JwtError, VerifiedClaims},
     logout_token::{self, LogoutTokenError, SignedOut},
@@ -42,7 +42,7 @@ use crate::{
 pub use self::refresh::{RefreshError, Refreshed};
 
 /// How far the provider's clock may be from ours.
-const LEEWAY: Duration = Duration::from_secs(90);
+pub const LEEWAY: Duration = Duration::from_secs(90);
 
 /// How long a discovery document and keys are used before they are asked for again.
 const KEEP: Duration = Duration::from_secs(3600);
@@ -224,6 +224,23 @@ impl Provider {
         } else {
             format!("/oauth-callback/{name}")
         }
+    }
+
+    /// Its metadata and keys, if they are at hand.
+    pub fn at_hand(&self) -> Option<Arc<Discovered>> {
+        self.discovered.load_full()
+    }
+
+    /// Looks for keys once more, at a limited rate, unless somebody has since `seen` was loaded.
+    pub async fn look_again(&self, seen: Option<Timestamp>) {
+        if let Err(error) = self.load(self.world.now(), seen).await {
+            tracing::warn!(event = "idp.degraded", %error);
+        }
+    }
+
+    /// How it is configured.
+    pub fn settings(&self) -> &Idp {
+        &self.idp
     }
 
     /// Whether its metadata and keys are at hand.
@@ -548,11 +565,10 @@ impl Provider {
         token: &str,
         now: Timestamp,
     ) -> Result<VerifiedClaims, ProviderError> {
-        let check = |keys: &JwkSet| jwt::verify(token, &Published(keys), &Algorithm::ALL);
-        Ok(match check(&discovered.keys) {
+        Ok(match discovered.verify(token) {
             Err(JwtError::NoSuchKey) => {
                 let fresh = self.load(now, Some(discovered.loaded)).await?;
-                check(&fresh.keys)?
+                fresh.verify(token)?
             }
             other => other?,
         })
@@ -575,16 +591,9 @@ impl Provider {
             access_token,
             max_age,
             leeway: LEEWAY,
-            key: match self.idp.kind {
-                IdpKind::Oidc | IdpKind::OAuth => SubjectKey::Sub,
-                IdpKind::Entra => SubjectKey::TenantAndObject,
-            },
+            key: self.idp.subject_key(),
             groups: &self.idp.groups_claims,
-            tenants: self
-                .idp
-                .tenants
-                .as_ref()
-                .map(|(issuer, allowed)| Tenants { issuer, allowed }),
+            tenants: self.idp.let_in(),
             hosted_domain: self.idp.hosted_domain.as_deref(),
             needs_groups: self.idp.needs_groups,
         };
@@ -659,6 +668,19 @@ impl Discovered {
     /// Whether it announces `iss` in its answers (RFC 9207 §3).
     pub fn announces_iss(&self) -> bool {
         self.announces_iss
+    }
+
+    /// When this was loaded.
+    pub fn loaded(&self) -> Timestamp {
+        self.loaded
+    }
+
+    /// The claims of a token under one of its keys.
+    ///
+    /// # Errors
+    /// [`JwtError`]; of an unknown key, which it may publish by now.
+    pub fn verify(&self, token: &str) -> Result<VerifiedClaims, JwtError> {
+        jwt::verify(token, &Published(&self.keys), &Algorithm::ALL)
     }
 
     /// Where its keys are.

@@ -47,6 +47,7 @@ use vestibule_core::{
     bearer::{BearerError, Caller},
     era::Era,
     message_endpoint,
+    time::Timestamp,
 };
 
 use self::{
@@ -59,7 +60,7 @@ use self::{
     seen_tokens::SeenTokens,
 };
 use crate::{
-    config::{Limits, Mode},
+    config::{Limits, Transport},
     http::{Doubt, Handler, held::Place, peer::client_address},
     office::Office,
     revocation::Revocations,
@@ -97,6 +98,8 @@ enum Begun {
     Call(Rc<Mount>, Option<HeaderValue>, Call),
     /// Something of our own.
     Page(Request<Incoming>),
+    /// A call whose token is under a key that must be looked for, unless somebody has since.
+    Later(Rc<Mount>, Request<Incoming>, Option<Timestamp>),
     /// An answer.
     Over(Response<AnswerBody>),
 }
@@ -131,8 +134,9 @@ impl Proxy {
         }
     }
 
-    /// All that needs no waiting: whose request it is, and whether it may begin.
-    fn begin(&self, request: Request<Incoming>, peer: SocketAddr) -> Begun {
+    /// All that needs no waiting: whose request it is, and whether it may begin. `looked` is
+    /// whether a key of its token was looked for already.
+    fn begin(&self, request: Request<Incoming>, peer: SocketAddr, looked: bool) -> Begun {
         let mount = match self.routes.find(&request) {
             Ok(Route::Server(mount)) => mount,
             Ok(Route::Pages) => return Begun::Page(request),
@@ -148,6 +152,9 @@ impl Proxy {
                 crate::http::cors::for_origin(response.headers_mut(), origin);
             }
             return Begun::Over(response);
+        }
+        if !looked && let Some(seen) = guard::lacks_key(self, &mount, &request) {
+            return Begun::Later(mount, request, seen);
         }
         match self.admit(&mount, request, peer) {
             Ok(call) => Begun::Call(mount, origin, call),
@@ -289,7 +296,7 @@ impl Proxy {
                 // In the transport of 2024-11-05 the list comes on the stream, and words here.
                 Some(edit)
                     if edit.lists()
-                        && mount.mode == Mode::Streamable
+                        && mount.transport == Transport::Streamable
                         && succeeded
                         && !body.is_end_stream() =>
                 {
@@ -352,7 +359,7 @@ impl Proxy {
     /// Where at the server a request goes.
     fn target(&self, mount: &Mount, parts: &Parts, permit: &Permit) -> Result<Uri, Refusal> {
         let query = parts.uri.query();
-        if mount.mode == Mode::Streamable || parts.method == Method::GET {
+        if mount.transport == Transport::Streamable || parts.method == Method::GET {
             return mount.target_with(query).ok_or(Refusal::Target);
         }
         // A client that tries the newer transport first goes on from this answer.
@@ -407,11 +414,27 @@ impl Handler for Proxy {
             .headers()
             .contains_key(http::header::TRANSFER_ENCODING);
         let begun = match doubt {
-            Doubt::No => self.begin(request, peer),
+            Doubt::No => self.begin(request, peer, false),
             Doubt::LengthTwice => Begun::Over(Refusal::LengthTwice.plain()),
             Doubt::TooLarge => Begun::Over(Refusal::HeadTooLarge.plain()),
         };
+        self.go_on(begun, peer, chunked)
+    }
+}
+
+impl Proxy {
+    fn go_on(
+        self: Rc<Self>,
+        begun: Begun,
+        peer: SocketAddr,
+        chunked: bool,
+    ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
         match begun {
+            Begun::Later(mount, request, seen) => Box::pin(async move {
+                guard::look_for_key(&self, &mount, seen).await;
+                let begun = self.begin(request, peer, true);
+                self.go_on(begun, peer, chunked).await
+            }),
             Begun::Call(mount, origin, call) => Box::pin(async move {
                 let caller = call.caller.clone();
                 let mut response = match Rc::clone(&self).serve(Rc::clone(&mount), call).await {

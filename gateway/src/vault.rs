@@ -22,7 +22,7 @@ pub use self::provider_session::{AskError, LOOK, PAUSE, ask, asking, end, patien
 use crate::{
     config::{ProviderToken, UpstreamAuth},
     office::Office,
-    provider::ProviderError,
+    provider::{Provider, ProviderError},
     store::StoreError,
     token_endpoint::Granted,
 };
@@ -137,7 +137,7 @@ impl Vault {
         server: &Arc<str>,
         wanted: &UpstreamAuth,
     ) -> Option<Result<Headers, VaultError>> {
-        let kept = self.kept.get(&key(token, server, wanted))?;
+        let kept = self.kept.get(&key(&self.office, token, server, wanted))?;
         (self.office.world.now() < kept.until).then_some(kept.what)
     }
 
@@ -150,7 +150,7 @@ impl Vault {
         wanted: &UpstreamAuth,
         sent: &Headers,
     ) {
-        let key = key(token, server, wanted);
+        let key = key(&self.office, token, server, wanted);
         let now = self.office.world.now();
         let is_it = |kept: &Kept| {
             let same = kept.what.as_ref().is_ok_and(|kept| Arc::ptr_eq(kept, sent));
@@ -185,7 +185,8 @@ impl Vault {
         server: &Arc<str>,
         wanted: &UpstreamAuth,
     ) -> Result<Headers, VaultError> {
-        let (office, key) = (&*self.office, key(token, server, wanted));
+        let office = &*self.office;
+        let key = key(office, token, server, wanted);
         let is_old = |kept: &Kept| office.world.now() >= kept.until;
         self.kept.remove_if(&key, is_old);
         let guard = match self.kept.get_value_or_guard_async(&key).await {
@@ -214,8 +215,10 @@ impl Vault {
     }
 }
 
-fn key(token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) -> Key {
+fn key(office: &Office, token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) -> Key {
     let of = match wanted {
+        // Exchanged for what this token may, and not for what another one could.
+        UpstreamAuth::Token(_) if office.direct.of(token.id).is_some() => Of::Token(token.id),
         UpstreamAuth::Token(_) => Of::Login(token.grant),
         UpstreamAuth::Connection(_) => Of::Person(token.subject),
         _ => Of::Token(token.id),
@@ -313,6 +316,9 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
 }
 
 async fn profile(office: &Office, token: &AccessToken) -> Result<Option<Profile>, VaultError> {
+    if let Some(known) = office.direct.of(token.id) {
+        return Ok(Some(known.token.profile().clone()));
+    }
     let found = office.store.profile(token.subject, token.grant).await?;
     Ok(found.map(|mut profile| {
         // An id of another issuer's means nothing by itself.
@@ -348,20 +354,33 @@ async fn of_the_provider(
             resource,
             scope,
         } => {
-            let asked = provider_session::access_token(office, token, For::Scope(None));
-            let (provider, subject) = asked.await?;
-            let subject: &Secret = &subject.access_token;
+            let (provider, subject) = subject_token(office, token, For::Scope(None)).await?;
+            let subject: &Secret = &subject;
             let (audience, resource) = (audience.as_deref(), resource.as_deref());
             let granted = provider.exchange(subject, audience, resource, scope.as_deref());
             granted.await.map_err(|error| refused(&error))
         }
         ProviderToken::OnBehalfOf { scope } => {
-            let asked = provider_session::access_token(office, token, For::ThisGateway);
-            let (provider, subject) = asked.await?;
-            let granted = provider.on_behalf_of(&subject.access_token, scope);
+            let (provider, subject) = subject_token(office, token, For::ThisGateway).await?;
+            let granted = provider.on_behalf_of(&subject, scope);
             granted.await.map_err(|error| refused(&error))
         }
     }
+}
+
+/// What is exchanged: the token that the provider issued for this server, or one that it gives
+/// for the login.
+async fn subject_token<'o>(
+    office: &'o Office,
+    token: &AccessToken,
+    wanted: For<'_>,
+) -> Result<(&'o Provider, Secret), VaultError> {
+    if let Some(known) = office.direct.of(token.id) {
+        let provider = office.providers.of_issuer(&known.token.profile().issuer);
+        return Ok((provider.ok_or(VaultError::NoLogin)?, known.text.clone()));
+    }
+    let (provider, granted) = provider_session::access_token(office, token, wanted).await?;
+    Ok((provider, granted.access_token))
 }
 
 /// What an error of the provider's means for the server. Its words are in the log.

@@ -392,7 +392,7 @@ const OLD: &str = r#"
 [servers.old]
 path = "/old/mcp"
 upstream = "ECHO/v1/sse"
-mode = "sse"
+transport = "sse"
 origins = ["https://app.example"]
 tools."delete_*" = { allow = ["group:editors"] }
 "#;

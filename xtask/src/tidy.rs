@@ -21,7 +21,7 @@ const ROWS: [(&[&str], &str); 15] = [
         "what the endpoints share",
     ),
     (&["uses"], "what becomes of an access"),
-    (&["providers"], "which identity provider is meant"),
+    (&["providers", "direct"], "which identity provider is meant"),
     (
         &[
             "provider",

@@ -71,9 +71,13 @@ impl Reader<'_> {
         let entra = self.entra(entra);
         let idp = idp.and_then(|idp| self.idp(MAIN_PROVIDER, idp, &entra));
         let idps = self.idps(idps, idp.as_ref(), &entra);
-        let servers = public_url
-            .as_ref()
-            .map(|issuer| self.servers(issuer, servers, &idps));
+        let servers = public_url.as_ref().map(|issuer| {
+            self.servers(
+                issuer,
+                servers,
+                &idp.iter().chain(&idps).collect::<Vec<_>>(),
+            )
+        });
         let clients = self.clients(
             clients,
             &registration,

@@ -22,6 +22,7 @@ pub async fn authorization_server(
     let scopes = office
         .catalogue
         .iter()
+        .filter(|resource| resource.direct.is_none())
         .flat_map(|resource| resource.default_scopes.iter());
     document(&metadata::authorization_server(
         &office.issuer,

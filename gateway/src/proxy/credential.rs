@@ -15,7 +15,7 @@ use super::{
     route::Mount,
 };
 use crate::{
-    config::{Mode, UpstreamAuth},
+    config::{Transport, UpstreamAuth},
     vault::{CONNECTIONS, Headers, VaultError},
 };
 
@@ -70,7 +70,7 @@ pub fn as_result(
     issuer: &Issuer,
 ) -> Option<Response<AnswerBody>> {
     // There answers come on the stream, and nobody reads this one.
-    if mount.mode == Mode::LegacySse {
+    if mount.transport == Transport::LegacySse {
         return None;
     }
     let say = match refusal {

@@ -12,7 +12,7 @@ use vestibule_core::{
 };
 
 use super::{call::Permit, route::Mount};
-use crate::{config::Mode, office::Office};
+use crate::{config::Transport, office::Office};
 
 /// Longest answer or event that is read to be edited, in bytes.
 pub const EDITED_MAX: usize = 4 << 20;
@@ -53,7 +53,7 @@ impl Edit {
         permit: &Permit,
         is_get: bool,
     ) -> Option<Self> {
-        let endpoint = is_get && mount.mode == Mode::LegacySse;
+        let endpoint = is_get && mount.transport == Transport::LegacySse;
         let hides = permit.caller().is_some() && mount.resource.policy.hides_tools();
         let lists = hides && (is_get || permit.lists_tools());
         (endpoint || lists).then(|| Self {

@@ -1,6 +1,6 @@
 //! Who calls: one token, opened and judged without asking anybody.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, header};
 use vestibule_core::{
@@ -14,7 +14,12 @@ use vestibule_core::{
 };
 
 use super::{Proxy, refuse::Refusal, route::Mount};
-use crate::{signature::Proofs, uses::Use};
+use crate::{
+    config::DirectSettings,
+    direct::{Known, NotTaken},
+    signature::Proofs,
+    uses::Use,
+};
 
 /// How far a token's times may be off, between replicas whose clocks differ.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -45,9 +50,23 @@ pub fn judge<B>(
         .transpose()
         .map_err(refused)?;
     let (key, once) = proof.unzip();
+    let revoked = proxy.revocations.now();
+    if let Some(settings) = &mount.direct {
+        let known = opened(proxy, mount, settings, shown.token, now);
+        let known = known.map_err(|error| match error {
+            NotTaken::Bearer(error) => Refusal::Bearer(error),
+            // It was looked for by now, so somebody else signed it.
+            NotTaken::UnknownKey(Some(_)) => Refusal::Bearer(BearerError::Unknown),
+            NotTaken::UnknownKey(None) => Refusal::NoKeys,
+        })?;
+        let (resource, revoked) = (&mount.resource, &**revoked);
+        let caller = bearer::judge_direct(&known.token, key, resource, revoked, LEEWAY, now);
+        let caller = caller.map_err(Refusal::Bearer)?;
+        caller.may_enter(resource).map_err(Refusal::Bearer)?;
+        return used_once(proxy, once, now).map(|()| Some(caller));
+    }
     let keys = proxy.office.keys.load();
     let opens = proxy.seen_tokens.with(&keys, &proxy.office.issuer);
-    let revoked = proxy.revocations.now();
     let caller = bearer::judge(
         shown.token,
         key,
@@ -59,12 +78,7 @@ pub fn judge<B>(
     )
     .map_err(Refusal::Bearer)?;
     caller.may_enter(&mount.resource).map_err(Refusal::Bearer)?;
-    // Only now: proofs of people without a token must not fill what is remembered.
-    if let Some(once) = once
-        && !proxy.office.proofs.first_use(once, now)
-    {
-        return Err(refused(DpopError::Replayed));
-    }
+    used_once(proxy, once, now)?;
     if opens.was_first() {
         proxy
             .office
@@ -72,6 +86,63 @@ pub fn judge<B>(
             .note_token(caller.token(), Use::Began, String::new);
     }
     Ok(Some(caller))
+}
+
+/// Only once there is a caller: proofs of people without a token must not fill what is
+/// remembered.
+fn used_once(proxy: &Proxy, once: Option<Once>, now: Timestamp) -> Result<(), Refusal> {
+    match once {
+        Some(once) if !proxy.office.proofs.first_use(once, now) => {
+            Err(Refusal::Bearer(BearerError::Proof(DpopError::Replayed)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A token of the provider's that issues this server's.
+fn opened(
+    proxy: &Proxy,
+    mount: &Mount,
+    settings: &DirectSettings,
+    text: &str,
+    now: Timestamp,
+) -> Result<Arc<Known>, NotTaken> {
+    let office = &proxy.office;
+    let provider = office.providers.named(&settings.provider);
+    let provider = provider.ok_or(NotTaken::UnknownKey(None))?;
+    let resource = &mount.resource;
+    office.direct.open(text, provider, settings, resource, now)
+}
+
+/// Whether the request's token is under a key of the provider's that is not known, and by keys
+/// that were loaded when.
+pub fn lacks_key<B>(
+    proxy: &Proxy,
+    mount: &Mount,
+    request: &Request<B>,
+) -> Option<Option<Timestamp>> {
+    let settings = mount.direct.as_ref()?;
+    let values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let shown = bearer::find(values.map(HeaderValue::as_bytes), None).ok()?;
+    let now = proxy.office.world.now();
+    match opened(proxy, mount, settings, shown.token, now) {
+        Err(NotTaken::UnknownKey(seen)) => Some(seen),
+        _ => None,
+    }
+}
+
+/// Looks for a key that a token named and that was not known.
+pub async fn look_for_key(proxy: &Proxy, mount: &Mount, seen: Option<Timestamp>) {
+    let Some(settings) = &mount.direct else {
+        return;
+    };
+    let (office, name) = (Arc::clone(&proxy.office), settings.provider.clone());
+    let looking = async move {
+        if let Some(provider) = office.providers.named(&name) {
+            provider.look_again(seen).await;
+        }
+    };
+    let _ = proxy.pages_runtime.spawn(looking).await;
 }
 
 /// Notes for the record of a login that its token was refused, if it is a token of ours; or
@@ -88,6 +159,10 @@ pub fn note_refused<B>(
         proxy.office.saw(peer.ip(), request.headers(), seen);
     }
     let Some(code) = refusal.code() else { return };
+    // Of tokens that the provider issued there is no login here.
+    if mount.direct.is_some() {
+        return;
+    }
     // What does not open is nobody's.
     if let Refusal::Bearer(BearerError::Unknown | BearerError::Malformed) = refusal {
         return;

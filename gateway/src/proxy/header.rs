@@ -10,7 +10,7 @@ use http::{
 use vestibule_core::{era::Era, session};
 
 use super::{call::Permit, refuse::Refusal, relay::AnswerBody, route::Mount};
-use crate::{config::Mode, office::Office};
+use crate::{config::Transport, office::Office};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -29,7 +29,7 @@ pub fn session_of(
 ) -> Result<Option<String>, Refusal> {
     // From 2026-07-28 on there are no sessions; the header means nothing (MOD-9). Before
     // 2025-03-26 they were in the address.
-    if permit.era() == Era::Modern || mount.mode == Mode::LegacySse {
+    if permit.era() == Era::Modern || mount.transport == Transport::LegacySse {
         return Ok(None);
     }
     let mut sessions = headers.get_all(SESSION).iter();
@@ -93,7 +93,7 @@ pub fn for_server(
                 || **name == SESSION
                 // An event's id is bound to its session, and here is none to check (SES-7).
                 || (**name == LAST_EVENT
-                    && (permit.era() == Era::Modern || mount.mode == Mode::LegacySse))
+                    && (permit.era() == Era::Modern || mount.transport == Transport::LegacySse))
         })
         .cloned()
         .collect();

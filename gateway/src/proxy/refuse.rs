@@ -43,6 +43,9 @@ pub enum Refusal {
     /// The token.
     #[error("{0}")]
     Bearer(BearerError),
+    /// None of the keys are known that verify a server's tokens.
+    #[error("the identity provider's keys cannot be had right now")]
+    NoKeys,
     /// A body of another type than JSON.
     #[error("send the body as application/json, without encoding")]
     MediaType,
@@ -127,7 +130,7 @@ impl Refusal {
                 StatusCode::BAD_GATEWAY
             }
             Self::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
-            Self::NotAudited | Self::Credential(VaultError::Silent) => {
+            Self::NotAudited | Self::NoKeys | Self::Credential(VaultError::Silent) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Credential(
@@ -161,6 +164,7 @@ impl Refusal {
             Self::ServerSlow => "V-SRV-002",
             Self::ServerAnswer => "V-SRV-003",
             Self::NotAudited => "V-SRV-004",
+            Self::NoKeys => "V-SRV-024",
             Self::Credential(error) => match error {
                 VaultError::NoLogin | VaultError::Ended => "V-SRV-018",
                 VaultError::Silent => "V-SRV-019",
@@ -259,7 +263,10 @@ impl Refusal {
             Self::OldTransport => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
             }
-            Self::TooMany | Self::NotAudited | Self::Credential(VaultError::Silent) => {
+            Self::TooMany
+            | Self::NotAudited
+            | Self::NoKeys
+            | Self::Credential(VaultError::Silent) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // Whatever else is on this connection is not worth the doubt.

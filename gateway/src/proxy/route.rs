@@ -8,7 +8,7 @@ use vestibule_core::{bearer::Caller, resource::Resource, session::Owner, uri::Is
 
 use super::{pool::Pool, refuse::Refusal};
 use crate::{
-    config::{Mode, UpstreamAuth},
+    config::{DirectSettings, Transport, UpstreamAuth},
     vault::Headers,
 };
 
@@ -31,7 +31,9 @@ pub struct Mount {
     /// The same where it is the same for everybody.
     pub fixed: Headers,
     /// Which transport it speaks.
-    pub mode: Mode,
+    pub transport: Transport,
+    /// Whose tokens it takes, if not ours.
+    pub direct: Option<DirectSettings>,
     /// `Host` of the server itself.
     pub host: HeaderValue,
     /// The server's own address.

@@ -2,14 +2,15 @@
 
 use url::Url;
 use vestibule_core::{
-    resource::{Dpop, MAIN_PROVIDER, Resource},
+    entra::token::is_tenant_id,
+    resource::{Direct, Dpop, MAIN_PROVIDER, Resource},
     scope::{self, ScopeSet},
     uri::Issuer,
 };
 
 use super::{
     super::{
-        Idp, Mode, Server,
+        DirectSettings, Idp, IdpKind, Server, Transport,
         table::{Table, Value},
     },
     Reader,
@@ -53,7 +54,7 @@ impl Reader<'_> {
         &mut self,
         issuer: &Issuer,
         table: Option<Table>,
-        idps: &[Idp],
+        idps: &[&Idp],
     ) -> Vec<Server> {
         let mut servers: Vec<(Server, Value)> = Vec::new();
         for (name, value) in table.map(Table::into_entries).unwrap_or_default() {
@@ -93,7 +94,7 @@ impl Reader<'_> {
         issuer: &Issuer,
         name: &str,
         mut table: Table,
-        idps: &[Idp],
+        idps: &[&Idp],
     ) -> Option<Server> {
         let path = match table.take("path") {
             Some(value) => self.path(&value),
@@ -145,11 +146,17 @@ impl Reader<'_> {
         if let Some(value) = table.take("idp") {
             resource.providers = self.providers(&value, idps);
         }
-        let mode = self.mode(&mut table);
+        let transport = self.transport(&mut table);
+        let direct = self.mode(&mut table, &mut resource, idps);
         let public_value = table.take("public");
         let public = public_value
             .as_ref()
             .is_some_and(|value| self.truth(value).unwrap_or_default());
+        if let Some(value) = public_value.as_ref().filter(|_| public && direct.is_some()) {
+            let what = "a public server needs no tokens, whoever issues them";
+            self.wrong(value, "V-CFG-042", what)
+                .fix("leave out public, or mode");
+        }
         if let Some(value) = public_value.filter(|_| public && !resource.policy.is_empty()) {
             self.wrong(&value, "V-CFG-042", "rules mean nothing on a public server")
                 .fix("leave out public, or allow, deny and tools");
@@ -159,7 +166,7 @@ impl Reader<'_> {
             .map(|value| self.texts(&value))
             .unwrap_or_default();
         let here = upstream.as_ref().map(Url::as_str).unwrap_or_default();
-        let upstream_auth = self.upstream_auth(&mut table, here, public);
+        let upstream_auth = self.upstream_auth(&mut table, here, public, direct.is_some());
         self.leftovers(table);
         path?;
         Some(Server {
@@ -168,12 +175,13 @@ impl Reader<'_> {
             public,
             origins,
             upstream_auth,
-            mode,
+            transport,
+            direct,
         })
     }
 
     /// `servers.NAME.idp`: a name, or a list of them.
-    fn providers(&mut self, value: &Value, idps: &[Idp]) -> Vec<String> {
+    fn providers(&mut self, value: &Value, idps: &[&Idp]) -> Vec<String> {
         let mut names = self.one_or_more(value);
         let unknown = names
             .iter()
@@ -212,19 +220,83 @@ impl Reader<'_> {
         }
     }
 
-    fn mode(&mut self, table: &mut Table) -> Mode {
-        let Some(value) = table.take("mode") else {
-            return Mode::Streamable;
+    fn transport(&mut self, table: &mut Table) -> Transport {
+        let Some(value) = table.take("transport") else {
+            return Transport::Streamable;
         };
         match self.text(&value).as_deref() {
-            Some("streamable") | None => Mode::Streamable,
-            Some("sse") => Mode::LegacySse,
+            Some("streamable") | None => Transport::Streamable,
+            Some("sse") => Transport::LegacySse,
             Some(other) => {
-                self.wrong(&value, "V-CFG-009", format!("mode cannot be \"{other}\""))
-                    .fix("it is \"streamable\", or \"sse\" for a server of 2024-11-05");
-                Mode::Streamable
+                self.wrong(
+                    &value,
+                    "V-CFG-009",
+                    format!("transport cannot be \"{other}\""),
+                )
+                .fix("it is \"streamable\", or \"sse\" for a server of 2024-11-05");
+                Transport::Streamable
             }
         }
+    }
+
+    /// `servers.NAME.mode`: whether this gateway issues the server's tokens, or the identity
+    /// provider does.
+    fn mode(
+        &mut self,
+        table: &mut Table,
+        resource: &mut Resource,
+        idps: &[&Idp],
+    ) -> Option<DirectSettings> {
+        let value = table.take("mode")?;
+        match self.text(&value).as_deref() {
+            Some("broker") | None => return None,
+            Some("direct") => {}
+            Some(other) => {
+                let what = format!("mode cannot be \"{other}\"");
+                self.wrong(&value, "V-CFG-009", what).fix(
+                    "it is \"broker\" or \"direct\"; a server of 2024-11-05 has transport = \"sse\"",
+                );
+                return None;
+            }
+        }
+        let audience = table.take("audience");
+        let prefix = table.take("scope_prefix");
+        let prefix = prefix.and_then(|value| self.text(&value));
+        let [name] = resource.providers.as_slice() else {
+            let what = "in direct mode one identity provider issues the tokens";
+            self.wrong(&value, "V-CFG-057", what)
+                .fix("name one with servers.NAME.idp");
+            return None;
+        };
+        let idp = *idps.iter().find(|idp| idp.name == *name)?;
+        if idp.kind == IdpKind::OAuth {
+            let what = "this identity provider has no tokens that can be judged here";
+            self.wrong(&value, "V-CFG-057", what)
+                .fix("leave mode out: then this gateway issues them");
+            return None;
+        }
+        let audience = match audience {
+            Some(value) => self.one_or_more(&value),
+            None => vec![resource.uri.clone()],
+        };
+        // Its tokens of version 2 name an application by its id and by nothing else.
+        if idp.kind == IdpKind::Entra && !audience.iter().any(|one| is_tenant_id(one)) {
+            let what = "Microsoft Entra names a server by the id of its application";
+            self.wrong(&value, "V-CFG-057", what)
+                .fix("add it: servers.NAME.audience = \"…\", the application (client) id");
+        }
+        let scope_prefix = prefix.unwrap_or_else(|| match idp.kind {
+            IdpKind::Entra => format!("{}/", resource.uri),
+            IdpKind::Oidc | IdpKind::OAuth => String::new(),
+        });
+        resource.direct = Some(Direct {
+            authorization_server: idp.issuer.clone(),
+            scope_prefix,
+        });
+        Some(DirectSettings {
+            provider: name.clone(),
+            audience,
+        })
     }
 
     fn path(&mut self, value: &Value) -> Option<String> {

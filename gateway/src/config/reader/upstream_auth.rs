@@ -19,12 +19,14 @@ const WORDS: &str = "upstream_auth is \"none\", \"headers\", \"assertion\", \"pr
                      { on-behalf-of = { scope = … } }";
 
 impl Reader<'_> {
-    /// Reads it; `upstream` is the server's own address.
+    /// Reads it; `upstream` is the server's own address, and `direct` whether its tokens are the
+    /// identity provider's.
     pub(super) fn upstream_auth(
         &mut self,
         table: &mut Table,
         upstream: &str,
         public: bool,
+        direct: bool,
     ) -> UpstreamAuth {
         let Some(value) = table.take("upstream_auth") else {
             return UpstreamAuth::Nothing;
@@ -50,6 +52,16 @@ impl Reader<'_> {
                 "what this server gets is about who calls, and on a public server nobody does";
             self.wrong(&value, "V-CFG-042", what)
                 .fix("leave out public, or this upstream_auth");
+        }
+        // The one is the client's own token, and the other is kept for people who signed in here.
+        if direct
+            && let Some(
+                UpstreamAuth::Token(ProviderToken::OfTheLogin { .. }) | UpstreamAuth::Connection(_),
+            ) = &found
+        {
+            let what = "in direct mode nobody signs in here, and the client's own token stays here";
+            self.wrong(&value, "V-CFG-057", what)
+                .fix("let it be exchanged (\"exchange\", on-behalf-of), or leave mode out");
         }
         found.unwrap_or_else(|| {
             self.wrong(

@@ -73,8 +73,13 @@ pub(super) fn admitted(
     machine: bool,
     parties: &Parties,
 ) -> Result<Vec<String>, TokenError> {
+    let resource = office.catalogue.by_uri(resource);
+    // The identity provider issues the tokens of such a server, and nobody else.
+    if resource.is_some_and(|resource| resource.direct.is_some()) {
+        return Err(TokenError::Stopped);
+    }
     // A machine's rights are its operator's entry, and its name is no person's.
-    let Some(resource) = office.catalogue.by_uri(resource).filter(|_| !machine) else {
+    let Some(resource) = resource.filter(|_| !machine) else {
         return Ok(Vec::new());
     };
     let Parties {
