@@ -112,6 +112,13 @@ fn a4_p2_the_provider_s_token_opens_its_server_and_stays_here() {
     );
     let bob = direct.token(&json!({ "sub": "bob" }));
     assert_ne!(direct.reached("d", &bob)["x-vestibule-user"], user);
+    // One that is for two servers has at each what its rules say there.
+    let both = json!({ "aud": [direct.gate.resource("d"), "urn:e"], "sub": "eve" });
+    let both = direct.token(&both);
+    for (server, status) in [("d", 200), ("e", 403), ("d", 200)] {
+        assert_eq!(direct.call(server, &both).status, status, "{server}");
+    }
+    direct.gate.echo.take();
     // What a server gets in exchange is for this token, and each has its own.
     let e = |scope: &str| direct.token(&json!({ "aud": "e-app", "scope": scope }));
     for (scope, nth) in [("x", 1), ("x y", 2)] {
@@ -345,6 +352,7 @@ fn p2_a_key_that_the_provider_publishes_by_now_is_looked_for_once() {
     let direct = Direct::start();
     assert_eq!(direct.call("d", &direct.token(&json!({}))).status, 200);
     let old = direct.token(&json!({}));
+    assert_eq!(direct.call("d", &old).status, 200);
     direct.idp.with(|told| {
         told.signer = Signer::new();
         told.kid = "k2".to_owned();
