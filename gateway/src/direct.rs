@@ -1,7 +1,7 @@
 //! Tokens that an identity provider issued for servers of this gateway: verified once, remembered
 //! while the provider's keys are the same, and judged each time that they are shown.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use quick_cache::sync::Cache;
 use vestibule_core::{
@@ -16,7 +16,7 @@ use vestibule_core::{
 
 use crate::{
     config::DirectSettings,
-    provider::{LEEWAY, Provider},
+    provider::{Discovered, LEEWAY, Provider},
 };
 
 /// How many are remembered.
@@ -31,8 +31,8 @@ pub struct Known {
     pub token: DirectToken,
     /// It, to be exchanged for another.
     pub text: Secret,
-    /// When the keys were loaded that verified it.
-    keys: Timestamp,
+    /// The keys that verified it. Under others it may be good no more.
+    keys: Weak<Discovered>,
 }
 
 /// Why one is not taken.
@@ -69,16 +69,16 @@ impl DirectTokens {
         now: Timestamp,
     ) -> Result<Arc<Known>, NotTaken> {
         let discovered = provider.at_hand().ok_or(NotTaken::UnknownKey(None))?;
-        let keys = discovered.loaded();
         let id = direct_token::id_of(text);
         if let Some(known) = self.0.get(&id)
-            && known.keys == keys
+            // What is pointed to weakly is not replaced in place, so the address tells.
+            && std::ptr::eq(known.keys.as_ptr(), Arc::as_ptr(&discovered))
             && known.token.token().resource == resource.uri
         {
             return Ok(known);
         }
         let claims = discovered.verify(text).map_err(|error| match error {
-            JwtError::NoSuchKey => NotTaken::UnknownKey(Some(keys)),
+            JwtError::NoSuchKey => NotTaken::UnknownKey(Some(discovered.loaded())),
             _ => NotTaken::Bearer(BearerError::Unknown),
         })?;
         let idp = provider.settings();
@@ -98,7 +98,7 @@ impl DirectTokens {
         let known = Arc::new(Known {
             token: token.map_err(NotTaken::Bearer)?,
             text: Secret::new(text.to_owned()),
-            keys,
+            keys: Arc::downgrade(&discovered),
         });
         self.0.insert(id, Arc::clone(&known));
         Ok(known)
