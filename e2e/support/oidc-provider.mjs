@@ -59,6 +59,8 @@ const escape = (text) =>
  * - `idToken`: `(claims, header) => void` changes the ID token, which is then signed again with the true key
  * - `discovery`, `keys`: as `token`
  *
+ * With `issues`, scopes by the address of an API, clients register by themselves and get signed access tokens for that API.
+ *
  * With a `directory` (graph.mjs) its application is the client, with whatever credentials it has at the time.
  */
 export async function startProvider({
@@ -72,6 +74,7 @@ export async function startProvider({
   silent = true,
   groups = true,
   moreScopes = [],
+  issues,
 } = {}) {
   const server = createServer();
   const bound = await listen(server, port);
@@ -92,6 +95,7 @@ export async function startProvider({
   const faults = {};
   const held = new Set();
   const offline = new Set();
+  const gone = new Set();
   const cookieKeys = [randomBytes(24).toString('base64url')];
   const registered = { clientId, redirectUris: [...(redirectUris ?? [])] };
   const Adapter = memory();
@@ -139,10 +143,18 @@ export async function startProvider({
         devInteractions: { enabled: false },
         dPoP: { enabled: false },
         pushedAuthorizationRequests: { enabled: false },
-        registration: { enabled: false },
+        registration: { enabled: Boolean(issues) },
         revocation: { enabled: false },
         introspection: { enabled: false },
-        resourceIndicators: { enabled: false },
+        resourceIndicators: {
+          enabled: Boolean(issues),
+          defaultResource: () => undefined,
+          useGrantedResource: () => true,
+          getResourceServerInfo: (_ctx, resource) => {
+            if (!issues?.[resource]) throw new errors.InvalidTarget();
+            return { scope: issues[resource], audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
+          },
+        },
         rpInitiatedLogout: {
           enabled: true,
           logoutSource: (ctx, form) => {
@@ -166,7 +178,8 @@ export async function startProvider({
       interactions: { policy, url: (_ctx, interaction) => `${paths.login}/${interaction.uid}` },
       findAccount: (_ctx, sub) => {
         const username = Object.keys(people).find((name) => subjectOf(name) === sub);
-        return username && {
+        if (!username || gone.has(username)) return undefined;
+        return {
           accountId: sub,
           claims: () => ({ sub, tid: TENANT, ver: '2.0', ...people[username] }),
         };
@@ -176,9 +189,14 @@ export async function startProvider({
         const known = ctx.oidc.session.grantIdFor(ctx.oidc.client.clientId);
         const grant = (known && (await ctx.oidc.provider.Grant.find(known)))
           || new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
+        for (const [resource, scope] of Object.entries(issues ?? {})) grant.addResourceScope(resource, scope);
         grant.addOIDCScope(['openid profile email offline_access', ...moreScopes].join(' '));
         await grant.save();
         return grant;
+      },
+      extraTokenClaims: (_ctx, token) => {
+        const { name, groups: of } = Object.entries(people).find(([each]) => subjectOf(each) === token.accountId)?.[1] ?? {};
+        return issues ? { name, groups: of } : undefined;
       },
       // The real provider hands out refresh tokens for the scope alone, without prompt=consent.
       issueRefreshToken: (_ctx, _client, source) => offline.has(source.codeChallenge),
@@ -300,7 +318,7 @@ export async function startProvider({
     const parameters = incoming.method === 'POST' ? body : url.searchParams;
     const allowed = registered.redirectUris.includes(parameters.get('redirect_uri'));
     if (endpoint === 'authorization' && allowed) {
-      if (parameters.has('resource')) {
+      if (!issues && parameters.has('resource')) {
         const { error, error_description } = aadsts(
           'invalid_target',
           'The resource parameter provided in the request does not match with the requested scopes.',
@@ -315,7 +333,7 @@ export async function startProvider({
     const own = directory?.entra(url.pathname, body, aadsts);
     if (own) return sendFault(own, response);
     if (endpoint === 'token' && directory) admit(incoming, body);
-    if (endpoint === 'token' && parameters.has('resource')) {
+    if (!issues && endpoint === 'token' && parameters.has('resource')) {
       return sendFault({
         status: 400,
         body: aadsts('invalid_target', 'The resource parameter provided in the request does not match with the requested scopes.'),
@@ -371,6 +389,18 @@ export async function startProvider({
       keys = keepOld ? [...keys, newKey()] : [newKey()];
       if (keepOld) keys.reverse();
       build();
+    },
+    /** Disables somebody's account. */
+    letGo: (username) => void gone.add(username),
+    takeBack: (username) => void gone.delete(username),
+    /** A back-channel logout token about somebody (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+    async logoutToken(username) {
+      const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+      // As the gateway knows people here: by the subject.
+      return new SignJWT({ events, sub: subjectOf(username), jti: randomUUID() })
+        .setProtectedHeader({ alg: 'RS256', typ: 'logout+jwt', kid: keys.at(-1).kid })
+        .setIssuer(issuer).setAudience(registered.clientId).setIssuedAt().setExpirationTime('2m')
+        .sign(await importJWK(keys.at(-1), 'RS256'));
     },
     /** Lets go of the answers that the fault `hang` holds back, by cutting them off. */
     release() {
