@@ -28,6 +28,7 @@ use vestibule_core::{
     recheck::Bounds,
     resource::{Catalogue, MAIN_PROVIDER, Resource},
     secret::Digest,
+    time::Timestamp,
     token::jwt_bearer::TrustedIssuer,
     uri::Issuer,
 };
@@ -336,6 +337,16 @@ impl Idp {
     pub fn let_in(&self) -> Option<Tenants<'_>> {
         let (issuer, allowed) = self.tenants.as_ref()?;
         Some(Tenants { issuer, allowed })
+    }
+
+    /// When what proves us there ends, if that is known.
+    pub fn credential_ends(&self) -> Option<Timestamp> {
+        match &self.credential {
+            ProviderCredential::Certificate(certificate) => certificate.ends(),
+            ProviderCredential::Secret(_)
+            | ProviderCredential::Federated(_)
+            | ProviderCredential::Managed(_) => None,
+        }
     }
 
     /// Its path in the configuration.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use aws_lc_rs::digest;
@@ -14,10 +15,14 @@ use rustls::{
     sign::CertifiedKey,
 };
 use serde::Serialize;
+use simple_asn1::ASN1Block;
 use vestibule_core::{secret::Secret, time::Timestamp};
 
 /// `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// How long before its end a certificate is spoken of.
+pub const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// How long an assertion of ours lives, in seconds: time for one request, between clocks that
 /// are off by some minutes.
@@ -230,6 +235,32 @@ impl Certificate {
             Timestamp::from_unix(0),
         );
         tried.map(|_| read.clone()).map_err(|_| E::Key)
+    }
+
+    /// When it ends, if that can be read (RFC 5280 §4.1.2.5). The provider judges it; this is to
+    /// tell an operator in time.
+    pub fn ends(&self) -> Option<Timestamp> {
+        let blocks = simple_asn1::from_der(&self.der).ok()?;
+        let [ASN1Block::Sequence(_, certificate)] = blocks.as_slice() else {
+            return None;
+        };
+        let ASN1Block::Sequence(_, signed) = certificate.first()? else {
+            return None;
+        };
+        let time = |block: &ASN1Block| match block {
+            ASN1Block::UTCTime(_, time) | ASN1Block::GeneralizedTime(_, time) => {
+                u64::try_from(time.assume_utc().unix_timestamp()).ok()
+            }
+            _ => None,
+        };
+        let ends = signed.iter().find_map(|part| match part {
+            ASN1Block::Sequence(_, validity) => match validity.as_slice() {
+                [begins, ends] => time(begins).and(time(ends)),
+                _ => None,
+            },
+            _ => None,
+        });
+        ends.map(Timestamp::from_unix)
     }
 
     /// The certificate, in DER.

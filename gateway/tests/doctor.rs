@@ -48,6 +48,7 @@ fn h3_c3_all_that_a_login_needs_is_looked_at_and_nothing_is_changed() {
         "ok configuration",
         "ok root key",
         "ok store",
+        "ok disk",
         "ok public address",
         "ok provider",
         "ok client",
@@ -114,4 +115,35 @@ fn h3_each_fault_is_named_with_what_to_do() {
     assert_eq!(code, 0);
     assert!(has(&found, "skipped provider and servers"));
     assert!(!has(&found, "ok provider"));
+}
+
+#[test]
+fn h3_a_certificate_that_ends_is_told_in_time() {
+    use chrono::{Datelike as _, TimeDelta, Utc};
+    let idp = Idp::start();
+    for (days, state) in [(-1, "wrong"), (10, "note"), (90, "ok")] {
+        let day = Utc::now() + TimeDelta::days(days);
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        let (month, day_of) = (day.month() as u8, day.day() as u8);
+        params.not_after = rcgen::date_time_ymd(day.year(), month, day_of);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let make = |folder: &std::path::Path| {
+            std::fs::write(folder.join("vestibule.crt"), certificate.pem()).expect("written");
+            std::fs::write(folder.join("vestibule.key"), key.serialize_pem()).expect("written");
+        };
+        let credential =
+            "credential = { certificate = \"vestibule.crt\", key = { file = \"vestibule.key\" } }";
+        let gate = Gate::start_proving(credential, make, &[("VESTIBULE_IDP__ISSUER", &idp.issuer)]);
+        let (_, found, all) = doctor(&gate, &idp, &["--offline"]);
+        assert!(
+            has(&found, &format!("{state} client certificate")),
+            "{all:#}"
+        );
+        let admin = format!("127.0.0.1:{}", gate.admin);
+        let ready = support::wire::Wire::to(&admin).get(&admin, "/readyz?verbose", &[]);
+        assert_eq!(ready.status, 200, "it is a warning: {}", ready.text());
+        let warned = ready.text().contains("[!]idp its certificate ends");
+        assert_eq!(warned, days < 30, "{}", ready.text());
+    }
 }

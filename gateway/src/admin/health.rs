@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, Uri, header};
 use vestibule_core::resource::MAIN_PROVIDER;
 
 use super::Admin;
-use crate::office::Office;
+use crate::{office::Office, provider_credential::SOON};
 
 /// `GET /livez`.
 pub(super) async fn live() -> Response {
@@ -57,7 +57,14 @@ pub(super) async fn parts(office: &Office) -> (Vec<(char, String, String)>, bool
             MAIN_PROVIDER => "idp".to_owned(),
             name => format!("idps.{name}"),
         };
-        if provider.is_known() {
+        let ends = provider.settings().credential_ends();
+        let left = ends.map(|ends| ends.since(office.world.now()));
+        if let Some(left) = left.filter(|left| *left < SOON) {
+            let days = left.as_secs() / 86_400;
+            let why =
+                format!("its certificate ends in {days} days: register another, then restart");
+            ('!', name, why)
+        } else if provider.is_known() {
             ('+', name, ok())
         } else {
             let why = "degraded: not reached yet; logins wait for it, sessions keep working";

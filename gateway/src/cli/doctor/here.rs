@@ -3,7 +3,14 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::Findings;
-use crate::{config::Config, provider_credential::ProviderCredential, store::sqlite};
+use vestibule_core::time::Timestamp;
+
+use crate::{
+    config::Config,
+    provider_credential::{ProviderCredential, SOON},
+    store::sqlite,
+    world::World,
+};
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {
     if config.public_url.is_plain_http() {
@@ -53,9 +60,47 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
         {
             private(findings, "client secret", file);
         }
+        if let Some(ends) = idp.credential_ends() {
+            certificate(findings, ends);
+        }
     }
     keys(config, findings);
     store(config, findings);
+}
+
+fn certificate(findings: &mut Findings, ends: Timestamp) {
+    const ABOUT: &str = "client certificate";
+    const FIX: &str = "register another at the provider beside it, then name it in idp.credential; \
+                       with Microsoft Entra, vestibule entra rotate does both";
+    let now = World::real().now();
+    let days = ends.since(now).as_secs() / 86_400;
+    if ends <= now {
+        findings.wrong(ABOUT, "it has ended: the provider takes it no more", FIX);
+    } else if ends.since(now) < SOON {
+        findings.weak(ABOUT, format!("it ends in {days} days"), FIX);
+    } else {
+        findings.ok(ABOUT, format!("it ends in {days} days"));
+    }
+}
+
+/// What the store and its journal have room for. A full disk refuses logins (V-STO-001).
+fn room(findings: &mut Findings, folder: &Path) {
+    const ABOUT: &str = "disk";
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let Ok(disk) = rustix::fs::statvfs(folder) else {
+        return;
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+    let what = format!("{free} MiB are free where the store is");
+    let fix = "make room, or move store.url; audit.retention bounds what is kept of calls";
+    match free {
+        0..100 => findings.wrong(ABOUT, what, fix),
+        100..1024 => findings.weak(ABOUT, what, fix),
+        _ => findings.ok(ABOUT, what),
+    }
 }
 
 fn keys(config: &Config, findings: &mut Findings) {
@@ -75,6 +120,9 @@ fn keys(config: &Config, findings: &mut Findings) {
 
 fn store(config: &Config, findings: &mut Findings) {
     let path = &config.store;
+    if let Some(folder) = path.parent() {
+        room(findings, folder);
+    }
     if !path.exists() {
         findings.skipped(
             "store",
