@@ -204,6 +204,16 @@ test('D10: what people are asked for is shown, and how an administrator says yes
   assert.equal(graph.only().requiredResourceAccess[0].resourceAccess.length, 4);
 });
 
+test('D10: what it asks Graph by itself is an administrator\'s to give, and is said', async () => {
+  await apply();
+  await folder.configure({ idp: { groups_from_graph: true } });
+  assert.match(await expecting(0, 'plan'), /asks an administrator for GroupMember\.Read\.All/);
+  assert.match(await apply(), /To let it ask for groups, an administrator opens once/);
+  const [access] = graph.only().requiredResourceAccess;
+  assert.ok(access.resourceAccess.some(({ id, type }) => type === 'Role' && id === '98830695-27a2-44f7-8c18-0c3ebc9698f6'));
+  assert.match(await apply(), /0 changed/);
+});
+
 test('D11: a federated credential for the tokens that the platform makes', async () => {
   const claims = { iss: 'https://oidc.example/cluster', sub: 'system:serviceaccount:mcp:vestibule', aud: 'api://AzureADTokenExchange', exp: 4070908800 };
   await writeFile(folder.path('assertion'), `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`);

@@ -115,6 +115,13 @@ const SIGN_IN: [(&str, &str); 4] = [
     ("offline_access", "7427e0e9-2fba-42fe-b0c0-848c9e6a8182"),
 ];
 
+/// The application permission of Microsoft Graph that tells of which groups people are
+/// (`idp.groups_from_graph`). Only an administrator gives it.
+pub const GROUP_MEMBERS: (&str, &str) = (
+    "GroupMember.Read.All",
+    "98830695-27a2-44f7-8c18-0c3ebc9698f6",
+);
+
 impl Application {
     /// Its certificates.
     pub fn certificates(&self) -> Vec<Credential> {
@@ -124,8 +131,9 @@ impl Application {
             .collect()
     }
 
-    /// Names of what it should ask people for and does not yet.
-    pub fn missing_access(&self) -> Vec<&'static str> {
+    /// Names of what it should ask for and does not yet: people for a sign-in, and, if it asks
+    /// Graph for groups (`members`), an administrator for that.
+    pub fn missing_access(&self, members: bool) -> Vec<&'static str> {
         let asked: BTreeSet<&str> = self
             .required_resource_access
             .iter()
@@ -133,20 +141,22 @@ impl Application {
             .flat_map(|access| &access.resource_access)
             .filter_map(|access| access["id"].as_str())
             .collect();
-        SIGN_IN
-            .iter()
+        let wanted = SIGN_IN.iter().chain(members.then_some(&GROUP_MEMBERS));
+        wanted
             .filter(|(_, id)| !asked.contains(id))
             .map(|(name, _)| *name)
             .collect()
     }
 
     /// `requiredResourceAccess` with what is missing, and all that is there.
-    pub fn full_access(&self) -> Value {
-        let missing = self.missing_access();
-        let more = SIGN_IN
-            .iter()
-            .filter(|(name, _)| missing.contains(name))
-            .map(|(_, id)| json!({ "id": id, "type": "Scope" }));
+    pub fn full_access(&self, members: bool) -> Value {
+        let missing = self.missing_access(members);
+        let is_missing = |(name, _): &&(&str, &str)| missing.contains(name);
+        let people = SIGN_IN.iter().filter(is_missing);
+        let people = people.map(|(_, id)| json!({ "id": id, "type": "Scope" }));
+        let itself = [GROUP_MEMBERS];
+        let itself = itself.iter().filter(is_missing);
+        let more = people.chain(itself.map(|(_, id)| json!({ "id": id, "type": "Role" })));
         let mut graph: Vec<Value> = Vec::new();
         let mut all: Vec<Value> = Vec::new();
         for access in &self.required_resource_access {
@@ -259,8 +269,11 @@ mod tests {
             ],
         }))
         .expect("an application");
-        assert_eq!(app.missing_access(), ["profile", "email", "offline_access"]);
-        let full = app.full_access();
+        assert_eq!(
+            app.missing_access(false),
+            ["profile", "email", "offline_access"]
+        );
+        let full = app.full_access(false);
         let ids = |at: usize| -> Vec<String> {
             let list = full[at]["resourceAccess"].as_array().expect("a list");
             let id = |access: &Value| access["id"].as_str().expect("an id").to_owned();
@@ -271,6 +284,11 @@ mod tests {
         assert_eq!(ids(1), ["x"]);
         let then: Application =
             serde_json::from_value(json!({ "requiredResourceAccess": full })).expect("one");
-        assert!(then.missing_access().is_empty());
+        assert!(then.missing_access(false).is_empty());
+        // What the gateway asks Graph by itself is a role, and an administrator's to give.
+        assert_eq!(then.missing_access(true), [GROUP_MEMBERS.0]);
+        let full = then.full_access(true);
+        let role = json!({ "id": GROUP_MEMBERS.1, "type": "Role" });
+        assert_eq!(full[0]["resourceAccess"][5], role, "{full}");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Step,
-    application::{Application, FederatedCredential, near_miss},
+    application::{Application, FederatedCredential, GROUP_MEMBERS, near_miss},
     credential,
     journal::{Kind, Known},
     tag,
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub public_client: bool,
     /// Whether tokens are to tell groups, since a rule names one.
     pub groups: bool,
+    /// Whether it asks Microsoft Graph for groups by itself.
+    pub members: bool,
     /// What the gateway proves itself with.
     pub proof: Proof,
     /// Whether the credential is to be made anew, and how long the one before is kept.
@@ -363,7 +365,7 @@ fn body(wanted: &Wanted) -> Value {
                 "enableIdTokenIssuance": false,
             },
         },
-        "requiredResourceAccess": Application::default().full_access(),
+        "requiredResourceAccess": Application::default().full_access(wanted.members),
     });
     if wanted.groups {
         body["groupMembershipClaims"] = "SecurityGroup".into();
@@ -400,9 +402,18 @@ fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec
         patch["groupMembershipClaims"] = "SecurityGroup".into();
         details.push("tokens tell security groups, since a rule names one".to_owned());
     }
-    let missing = app.missing_access();
+    let mut missing = app.missing_access(wanted.members);
     if !missing.is_empty() {
-        patch["requiredResourceAccess"] = app.full_access();
+        patch["requiredResourceAccess"] = app.full_access(wanted.members);
+    }
+    if missing.last() == Some(&GROUP_MEMBERS.0) {
+        missing.pop();
+        details.push(format!(
+            "asks an administrator for {}, by idp.groups_from_graph",
+            GROUP_MEMBERS.0
+        ));
+    }
+    if !missing.is_empty() {
         details.push(format!("asks people for {} besides", missing.join(", ")));
     }
     (patch, details)
@@ -487,6 +498,7 @@ pub(super) mod tests {
             redirect: REDIRECT.to_owned(),
             public_client: false,
             groups: false,
+            members: false,
             proof: Proof::Secret {
                 held: credential::digest_of("the secret"),
                 life: Duration::from_secs(180 * DAY),
@@ -507,8 +519,10 @@ pub(super) mod tests {
             web: super::super::application::Redirects {
                 redirect_uris: vec![REDIRECT.to_owned()],
             },
-            required_resource_access: serde_json::from_value(Application::default().full_access())
-                .expect("its own"),
+            required_resource_access: serde_json::from_value(
+                Application::default().full_access(false),
+            )
+            .expect("its own"),
             password_credentials: vec![Credential {
                 key_id: "k1".to_owned(),
                 display_name: Some("vestibule r1".to_owned()),

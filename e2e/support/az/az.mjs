@@ -6,6 +6,10 @@ const file = process.env.AZ_STANDIN;
 const { mode, token, tenant } = JSON.parse(readFileSync(file, 'utf8'));
 appendFileSync(`${file}.calls`, `${JSON.stringify(said)}\n`);
 
+if (said[0] === 'login') {
+  console.log(JSON.stringify([{ cloudName: 'AzureCloud', tenantId: tenant, user: { name: 'ada@contoso.example', type: 'user' } }], null, 2));
+  process.exit(0);
+}
 const flag = (name) => said[said.indexOf(name) + 1];
 if (said.slice(0, 2).join(' ') !== 'account get-access-token' || !flag('--resource') || flag('--output') !== 'json') {
   console.error(`ERROR: '${said.join(' ')}' is misspelled or not recognized by the system.`);

@@ -42,6 +42,8 @@ pub struct EntraSetup {
     pub proof: ProofAt,
     /// Whether a rule names a group.
     pub groups: bool,
+    /// Whether Microsoft Graph is asked for groups by the application itself.
+    pub members: bool,
     /// `[entra]`.
     pub entra: Entra,
     /// A certificate authority besides those of the operating system.

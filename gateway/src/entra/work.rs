@@ -358,6 +358,7 @@ impl<'w> Work<'w> {
             redirect: format!("{}/oauth-callback", self.setup.public_url),
             public_client: self.setup.entra.allow_public_client,
             groups: self.setup.groups,
+            members: self.setup.members,
             proof: self.proof().await?,
             rotate,
             steps: steps.to_vec(),

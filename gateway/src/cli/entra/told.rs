@@ -71,7 +71,11 @@ pub(super) fn consent_link(setup: &EntraSetup, app: &str) -> String {
     let base = format!("{}/{}/adminconsent", setup.entra.authority, setup.tenant);
     let link =
         vestibule_core::uri::with_query(&base, &[("client_id", app), ("redirect_uri", &redirect)]);
-    format!("If people may not consent themselves, an administrator opens once:\n  {link}\n")
+    let who = match setup.members {
+        true => "To let it ask for groups, an administrator opens once:",
+        false => "If people may not consent themselves, an administrator opens once:",
+    };
+    format!("{who}\n  {link}\n")
 }
 
 pub(super) fn as_json(plan: &Plan) -> Value {

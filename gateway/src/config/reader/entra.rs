@@ -104,6 +104,7 @@ impl Reader<'_> {
         let client_id = self
             .required(&mut idp, "client_id")
             .and_then(|value| self.client_id_at(value));
+        let members = self.flag(&mut idp, "groups_from_graph", false);
         let proof = self.proof_at(&mut idp);
         let public_url = public_url?;
         Some(EntraSetup {
@@ -113,6 +114,7 @@ impl Reader<'_> {
             client_id: client_id?,
             proof: proof?,
             groups,
+            members,
             entra,
             extra_ca_file,
         })
