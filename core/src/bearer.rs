@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     access_token::{AccessToken, Opens},
+    caller_identity::Profile,
     direct_token::DirectToken,
     dpop::{self, DpopError, Thumbprint},
     id::{ClientRef, GrantId, PersonId, TokenId},
@@ -19,12 +20,18 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     token: Arc<AccessToken>,
+    profile: Option<Arc<Profile>>,
 }
 
 impl Caller {
     /// The token that proved it.
     pub fn token(&self) -> &Arc<AccessToken> {
         &self.token
+    }
+
+    /// Who it is, if the token says so itself: one of the identity provider's.
+    pub fn profile(&self) -> Option<&Arc<Profile>> {
+        self.profile.as_ref()
     }
 
     /// Whether the rules let this caller use `resource` at all. They are judged anew for each
@@ -185,7 +192,11 @@ pub fn judge(
 ) -> Result<Caller, BearerError> {
     use BearerError as E;
     let token = opens.open(token).ok_or(E::Unknown)?;
-    admit(token, key, resource, revocations, leeway, now)
+    admit(&token, key, resource, revocations, leeway, now)?;
+    Ok(Caller {
+        token,
+        profile: None,
+    })
 }
 
 /// The same of a token that the identity provider issued for `resource`.
@@ -200,19 +211,22 @@ pub fn judge_direct(
     leeway: Duration,
     now: Timestamp,
 ) -> Result<Caller, BearerError> {
-    let token = Arc::clone(token.token());
-    admit(token, key, resource, revocations, leeway, now)
+    admit(token.token(), key, resource, revocations, leeway, now)?;
+    Ok(Caller {
+        token: Arc::clone(token.token()),
+        profile: Some(Arc::clone(token.profile())),
+    })
 }
 
 #[inline]
 fn admit(
-    token: Arc<AccessToken>,
+    token: &AccessToken,
     key: Option<Thumbprint>,
     resource: &Resource,
     revocations: &dyn Revocations,
     leeway: Duration,
     now: Timestamp,
-) -> Result<Caller, BearerError> {
+) -> Result<(), BearerError> {
     use BearerError as E;
     if token.resource != resource.uri {
         return Err(E::WrongAudience);
@@ -222,8 +236,7 @@ fn admit(
     if token.confirmation != key || (key.is_none() && resource.dpop == Dpop::Required) {
         return Err(E::Bound);
     }
-    judge_opened(&token, revocations, leeway, now)?;
-    Ok(Caller { token })
+    judge_opened(token, revocations, leeway, now)
 }
 
 /// Whether an opened token is good at this moment, wherever it is used.
@@ -600,6 +613,7 @@ pub(crate) mod tests {
         let mut a = catalogue(&["a"]).only().expect("one").clone();
         a.policy.access.allow = Some(vec![crate::policy::Who::Group("staff".into())]);
         let caller = |groups: &[&str], machine| Caller {
+            profile: None,
             token: Arc::new(AccessToken {
                 groups: groups.iter().map(|g| (*g).to_owned()).collect(),
                 machine,
@@ -662,6 +676,7 @@ pub(crate) mod tests {
         let wrong = BearerError::WrongAudience.challenges(&issuer, a).remove(0);
         assert!(wrong.starts_with("Bearer error=\"invalid_token\", error_description=\""));
         let caller = Caller {
+            profile: None,
             token: Arc::new(token()),
         };
         let refused = caller.may(&ScopeSet::of(["write"])).expect_err("lacks it");

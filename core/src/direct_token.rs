@@ -12,10 +12,10 @@ use crate::{
     claims::{WrongType, seconds, text},
     flow::cleaned,
     id::{ClientRef, GrantId, PersonId, TokenId},
-    id_token::{SubjectKey, Tenants},
+    id_token::SubjectKey,
     identity::{groups_in, leaves_groups_out, shown},
     jwt::VerifiedClaims,
-    policy::Somebody,
+    policy::{Somebody, reads_as_anothers},
     resource::Resource,
     scope::ScopeSet,
     secret::Digest,
@@ -27,8 +27,6 @@ use crate::{
 pub struct Expected<'a> {
     /// The provider's issuer.
     pub issuer: &'a str,
-    /// Where people of several tenants are let in (see [`crate::id_token::Expected::tenants`]).
-    pub tenants: Option<Tenants<'a>>,
     /// How people are told apart.
     pub key: SubjectKey,
     /// Claims that tell groups and roles.
@@ -37,6 +35,8 @@ pub struct Expected<'a> {
     pub needs_groups: bool,
     /// The name by which rules write ids of this provider's people; none for the main one's.
     pub vouched_by: Option<&'a str>,
+    /// See [`Somebody::others`].
+    pub others: &'a [String],
     /// What the provider calls the server: one of these must be in `aud`.
     pub audience: &'a [String],
     /// What it writes before the names of the server's scopes, if it does.
@@ -50,7 +50,20 @@ pub struct Expected<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectToken {
     token: Arc<AccessToken>,
-    profile: Profile,
+    profile: Arc<Profile>,
+}
+
+/// Why one is not taken, and in words for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotTaken {
+    /// What the client is told.
+    pub error: BearerError,
+    /// Why.
+    pub why: &'static str,
+}
+
+fn no(error: BearerError, why: &'static str) -> NotTaken {
+    NotTaken { error, why }
 }
 
 impl DirectToken {
@@ -61,14 +74,14 @@ impl DirectToken {
     }
 
     /// Who it is for.
-    pub fn profile(&self) -> &Profile {
+    pub fn profile(&self) -> &Arc<Profile> {
         &self.profile
     }
 }
 
-impl From<WrongType> for BearerError {
+impl From<WrongType> for NotTaken {
     fn from(_: WrongType) -> Self {
-        Self::Unknown
+        no(BearerError::Unknown, "a claim of it is of another type")
     }
 }
 
@@ -80,8 +93,8 @@ pub fn id_of(text: &str) -> TokenId {
 /// Judges the claims of a token whose signature was verified; `id` is its own (see [`id_of`]).
 ///
 /// # Errors
-/// [`BearerError::Unknown`] for what is no access token of this provider's, such as its ID
-/// tokens, which have the same audience where the server is registered as an application;
+/// [`NotTaken`]: [`BearerError::Unknown`] for what is no access token of this provider's, such as
+/// its ID tokens, which have the same audience where the server is registered as an application;
 /// [`BearerError::WrongAudience`]; [`BearerError::NotYet`]; [`BearerError::Denied`] for whose
 /// groups are not told, and for an application that acts for nobody where no rule says who may.
 pub fn judge(
@@ -90,54 +103,64 @@ pub fn judge(
     expected: &Expected<'_>,
     resource: &Resource,
     now: Timestamp,
-) -> Result<DirectToken, BearerError> {
+) -> Result<DirectToken, NotTaken> {
     use BearerError as E;
-    let is_at = is_access_token(claims.typ()).ok_or(E::Unknown)?;
+    let unknown = |why| no(E::Unknown, why);
+    let is_at = is_access_token(claims.typ());
+    let is_at = is_at.ok_or(unknown("its typ is that of another kind of token"))?;
     let claims = claims.claims();
-    let issuer = text(claims, "iss")?.ok_or(E::Unknown)?;
-    let ours = match &expected.tenants {
-        None => issuer == expected.issuer,
-        Some(tenants) => tenants.admit(issuer, text(claims, "tid")?),
-    };
-    if !ours {
-        return Err(E::Unknown);
+    let issuer = text(claims, "iss")?.ok_or(unknown("it has no iss"))?;
+    if issuer != expected.issuer {
+        return Err(unknown(
+            "its iss is another; Microsoft Entra's tokens of version 1 have another than those of version 2",
+        ));
     }
     if !is_at && says_otherwise(claims) {
-        return Err(E::Unknown);
+        return Err(unknown("it is an ID token, or of another kind"));
     }
     let client = ["azp", "client_id", "cid", "appid"];
     let client = client
         .iter()
         .find_map(|name| text(claims, name).transpose());
-    let client = client.ok_or(E::Unknown)??;
+    let client = client.ok_or(unknown("it does not say which client it is for"))??;
     if !is_for(claims, expected.audience) {
-        return Err(E::WrongAudience);
+        return Err(no(
+            E::WrongAudience,
+            "its aud is none of servers.NAME.audience",
+        ));
     }
-    let issued = seconds(claims, "iat")?.ok_or(E::Unknown)?;
-    let expires = seconds(claims, "exp")?.ok_or(E::Unknown)?;
-    if seconds(claims, "nbf")?.is_some_and(|begins| begins > now.plus(expected.leeway)) {
-        return Err(E::NotYet);
+    let latest = now.plus(expected.leeway);
+    let issued = seconds(claims, "iat")?.ok_or(unknown("it has no iat"))?;
+    let expires = seconds(claims, "exp")?.ok_or(unknown("it has no exp"))?;
+    let begins = seconds(claims, "nbf")?.unwrap_or(issued).max(issued);
+    if begins > latest {
+        return Err(no(E::NotYet, "it begins later; the clocks differ"));
     }
+    let part = |name| text(claims, name)?.ok_or(unknown("it does not say whose it is"));
     let subject = match expected.key {
-        SubjectKey::Sub => text(claims, "sub")?.ok_or(E::Unknown)?.to_owned(),
-        SubjectKey::TenantAndObject => {
-            let tenant = text(claims, "tid")?.ok_or(E::Unknown)?;
-            let object = text(claims, "oid")?.ok_or(E::Unknown)?;
-            format!("{tenant}/{object}")
-        }
+        SubjectKey::Sub => part("sub")?.to_owned(),
+        SubjectKey::TenantAndObject => format!("{}/{}", part("tid")?, part("oid")?),
     };
     if subject.is_empty() || subject.len() > 512 {
-        return Err(E::Unknown);
+        return Err(unknown("it does not say whose it is"));
     }
     let told = scopes(claims)?;
     // An application that acts for itself has none, and many can have such a token.
     if told.is_none() && resource.policy.access.allow.is_none() {
-        return Err(E::Denied);
+        let why = "it has no scope, so an application acts by itself, and no rule says which may";
+        return Err(no(E::Denied, why));
     }
-    if expected.needs_groups && leaves_groups_out(claims) {
-        return Err(E::Denied);
+    let groups = groups_in(claims, expected.groups);
+    let groups = groups.map_err(|_| unknown("its groups are no list"))?;
+    // Groups that are not told are not no groups. Entra's leave the claim out of whoever is in
+    // none, and say so of whoever is in too many.
+    let untold = groups.is_none() && expected.key == SubjectKey::Sub;
+    if expected.needs_groups && (untold || leaves_groups_out(claims)) {
+        return Err(no(
+            E::Denied,
+            "a rule names a group, and it tells none or not all",
+        ));
     }
-    let groups = groups_in(claims, expected.groups).map_err(|_| E::Unknown)?;
     let groups = groups.unwrap_or_default();
     let scopes = ScopeSet::of(told.unwrap_or_default().into_iter().filter_map(|scope| {
         let bare = scope.strip_prefix(expected.scope_prefix).unwrap_or(scope);
@@ -147,42 +170,43 @@ pub fn judge(
         subject: &subject,
         groups: &groups,
         vouched_by: expected.vouched_by,
+        others: expected.others,
     };
-    let named = |groups: &[String]| -> Vec<String> {
-        let name = expected.vouched_by;
-        let written = |group: &String| name.map_or(group.clone(), |name| format!("{name}/{group}"));
-        groups.iter().map(written).collect()
-    };
-    let person = derived(&["person", expected.issuer, &subject]);
+    let names = resource.policy.names_of(&somebody);
+    let written = groups.iter().filter_map(|group| match expected.vouched_by {
+        Some(name) => Some(format!("{name}/{group}")),
+        None => (!reads_as_anothers(group, expected.others)).then(|| group.clone()),
+    });
     let token = AccessToken {
         id,
         grant: GrantId::new(derived(&["grant", expected.issuer, &subject, client])),
-        subject: PersonId::new(person),
+        subject: PersonId::new(derived(&["person", expected.issuer, &subject])),
         machine: false,
         client: ClientRef::of(&format!("{} {client}", expected.issuer)),
         subject_epoch: u32::MAX,
         client_epoch: u32::MAX,
-        issued,
+        // Its clock is ahead of ours by no more than is borne, which is more than of our own.
+        issued: issued.min(now),
         expires,
         resource: resource.uri.clone(),
         scopes,
         confirmation: confirmation(claims)?,
         actor: None,
-        groups: resource.policy.names_of(&somebody),
+        groups: names,
     };
-    let read = |name| shown(claims, name).map_err(|_| E::Unknown);
+    let read = |name| shown(claims, name).map_err(|_| unknown("a claim of it is of another type"));
     let profile = Profile {
         issuer: expected.issuer.to_owned(),
         name: read("name")?,
         email: read("email")?,
-        groups: named(&groups),
+        groups: written.collect(),
         client_id: Some(cleaned(client, 200)),
         flow: None,
         subject,
     };
     Ok(DirectToken {
         token: Arc::new(token),
-        profile,
+        profile: Arc::new(profile),
     })
 }
 
@@ -198,12 +222,17 @@ fn is_access_token(typ: Option<&str>) -> Option<bool> {
 }
 
 /// Whether a plain JWT is one of another kind: what only ID tokens have (OpenID Connect Core §2),
-/// what only logout tokens have, and the kind that Keycloak writes.
+/// what only logout tokens have, and the kind that Keycloak writes. Its word for an access token
+/// outweighs a `nonce`, which its older ones have.
 fn says_otherwise(claims: &Map<String, Value>) -> bool {
     let has = |name: &&str| claims.contains_key(*name);
-    let kind = claims.get("typ").and_then(Value::as_str);
-    ["nonce", "at_hash", "c_hash", "events"].iter().any(has)
-        || kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
+    if ["at_hash", "c_hash", "events"].iter().any(has) {
+        return true;
+    }
+    match claims.get("typ").and_then(Value::as_str) {
+        Some(kind) => !["bearer", "dpop"].contains(&kind.to_ascii_lowercase().as_str()),
+        None => has(&"nonce"),
+    }
 }
 
 fn is_for(claims: &Map<String, Value>, audience: &[String]) -> bool {
@@ -220,7 +249,7 @@ fn is_for(claims: &Map<String, Value>, audience: &[String]) -> bool {
 }
 
 /// Scopes as the provider writes them: in one text, or as a list. `None` for no claim at all.
-fn scopes(claims: &Map<String, Value>) -> Result<Option<Vec<&str>>, BearerError> {
+fn scopes(claims: &Map<String, Value>) -> Result<Option<Vec<&str>>, WrongType> {
     let Some(value) = claims.get("scope").or_else(|| claims.get("scp")) else {
         return Ok(None);
     };
@@ -228,24 +257,25 @@ fn scopes(claims: &Map<String, Value>) -> Result<Option<Vec<&str>>, BearerError>
         Value::String(text) => Ok(Some(text.split(' ').filter(|s| !s.is_empty()).collect())),
         Value::Array(list) => {
             let texts = list.iter().map(Value::as_str);
-            texts
-                .collect::<Option<Vec<_>>>()
-                .map(Some)
-                .ok_or(BearerError::Unknown)
+            texts.collect::<Option<Vec<_>>>().map(Some).ok_or(WrongType)
         }
-        _ => Err(BearerError::Unknown),
+        _ => Err(WrongType),
     }
 }
 
 /// The key that it is bound to (RFC 7800 §3): that of a proof, and no other kind, which nobody
 /// here could check.
-fn confirmation(claims: &Map<String, Value>) -> Result<Option<[u8; 32]>, BearerError> {
+fn confirmation(claims: &Map<String, Value>) -> Result<Option<[u8; 32]>, NotTaken> {
     let Some(cnf) = claims.get("cnf") else {
         return Ok(None);
     };
     let jkt = cnf.as_object().filter(|cnf| cnf.len() == 1);
     let jkt = jkt.and_then(|cnf| cnf.get("jkt")?.as_str());
-    let digest = jkt.and_then(Digest::parse).ok_or(BearerError::Unknown)?;
+    let digest = jkt.and_then(Digest::parse);
+    let digest = digest.ok_or(no(
+        BearerError::Unknown,
+        "it is bound to something else than a key of DPoP",
+    ))?;
     Ok(Some(*digest.bytes()))
 }
 
@@ -317,11 +347,11 @@ mod tests {
         let (audience, groups) = (kept([URI]), kept(["groups", "roles"]));
         let mut expected = Expected {
             issuer: "https://idp.example",
-            tenants: None,
             key: SubjectKey::Sub,
             groups,
             needs_groups: true,
             vouched_by: None,
+            others: kept(["partner"]),
             audience,
             scope_prefix: "",
             leeway: Duration::from_secs(30),
@@ -335,6 +365,7 @@ mod tests {
             resource,
             now,
         )
+        .map_err(|no| no.error)
     }
 
     fn judged(claims: &Value) -> Result<DirectToken, BearerError> {
@@ -369,10 +400,18 @@ mod tests {
                 "read",
             ),
             (over(&[("typ", json!("Bearer"))]), "read"),
+            (
+                over(&[("typ", json!("DPoP")), ("nonce", json!("n"))]),
+                "read",
+            ),
+            (over(&[("iat", json!(1525))]), "read"),
         ] {
             assert_eq!(read(&claims), scopes, "{claims}");
         }
         // The same person by another app is another grant; by another token, the same.
+        // Not later than now by our clock, so that it is as good in a moment.
+        let ahead = judged(&over(&[("iat", json!(1525))])).expect("good");
+        assert_eq!(ahead.token().issued, Timestamp::from_unix(1500));
         let other = judged(&over(&[("client_id", json!("x"))])).expect("good");
         assert_eq!(ada.token().subject, other.token().subject);
         assert_ne!(ada.token().grant, other.token().grant);
@@ -414,6 +453,7 @@ mod tests {
             (over(&[("cnf", json!({ "x5t#S256": "x" }))]), E::Unknown),
             (over(&[("cnf", json!({ "jkt": "x" }))]), E::Unknown),
             // Nobody acts in it, or their groups are not told.
+            (over(&[("groups", Value::Null)]), E::Denied),
             (over(&[("scope", Value::Null)]), E::Denied),
             (over(&[("hasgroups", json!(true))]), E::Denied),
             (
@@ -433,17 +473,18 @@ mod tests {
             let audience = [URI.to_owned()];
             let expected = Expected {
                 issuer: "https://idp.example",
-                tenants: None,
                 key: SubjectKey::Sub,
                 groups: &[],
                 needs_groups: false,
                 vouched_by: None,
+                others: &[],
                 audience: &audience,
                 scope_prefix: "",
                 leeway: Duration::ZERO,
             };
             let now = Timestamp::from_unix(1500);
             let judged = judge(&claims, id_of("t"), &expected, &resource(), now);
+            let judged = judged.map_err(|no| no.error);
             assert_eq!(judged, Err(E::Unknown), "{typ}");
         }
     }
@@ -456,6 +497,9 @@ mod tests {
             deny: Vec::new(),
         };
         let app = over(&[("scope", Value::Null), ("roles", json!(["Mcp.Run"]))]);
+        // What reads as another's is nobody's.
+        let posing = judged(&over(&[("groups", json!(["partner/staff", "x/y"]))])).expect("good");
+        assert_eq!(posing.profile().groups, ["x/y"]);
         let named = judged_at(&app, &ruled, |_| {}).expect("good");
         assert_eq!(named.token().groups, ["group:Mcp.Run"]);
         let other = over(&[("scope", Value::Null)]);
@@ -464,20 +508,15 @@ mod tests {
     }
 
     #[test]
-    fn p2_up_16_entra_s_tokens_name_tenant_application_and_scope_in_its_way() {
+    fn p2_entra_s_tokens_name_tenant_application_and_scope_in_its_way() {
         let entra = json!({
             "iss": "https://login.example/t1/v2.0", "aud": "app-id", "exp": 2000, "iat": 1000,
             "nbf": 1000, "tid": "t1", "oid": "o1", "sub": "pairwise", "azp": "vscode",
             "scp": "read", "ver": "2.0",
         });
-        let tenants = Tenants {
-            issuer: "https://login.example/{tenantid}/v2.0",
-            allowed: kept(["t1"]),
-        };
         let of = |claims: &Value| {
             judged_at(claims, &resource(), |expected| {
-                expected.issuer = "https://login.example/organizations/v2.0";
-                expected.tenants = Some(tenants);
+                expected.issuer = "https://login.example/t1/v2.0";
                 expected.key = SubjectKey::TenantAndObject;
                 expected.audience = kept(["app-id"]);
                 expected.vouched_by = Some("partner");
@@ -487,11 +526,10 @@ mod tests {
         assert_eq!(token.profile().subject, "t1/o1");
         assert_eq!(token.token().scopes.to_string(), "read");
         for (name, value) in [
-            ("tid", json!("t2")),
             ("tid", Value::Null),
             ("oid", Value::Null),
             ("iss", json!("https://sts.windows.net/t1/")),
-            ("iss", json!("https://login.example/{tenantid}/v2.0")),
+            ("iss", json!("https://login.example/t2/v2.0")),
         ] {
             let mut claims = entra.clone();
             claims[name] = value;

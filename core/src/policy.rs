@@ -67,13 +67,22 @@ pub struct Somebody<'s> {
     /// itself. An id means something only at who gave it, so a rule writes that of another
     /// as `NAME/ID`.
     pub vouched_by: Option<&'s str>,
+    /// The names of all who vouch for somebody besides the main identity provider.
+    pub others: &'s [String],
+}
+
+/// Whether an id of the main identity provider's reads as one of another's, which a rule would
+/// take it for.
+pub fn reads_as_anothers(id: &str, others: &[String]) -> bool {
+    let name = id.split_once('/').map(|(name, _)| name);
+    name.is_some_and(|name| others.iter().any(|other| other == name))
 }
 
 impl Somebody<'_> {
     /// Whether `written` in a rule is this `id`.
     fn is(&self, written: &str, id: &str) -> bool {
         match self.vouched_by {
-            None => written == id,
+            None => written == id && !reads_as_anothers(id, self.others),
             Some(name) => written
                 .strip_prefix(name)
                 .and_then(|rest| rest.strip_prefix('/'))
@@ -342,6 +351,7 @@ mod tests {
                 subject,
                 groups,
                 vouched_by,
+                others: &[],
             })
         };
         assert_eq!(
@@ -355,10 +365,12 @@ mod tests {
     #[test]
     fn ema_8_up_15_tkn_10_an_id_means_something_at_who_gave_it_only() {
         let groups = ["staff", "admins"].map(str::to_owned);
+        let others = ["partner".to_owned()];
         let eve = |vouched_by| Somebody {
             subject: "eve",
             groups: &groups,
             vouched_by,
+            others: &others,
         };
         assert_eq!(policy().names_of(&eve(Some("partner"))), [""; 0]);
         let mut theirs = Policy::default();
@@ -372,6 +384,14 @@ mod tests {
         );
         assert_eq!(theirs.names_of(&eve(Some("part"))), [""; 0]);
         assert_eq!(theirs.names_of(&eve(None)), ["group:admins"]);
+        // What the main provider calls like another's is not theirs.
+        let posing = ["partner/admins", "other/admins"].map(str::to_owned);
+        let posing = Somebody {
+            subject: "partner/eve",
+            groups: &posing,
+            ..eve(None)
+        };
+        assert_eq!(theirs.names_of(&posing), [""; 0]);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub enum Told {
     /// The person is there; in which groups they are by now is more than it could tell, and a
     /// rule asks for it.
     GroupsLeftOut,
+    /// The access that this login gave is good no more. The person may be there all the same:
+    /// some take the oldest back where there are many.
+    TakenBack,
     /// It said no, and not by a word that is about the person: some have no other for a
     /// session of theirs that ended.
     Refused,
@@ -57,7 +60,7 @@ pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) ->
     match told {
         Told::There => Verdict::Renew,
         Told::Gone => Verdict::End,
-        Told::GroupsLeftOut => Verdict::EndThis,
+        Told::GroupsLeftOut | Told::TakenBack => Verdict::EndThis,
         Told::Refused | Told::Nothing if now >= checked && now.since(checked) < bounds.grace => {
             Verdict::Renew
         }
@@ -68,7 +71,7 @@ pub fn judge(told: Told, checked: Timestamp, bounds: &Bounds, now: Timestamp) ->
 }
 
 /// What a refusal of the provider's token endpoint tells of the person (RFC 6749 §5.2, OpenID
-/// Connect Core §3.1.2.6, which Entra uses here too), or of who takes its tokens (RFC 6750 §3.1). What is wrong with ourselves, such as
+/// Connect Core §3.1.2.6, which Entra uses here too). What is wrong with ourselves, such as
 /// `invalid_client`, says nothing of the person.
 pub fn refusal(status: u16, error: &str) -> Told {
     // A server that fails knows nothing of a person, whatever its page says.
@@ -77,7 +80,6 @@ pub fn refusal(status: u16, error: &str) -> Told {
     }
     match error {
         "invalid_grant"
-        | "invalid_token"
         | "access_denied"
         | "interaction_required"
         | "login_required"
@@ -128,6 +130,7 @@ mod tests {
             (Told::There, 9999, V::Renew),
             (Told::Gone, 1001, V::End),
             (Told::GroupsLeftOut, 1001, V::EndThis),
+            (Told::TakenBack, 1001, V::EndThis),
             (Told::Refused, 1399, V::Renew),
             (Told::Refused, 1400, V::EndThis),
             (Told::Nothing, 1399, V::Renew),

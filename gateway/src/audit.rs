@@ -16,8 +16,10 @@ use quick_cache::sync::Cache;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use vestibule_core::{
+    access_token::AccessToken,
     audit::{ARGUMENTS_MAX, CALLS_MAX, Call, Ended, Figures, Filter, Page, Record, Subject},
     bearer::Caller,
+    caller_identity::Profile,
     id::{ClientRef, GrantId, PersonId},
     time::Timestamp,
 };
@@ -188,6 +190,9 @@ impl Audit {
             begun: Instant::now(),
             who: {
                 let token = caller.token();
+                if let Some(profile) = caller.profile() {
+                    self.know(token, profile);
+                }
                 (token.grant, token.subject, token.client)
             },
             server: Arc::clone(server),
@@ -249,6 +254,25 @@ impl Audit {
                 .call(call.at, &call.server, outcome, call.milliseconds);
         }
         Ok(())
+    }
+
+    /// Remembers who somebody is of whom the store knows nothing: what is in the audit must say
+    /// who it was for as long as it is kept.
+    fn know(&self, token: &AccessToken, profile: &Profile) {
+        if self.names.get(&token.grant).is_some() {
+            return;
+        }
+        let Profile { subject, .. } = profile;
+        let name = profile.email.as_ref().or(profile.name.as_ref());
+        let shown = name.map_or(subject.clone(), |name| format!("{name} ({subject})"));
+        let subject = Subject {
+            person: Some(token.subject),
+            shown,
+            client: Some(token.client),
+            client_name: profile.client_id.clone().unwrap_or_default(),
+            flow: None,
+        };
+        self.names.insert(token.grant, subject);
     }
 
     async fn subject(&self, who: Who) -> Result<Subject, StoreError> {

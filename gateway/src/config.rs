@@ -35,7 +35,7 @@ use vestibule_core::{
 
 pub use self::brand::{Brand, Logo};
 pub use self::entra::{ClientIdAt, Entra, EntraSetup, ProofAt};
-pub use self::plain_oauth::{Membership, PlainOAuth};
+pub use self::plain_oauth::{Membership, ORGANIZATION, PlainOAuth};
 pub use self::report::{Problem, Report};
 pub use self::upstream_auth::{ProviderToken, ServiceAt, ServiceSettings, UpstreamAuth};
 use self::{reader::Reader, table::Table};
@@ -180,6 +180,8 @@ pub struct DirectSettings {
     pub provider: String,
     /// What it calls the server in `aud`.
     pub audience: Vec<String>,
+    /// Whether the server gets what they are exchanged for.
+    pub is_exchanged: bool,
 }
 
 /// Which transport an MCP server speaks.

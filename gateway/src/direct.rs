@@ -1,9 +1,12 @@
 //! Tokens that an identity provider issued for servers of this gateway: verified once, remembered
 //! while the provider's keys are the same, and judged each time that they are shown.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use vestibule_core::{
     bearer::BearerError,
     direct_token::{self, DirectToken, Expected},
@@ -19,18 +22,37 @@ use crate::{
     provider::{Discovered, LEEWAY, Provider},
 };
 
-/// How many are remembered.
-const KEPT_MAX: usize = 65_536;
+/// About how many are remembered, and how many bytes of them.
+const KEPT: usize = 16_384;
+const KEPT_BYTES: u64 = 64 << 20;
+
+/// Between two words to an operator about tokens that were not taken.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// See the module.
-pub struct DirectTokens(Cache<TokenId, Arc<Known>>);
+pub struct DirectTokens {
+    kept: Cache<TokenId, Arc<Known>, Size>,
+    /// When it was last said why one was not taken.
+    said: Mutex<Option<Timestamp>>,
+}
+
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<TokenId, Arc<Known>> for Size {
+    fn weight(&self, _: &TokenId, known: &Arc<Known>) -> u64 {
+        // What is read from it is about as large as it is.
+        1024 + 2 * known.length as u64
+    }
+}
 
 /// One that was verified.
 pub struct Known {
     /// What it says.
     pub token: DirectToken,
-    /// It, to be exchanged for another.
-    pub text: Secret,
+    /// It, where the server gets one that it is exchanged for.
+    pub text: Option<Secret>,
+    length: usize,
     /// The keys that verified it. Under others it may be good no more.
     keys: Weak<Discovered>,
 }
@@ -46,17 +68,20 @@ pub enum NotTaken {
 
 impl Default for DirectTokens {
     fn default() -> Self {
-        Self(Cache::new(KEPT_MAX))
+        Self {
+            kept: Cache::with_weighter(KEPT, KEPT_BYTES, Size),
+            said: Mutex::default(),
+        }
     }
 }
 
 impl DirectTokens {
     /// One that was opened before, by its id.
     pub fn of(&self, id: TokenId) -> Option<Arc<Known>> {
-        self.0.get(&id)
+        self.kept.get(&id)
     }
 
-    /// Opens one for `resource`.
+    /// Opens one for `resource`; `others` is who else vouches for people here.
     ///
     /// # Errors
     /// [`NotTaken`].
@@ -66,11 +91,12 @@ impl DirectTokens {
         provider: &Provider,
         settings: &DirectSettings,
         resource: &Resource,
+        others: &[String],
         now: Timestamp,
     ) -> Result<Arc<Known>, NotTaken> {
         let discovered = provider.at_hand().ok_or(NotTaken::UnknownKey(None))?;
         let id = direct_token::id_of(text);
-        if let Some(known) = self.0.get(&id)
+        if let Some(known) = self.kept.get(&id)
             // What is pointed to weakly is not replaced in place, so the address tells.
             && std::ptr::eq(known.keys.as_ptr(), Arc::as_ptr(&discovered))
             && known.token.token().resource == resource.uri
@@ -85,22 +111,40 @@ impl DirectTokens {
         let direct = resource.direct.as_ref();
         let expected = Expected {
             issuer: &idp.issuer,
-            tenants: idp.let_in(),
             key: idp.subject_key(),
             groups: &idp.groups_claims,
             needs_groups: idp.needs_groups,
             vouched_by: (idp.name != MAIN_PROVIDER).then_some(idp.name.as_str()),
+            others,
             audience: &settings.audience,
             scope_prefix: direct.map_or("", |direct| direct.scope_prefix.as_str()),
             leeway: LEEWAY,
         };
         let token = direct_token::judge(&claims, id, &expected, resource, now);
+        let token = token.map_err(|no| {
+            self.say(&resource.name, no.why, now);
+            NotTaken::Bearer(no.error)
+        })?;
+        let has_ended = token.token().expires <= now;
         let known = Arc::new(Known {
-            token: token.map_err(NotTaken::Bearer)?,
-            text: Secret::new(text.to_owned()),
+            token,
+            text: settings.is_exchanged.then(|| Secret::new(text.to_owned())),
+            length: text.len(),
             keys: Arc::downgrade(&discovered),
         });
-        self.0.insert(id, Arc::clone(&known));
+        if !has_ended {
+            self.kept.insert(id, Arc::clone(&known));
+        }
         Ok(known)
+    }
+
+    /// Says why a token of the provider's own was not taken: the client is not told, and who set
+    /// it up must find out.
+    fn say(&self, server: &str, why: &str, now: Timestamp) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| now.since(said) >= PAUSE) {
+            *said = Some(now);
+            tracing::warn!(event = "token.not_taken", server, why);
+        }
     }
 }

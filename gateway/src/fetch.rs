@@ -25,7 +25,7 @@ use vestibule_core::{address, client_document::DOCUMENT_MAX};
 use crate::trust::Trust;
 
 /// Most that is read of a provider's answer.
-const PROVIDER_ANSWER_MAX: usize = 512 * 1024;
+pub const PROVIDER_ANSWER_MAX: usize = 512 * 1024;
 
 /// How long a document may take in all, connecting and body included (CIMD §6.6).
 const DOCUMENT_TIME: Duration = Duration::from_secs(5);

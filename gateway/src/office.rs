@@ -100,6 +100,8 @@ pub struct Office {
     pub store: Arc<dyn Store>,
     /// What has ended and must be refused.
     pub revocations: Arc<Revocations>,
+    /// The names in the configuration of all who vouch for people besides the main provider.
+    pub vouchers: Vec<String>,
     /// Tokens that providers issued for servers here.
     pub direct: DirectTokens,
     /// Who knows the people.
@@ -255,6 +257,7 @@ impl Office {
             subject,
             groups,
             vouched_by,
+            others: &self.vouchers,
         })
     }
 

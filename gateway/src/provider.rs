@@ -1,26 +1,24 @@
 //! The leg towards the company's identity provider, of which this gateway is a client
 //! (OpenID Connect Core, with PKCE, and nothing of the MCP client's in it).
 
+mod discovery;
 mod graph;
 mod on_behalf;
 mod profile;
 mod refresh;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jsonwebtoken::jwk::JwkSet;
 use reqwest::Client;
-use serde::Deserialize;
 use tokio::sync::Mutex;
-use url::Url;
 use vestibule_core::{
     authorize::LoginWishes,
+    callback::Answer,
     entra::application::EXCHANGE_AUDIENCE,
-    flow::cleaned,
     id_token::{self, Expected, IdTokenError},
     identity::VerifiedIdentity,
-    jwt::{self, Algorithm, JwtError, VerifiedClaims},
+    jwt::{JwtError, VerifiedClaims},
     logout_token::{self, LogoutTokenError, SignedOut},
     pkce::{CodeChallenge, CodeVerifier},
     resource::MAIN_PROVIDER,
@@ -30,29 +28,20 @@ use vestibule_core::{
 };
 
 use crate::{
-    config::{Idp, IdpKind, PlainOAuth},
+    config::{Idp, IdpKind},
     fetch::{self, FetchError},
     managed_identity,
     provider_credential::{self, ASSERTION_TYPE, AssertionError, ProviderCredential},
-    signature::Published,
-    token_endpoint::{self, Failed, Granted, SecretBy, TokenAnswer},
+    token_endpoint::{self, Failed, Granted, TokenAnswer},
     world::World,
 };
 
+pub use self::discovery::Discovered;
+use self::discovery::Last;
 pub use self::refresh::{RefreshError, Refreshed};
 
 /// How far the provider's clock may be from ours.
 pub const LEEWAY: Duration = Duration::from_secs(90);
-
-/// How long a discovery document and keys are used before they are asked for again.
-const KEEP: Duration = Duration::from_secs(3600);
-
-/// Between two tries while it does not answer: with nothing known no login works.
-const RETRY_UNKNOWN: Duration = Duration::from_secs(2);
-const RETRY_KNOWN: Duration = Duration::from_secs(60);
-
-/// Between two requests for keys because of an unknown one, and between two failed tries.
-const PAUSE: Duration = Duration::from_secs(10);
 
 /// An identity provider.
 #[derive(Debug)]
@@ -63,23 +52,9 @@ pub struct Provider {
     world: World,
     patience: Duration,
     discovered: ArcSwapOption<Discovered>,
-    /// One request for metadata at a time; holds when one was last made although there was
-    /// some, so that nobody can make us ask and ask.
-    loading: Mutex<Option<Timestamp>>,
-}
-
-/// What its discovery document says, and its keys.
-#[derive(Debug)]
-pub struct Discovered {
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    announces_iss: bool,
-    userinfo_endpoint: Option<String>,
-    takes: SecretBy,
-    takes_pss: bool,
-    keys: JwkSet,
-    loaded: Timestamp,
+    /// One request for metadata at a time; holds when the last was made, so that nobody can make
+    /// us ask and ask.
+    loading: Mutex<Last>,
 }
 
 /// Why the provider did not sign a person in.
@@ -148,21 +123,6 @@ pub struct ProviderTokens {
     lasts: bool,
 }
 
-#[derive(Deserialize)]
-struct Document {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    userinfo_endpoint: Option<String>,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    #[serde(default)]
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    #[serde(default)]
-    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-}
-
 impl From<Failed> for ProviderError {
     fn from(failed: Failed) -> Self {
         match failed {
@@ -191,7 +151,7 @@ impl Provider {
             patience,
             world,
             discovered: ArcSwapOption::empty(),
-            loading: Mutex::new(None),
+            loading: Mutex::default(),
         }
     }
 
@@ -211,6 +171,16 @@ impl Provider {
         self.idp.title.clone().unwrap_or_else(host)
     }
 
+    /// Whether an answer at its address is its own (RFC 9207 §2.4).
+    pub fn gave(&self, answer: &Answer, discovered: &Discovered) -> bool {
+        let iss = self
+            .idp
+            .plain
+            .as_ref()
+            .and_then(|plain| plain.iss.as_deref());
+        answer.is_from(iss.unwrap_or(&self.idp.issuer), discovered.announces_iss)
+    }
+
     /// The address that it sends people back to, as it is registered there.
     pub fn callback(&self) -> &str {
         &self.callback
@@ -226,152 +196,9 @@ impl Provider {
         }
     }
 
-    /// Its metadata and keys, if they are at hand.
-    pub fn at_hand(&self) -> Option<Arc<Discovered>> {
-        self.discovered.load_full()
-    }
-
-    /// Looks for keys once more, at a limited rate, unless somebody has since `seen` was loaded.
-    pub async fn look_again(&self, seen: Option<Timestamp>) {
-        if let Err(error) = self.load(self.world.now(), seen).await {
-            tracing::warn!(event = "idp.degraded", %error);
-        }
-    }
-
     /// How it is configured.
     pub fn settings(&self) -> &Idp {
         &self.idp
-    }
-
-    /// Whether its metadata and keys are at hand.
-    pub fn is_known(&self) -> bool {
-        self.discovered.load().is_some()
-    }
-
-    /// Its metadata and keys, however old: no login waits for a provider that answers slowly
-    /// while there are some. Asked for only if there are none.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
-    pub async fn discovered(&self) -> Result<Arc<Discovered>, ProviderError> {
-        match self.discovered.load_full() {
-            Some(known) => Ok(known),
-            None => self.load(self.world.now(), None).await,
-        }
-    }
-
-    /// Keeps metadata and keys fresh, for as long as it is polled. A provider that is down at
-    /// the start is found once it is up.
-    pub async fn keep_fresh(&self) {
-        loop {
-            let seen = self.discovered.load().as_ref().map(|known| known.loaded);
-            let loaded = self.load(self.world.now(), seen).await;
-            if let Err(error) = &loaded {
-                tracing::warn!(event = "idp.degraded", %error);
-            }
-            let wait = match (&loaded, self.is_known()) {
-                (Ok(_), _) => KEEP,
-                (Err(_), true) => RETRY_KNOWN,
-                (Err(_), false) => RETRY_UNKNOWN,
-            };
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    /// Loads metadata and keys, unless somebody did since `seen`, or just asked for newer.
-    async fn load(
-        &self,
-        now: Timestamp,
-        seen: Option<Timestamp>,
-    ) -> Result<Arc<Discovered>, ProviderError> {
-        let mut last = self.loading.lock().await;
-        if let Some(known) = self.discovered.load_full()
-            && Some(known.loaded) != seen
-        {
-            return Ok(known);
-        }
-        if let Some(known) = self.discovered.load_full() {
-            if last.is_some_and(|asked| now.since(asked) < PAUSE) {
-                return Ok(known);
-            }
-            *last = Some(now);
-        }
-        let fresh = self.ask(now).await?;
-        if let Some(known) = self.discovered.load_full()
-            && host_of(&known.token_endpoint) != host_of(&fresh.token_endpoint)
-        {
-            // Credentials do not follow a document to another host by themselves.
-            tracing::error!(
-                event = "idp.moved",
-                "the provider's token endpoint moved to another host; restart to accept it"
-            );
-            return Ok(known);
-        }
-        let fresh = Arc::new(fresh);
-        self.discovered.store(Some(Arc::clone(&fresh)));
-        Ok(fresh)
-    }
-
-    async fn ask(&self, now: Timestamp) -> Result<Discovered, ProviderError> {
-        use ProviderError as E;
-        if let Some(plain) = &self.idp.plain {
-            return Ok(Discovered::of(plain, now));
-        }
-        let address = format!(
-            "{}/.well-known/openid-configuration",
-            self.idp.issuer.trim_end_matches('/')
-        );
-        let body = self.get(&address).await?;
-        let document: Document =
-            serde_json::from_slice(&body).map_err(|_| E::Discovery("is not one"))?;
-        let expected = match &self.idp.tenants {
-            Some((template, _)) => template,
-            None => &self.idp.issuer,
-        };
-        if document.issuer != *expected {
-            return Err(E::Issuer(cleaned(&document.issuer, 200)));
-        }
-        let plain = self.idp.issuer.starts_with("http://");
-        for endpoint in [
-            Some(&document.authorization_endpoint),
-            Some(&document.token_endpoint),
-            Some(&document.jwks_uri),
-            document.userinfo_endpoint.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            let url = Url::parse(endpoint).map_err(|_| E::Discovery("has a malformed endpoint"))?;
-            if url.scheme() != "https" && !(plain && url.scheme() == "http") {
-                return Err(E::Discovery("has an endpoint that is not https"));
-            }
-        }
-        let body = self.get(&document.jwks_uri).await?;
-        let keys =
-            serde_json::from_slice(&body).map_err(|_| E::Discovery("has no readable keys"))?;
-        let methods = document.token_endpoint_auth_methods_supported;
-        Ok(Discovered {
-            authorization_endpoint: document.authorization_endpoint,
-            token_endpoint: document.token_endpoint,
-            jwks_uri: document.jwks_uri,
-            announces_iss: document.authorization_response_iss_parameter_supported,
-            userinfo_endpoint: document.userinfo_endpoint,
-            takes: SecretBy::of(methods.as_deref()),
-            takes_pss: document
-                .token_endpoint_auth_signing_alg_values_supported
-                .iter()
-                .any(|algorithm| algorithm == "PS256"),
-            keys,
-            loaded: now,
-        })
-    }
-
-    async fn get(&self, address: &str) -> Result<Vec<u8>, ProviderError> {
-        match fetch::whole(self.http.get(address)).await {
-            Ok((200, body)) => Ok(body),
-            Ok((status, _)) => Err(ProviderError::Unreachable(FetchError::Status(status))),
-            Err(error) => Err(ProviderError::Unreachable(error)),
-        }
     }
 
     /// Where to send the browser. Only what we make ourselves is in it: the MCP client's
@@ -644,53 +471,4 @@ impl Provider {
             Err(error) => Err(error),
         }
     }
-}
-
-impl Discovered {
-    /// Of a provider that has no discovery document and no keys.
-    fn of(plain: &PlainOAuth, loaded: Timestamp) -> Self {
-        Self {
-            authorization_endpoint: plain.authorization_endpoint.clone(),
-            token_endpoint: plain.token_endpoint.clone(),
-            jwks_uri: String::new(),
-            announces_iss: false,
-            userinfo_endpoint: None,
-            takes: match plain.secret_in_form {
-                true => SecretBy::Form,
-                false => SecretBy::Header,
-            },
-            takes_pss: false,
-            keys: JwkSet { keys: Vec::new() },
-            loaded,
-        }
-    }
-
-    /// Whether it announces `iss` in its answers (RFC 9207 §3).
-    pub fn announces_iss(&self) -> bool {
-        self.announces_iss
-    }
-
-    /// When this was loaded.
-    pub fn loaded(&self) -> Timestamp {
-        self.loaded
-    }
-
-    /// The claims of a token under one of its keys.
-    ///
-    /// # Errors
-    /// [`JwtError`]; of an unknown key, which it may publish by now.
-    pub fn verify(&self, token: &str) -> Result<VerifiedClaims, JwtError> {
-        jwt::verify(token, &Published(&self.keys), &Algorithm::ALL)
-    }
-
-    /// Where its keys are.
-    pub fn jwks_uri(&self) -> &str {
-        &self.jwks_uri
-    }
-}
-
-fn host_of(address: &str) -> Option<String> {
-    Url::parse(address)
-        .ok()
-        .map(|url| url.origin().ascii_serialization())
 }

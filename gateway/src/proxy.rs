@@ -53,6 +53,7 @@ use vestibule_core::{
 use self::{
     call::Permit,
     edit::Edit,
+    guard::Looked,
     header::ForwardedFor,
     refuse::Refusal,
     relay::AnswerBody,
@@ -82,6 +83,9 @@ pub struct Proxy {
     pages: axum::Router,
     pages_runtime: runtime::Handle,
 }
+
+/// Methods of MCP's transports.
+const METHODS: [Method; 3] = [Method::POST, Method::GET, Method::DELETE];
 
 /// A request whose head was judged.
 struct Call {
@@ -134,9 +138,8 @@ impl Proxy {
         }
     }
 
-    /// All that needs no waiting: whose request it is, and whether it may begin. `looked` is
-    /// whether a key of its token was looked for already.
-    fn begin(&self, request: Request<Incoming>, peer: SocketAddr, looked: bool) -> Begun {
+    /// All that needs no waiting: whose request it is, and whether it may begin.
+    fn begin(&self, request: Request<Incoming>, peer: SocketAddr, looked: Looked) -> Begun {
         let mount = match self.routes.find(&request) {
             Ok(Route::Server(mount)) => mount,
             Ok(Route::Pages) => return Begun::Page(request),
@@ -153,10 +156,13 @@ impl Proxy {
             }
             return Begun::Over(response);
         }
-        if !looked && let Some(seen) = guard::lacks_key(self, &mount, &request) {
+        if looked == Looked::No
+            && METHODS.contains(request.method())
+            && let Some(seen) = guard::lacks_key(self, &mount, &request)
+        {
             return Begun::Later(mount, request, seen);
         }
-        match self.admit(&mount, request, peer) {
+        match self.admit(&mount, request, peer, looked) {
             Ok(call) => Begun::Call(mount, origin, call),
             Err(refusal) => Begun::Over(self.refused(&refusal, &mount, origin.as_ref())),
         }
@@ -168,11 +174,12 @@ impl Proxy {
         mount: &Mount,
         request: Request<Incoming>,
         peer: SocketAddr,
+        looked: Looked,
     ) -> Result<Call, Refusal> {
-        if ![Method::POST, Method::GET, Method::DELETE].contains(request.method()) {
+        if !METHODS.contains(request.method()) {
             return Err(Refusal::Method);
         }
-        let caller = guard::judge(self, mount, &request)
+        let caller = guard::judge(self, mount, &request, looked)
             .inspect_err(|refusal| guard::note_refused(self, mount, &request, peer, refusal))?;
         let (parts, body) = request.into_parts();
         let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
@@ -414,7 +421,7 @@ impl Handler for Proxy {
             .headers()
             .contains_key(http::header::TRANSFER_ENCODING);
         let begun = match doubt {
-            Doubt::No => self.begin(request, peer, false),
+            Doubt::No => self.begin(request, peer, Looked::No),
             Doubt::LengthTwice => Begun::Over(Refusal::LengthTwice.plain()),
             Doubt::TooLarge => Begun::Over(Refusal::HeadTooLarge.plain()),
         };
@@ -431,8 +438,8 @@ impl Proxy {
     ) -> Pin<Box<dyn Future<Output = Response<AnswerBody>>>> {
         match begun {
             Begun::Later(mount, request, seen) => Box::pin(async move {
-                guard::look_for_key(&self, &mount, seen).await;
-                let begun = self.begin(request, peer, true);
+                let looked = guard::look_for_key(&self, &mount, seen).await;
+                let begun = self.begin(request, peer, looked);
                 self.go_on(begun, peer, chunked).await
             }),
             Begun::Call(mount, origin, call) => Box::pin(async move {

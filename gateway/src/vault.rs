@@ -12,6 +12,7 @@ use vestibule_core::{
     access_token::AccessToken,
     caller_identity::{self, ASSERTION_TYP, Profile},
     id::{GrantId, PersonId, TokenId},
+    policy::reads_as_anothers,
     recheck,
     secret::{Digest, Secret},
     time::Timestamp,
@@ -317,14 +318,17 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
 
 async fn profile(office: &Office, token: &AccessToken) -> Result<Option<Profile>, VaultError> {
     if let Some(known) = office.direct.of(token.id) {
-        return Ok(Some(known.token.profile().clone()));
+        return Ok(Some(Profile::clone(known.token.profile())));
     }
     let found = office.store.profile(token.subject, token.grant).await?;
     Ok(found.map(|mut profile| {
         // An id of another issuer's means nothing by itself.
         let somebody = office.somebody(&profile.issuer, "", &[]);
         match somebody.map(|somebody| somebody.vouched_by) {
-            Some(None) => {}
+            Some(None) => {
+                let groups = &mut profile.groups;
+                groups.retain(|group| !reads_as_anothers(group, &office.vouchers));
+            }
             Some(Some(name)) => {
                 for group in &mut profile.groups {
                     *group = format!("{name}/{group}");
@@ -377,7 +381,8 @@ async fn subject_token<'o>(
 ) -> Result<(&'o Provider, Secret), VaultError> {
     if let Some(known) = office.direct.of(token.id) {
         let provider = office.providers.of_issuer(&known.token.profile().issuer);
-        return Ok((provider.ok_or(VaultError::NoLogin)?, known.text.clone()));
+        let text = known.text.clone().ok_or(VaultError::NoLogin)?;
+        return Ok((provider.ok_or(VaultError::NoLogin)?, text));
     }
     let (provider, granted) = provider_session::access_token(office, token, wanted).await?;
     Ok((provider, granted.access_token))

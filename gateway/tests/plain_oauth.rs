@@ -45,7 +45,7 @@ fn status_of(gate: &Gate, tokens: &Tokens) -> u16 {
 }
 
 #[test]
-fn up_22_github_s_people_sign_in_by_their_lasting_id() {
+fn up_4_up_22_github_s_people_sign_in_by_their_lasting_id() {
     let github = GitHub::start();
     let gate = gate_in(&github, &[]);
     let (_, tokens) = login(&gate, &github);
@@ -63,6 +63,10 @@ fn up_22_github_s_people_sign_in_by_their_lasting_id() {
     github.with(|told| told.user = json!({ "id": 2, "login": "ada" }));
     login(&gate, &github);
     assert_eq!(people().len(), 2);
+    // An answer under another name is another's (RFC 9207), also where it is the issuer's.
+    github.with(|told| told.other_iss = true);
+    let (back, _) = login(&gate, &github);
+    assert!(back.text().contains("V-IDP-003"), "{}", back.text());
     // Its token stays here, and it rests sealed.
     let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
     assert!(!disk.contains(TOKEN) && !disk.contains("canary"));
@@ -117,7 +121,15 @@ fn up_22_rules_name_organizations_and_teams() {
         );
         assert_eq!(!tokens.access.is_empty(), is_in);
     }
-    // Where nothing asks for groups, nobody is asked for them.
+    // Of what nothing asks, nobody is asked.
+    let github = GitHub::start();
+    let gate = gate_in(&github, &[]);
+    github.with(|told| told.teams = (1..=900).collect());
+    assert_eq!(status_of(&gate, &login(&gate, &github).1), 200);
+    assert_eq!(
+        github.with(|told| told.paths.clone()),
+        ["/user", "/user/orgs"]
+    );
     let github = GitHub::start();
     let gate = gate_in(&github, &[("VESTIBULE_IDP__ORGANIZATIONS", "any")]);
     assert_eq!(status_of(&gate, &login(&gate, &github).1), 200);
@@ -128,6 +140,8 @@ fn up_22_rules_name_organizations_and_teams() {
 fn up_10_up_22_who_takes_the_access_back_there_loses_it_here() {
     for leave in [
         |told: &mut support::github::Told| told.refusal = Some(401),
+        // An account that was suspended.
+        |told: &mut support::github::Told| told.refusal = Some(403),
         |told: &mut support::github::Told| told.orgs = vec![1],
         |told: &mut support::github::Told| told.user["id"] = 7.into(),
     ] {
@@ -154,7 +168,7 @@ fn up_12_up_22_what_fails_there_says_nothing_of_the_person() {
     let (_, tokens) = login(&gate, &github);
     // Too many questions, or down: its last word is good for a while.
     for status in [403, 429, 500] {
-        github.with(|told| told.refusal = Some(status));
+        github.with(|told| (told.refusal, told.limited) = (Some(status), status == 403));
         gate.turn_clock(61);
     }
     let again = gate.refresh(&tokens.refresh);
@@ -242,6 +256,8 @@ fn up_22_another_provider_is_asked_where_it_is_said() {
     );
     let me = at("/api/v3/user");
     github.with(|told| {
+        // It calls itself what its people are filed under.
+        told.other_iss = true;
         told.user = json!({ "data": { "id": "u-1", "nick": "ada", "of": ["staff"] } });
     });
     let env = [

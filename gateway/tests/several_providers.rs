@@ -22,6 +22,12 @@ path = "/a2/mcp"
 upstream = "ECHO/backend-a"
 idp = ["main", "partner"]
 deny = ["group:interns"]
+[servers.d]
+path = "/d/mcp"
+upstream = "ECHO/backend-a"
+idp = ["main", "partner"]
+allow = ["group:partner/staff"]
+upstream_auth = "headers"
 [servers.c]
 path = "/c/mcp"
 upstream = "ECHO/backend-a"
@@ -147,6 +153,14 @@ fn up_15_groups_are_those_of_whoever_tells_them() {
     assert_eq!(back.status, 403, "a rule denies the main one's interns");
     let (_, tokens) = both.back(&Browser::new("ivy"), "a2", &both.partner, &interns);
     assert_eq!(both.calls("a2", &tokens), 200, "and not the partner's");
+    // A group of the main one's that is called like the partner's is not the partner's.
+    let posing = json!({ "sub": "eve", "groups": ["partner/staff"] });
+    let (back, _) = both.back(&Browser::new("eve"), "d", &both.main, &posing);
+    assert_eq!(back.status, 403, "{}", back.text());
+    let (_, tokens) = both.back(&Browser::new("ada"), "d", &both.partner, &ada());
+    assert_eq!(both.calls("d", &tokens), 200);
+    let seen = both.gate.echo.take().pop().expect("it came through");
+    assert_eq!(seen.headers["x-vestibule-groups"], "partner/staff");
     let (_, tokens) = both.back(&Browser::new("ada"), "c", &both.partner, &ada());
     assert_eq!(both.calls("c", &tokens), 200);
     for groups in [json!(["interns"]), json!(["partner/staff"]), json!([])] {

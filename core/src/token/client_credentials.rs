@@ -69,6 +69,10 @@ pub(super) fn target<'c>(
             .named(named.iter().map(String::as_str))
             .map_err(|_| TokenError::TargetUnknown)?,
     };
+    // The identity provider issues the tokens of such a server.
+    if resource.direct.is_some() {
+        return Err(TokenError::TargetUnknown);
+    }
     let may = allowed.is_none_or(|allowed| allowed.contains(&resource.uri));
     may.then_some(resource).ok_or(TokenError::TargetUnknown)
 }

@@ -160,7 +160,7 @@ async fn login(config: &Config, idp: &Idp) -> Result<String, Failure> {
     let params = Params::parse(&answer).unwrap_or_default();
     let answer = Answer::read(&params)
         .map_err(|_| because("V-IDP-005", "the way back lacks its parameters"))?;
-    if !answer.is_from(provider.issuer(), discovered.announces_iss()) {
+    if !provider.gave(&answer, &discovered) {
         return Err(because("V-IDP-003", "another provider answered"));
     }
     let code = match answer.says {

@@ -2,11 +2,16 @@
 
 use vestibule_core::identity::ProfileClaims;
 
+/// What rules write before the id of an organization, and a colon.
+pub const ORGANIZATION: &str = "org";
+
 /// A provider that speaks OAuth and no OpenID Connect.
 #[derive(Debug, Clone)]
 pub struct PlainOAuth {
     /// Where people sign in.
     pub authorization_endpoint: String,
+    /// What it calls itself in `iss` of its answers (RFC 9207), if not as its people are filed.
+    pub iss: Option<String>,
     /// Where its codes are redeemed.
     pub token_endpoint: String,
     /// Whether that takes a secret in the form alone.
@@ -45,6 +50,7 @@ impl PlainOAuth {
         };
         Self {
             authorization_endpoint: format!("{issuer}/login/oauth/authorize"),
+            iss: Some(format!("{issuer}/login/oauth")),
             token_endpoint: format!("{issuer}/login/oauth/access_token"),
             secret_in_form: true,
             userinfo_endpoint: format!("{api}/user"),
@@ -56,7 +62,10 @@ impl PlainOAuth {
                 email: "email".to_owned(),
                 groups: Vec::new(),
             },
-            memberships: vec![membership("org", "orgs"), membership("team", "teams")],
+            memberships: vec![
+                membership(ORGANIZATION, "orgs"),
+                membership("team", "teams"),
+            ],
             organizations,
         }
     }

@@ -5,6 +5,7 @@ mod client;
 mod entra;
 mod house;
 mod issuer;
+mod plain_oauth;
 mod policy;
 mod provider;
 mod registration;

@@ -190,6 +190,14 @@ impl Table {
         Some(self.entries.remove(at).1)
     }
 
+    /// The value of `key`, which stays.
+    pub(super) fn peek(&self, key: &str) -> Option<&Value> {
+        let mut entries = self.entries.iter();
+        entries
+            .find(|(name, _)| name.text == key)
+            .map(|(_, value)| value)
+    }
+
     /// What is still in it.
     pub(super) fn into_entries(self) -> Vec<(Name, Value)> {
         self.entries

@@ -124,9 +124,7 @@ async fn answered(
         }
     };
     // The address that it came to is one provider's, and the login went to one (UP-22).
-    if login.issuer != provider.issuer()
-        || !answer.is_from(&login.issuer, discovered.announces_iss())
-    {
+    if login.issuer != provider.issuer() || !provider.gave(answer, &discovered) {
         let step = Step::refused("V-IDP-003", "the answer names another identity provider");
         office.flows.record(login.flow, step);
         return mixed_up(office, login);

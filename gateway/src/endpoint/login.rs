@@ -135,7 +135,7 @@ async fn sign_in_of(
     }
     let discovered = provider.discovered().await.map_err(failed)?;
     let theirs = sign_in.provider == provider.name();
-    if !theirs || !answer.is_from(provider.issuer(), discovered.announces_iss()) {
+    if !theirs || !provider.gave(answer, &discovered) {
         let status = StatusCode::BAD_REQUEST;
         return Err(answer::from_catalogue(office, status, "V-IDP-003"));
     }

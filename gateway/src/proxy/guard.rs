@@ -24,6 +24,17 @@ use crate::{
 /// How far a token's times may be off, between replicas whose clocks differ.
 pub const LEEWAY: Duration = Duration::from_secs(30);
 
+/// Whether a key that a token names was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// Not yet.
+    No,
+    /// The provider said which keys it has.
+    Answered,
+    /// It did not.
+    InVain,
+}
+
 /// The caller of a request; nobody on a server that needs no token.
 ///
 /// # Errors
@@ -32,6 +43,7 @@ pub fn judge<B>(
     proxy: &Proxy,
     mount: &Mount,
     request: &Request<B>,
+    looked: Looked,
 ) -> Result<Option<Caller>, Refusal> {
     if mount.public {
         return Ok(None);
@@ -55,9 +67,11 @@ pub fn judge<B>(
         let known = opened(proxy, mount, settings, shown.token, now);
         let known = known.map_err(|error| match error {
             NotTaken::Bearer(error) => Refusal::Bearer(error),
-            // It was looked for by now, so somebody else signed it.
-            NotTaken::UnknownKey(Some(_)) => Refusal::Bearer(BearerError::Unknown),
-            NotTaken::UnknownKey(None) => Refusal::NoKeys,
+            // The provider was asked by now, so somebody else signed it.
+            NotTaken::UnknownKey(Some(_)) if looked == Looked::Answered => {
+                Refusal::Bearer(BearerError::Unknown)
+            }
+            NotTaken::UnknownKey(_) => Refusal::NoKeys,
         })?;
         let (resource, revoked) = (&mount.resource, &**revoked);
         let caller = bearer::judge_direct(&known.token, key, resource, revoked, LEEWAY, now);
@@ -111,7 +125,9 @@ fn opened(
     let provider = office.providers.named(&settings.provider);
     let provider = provider.ok_or(NotTaken::UnknownKey(None))?;
     let resource = &mount.resource;
-    office.direct.open(text, provider, settings, resource, now)
+    office
+        .direct
+        .open(text, provider, settings, resource, &office.vouchers, now)
 }
 
 /// Whether the request's token is under a key of the provider's that is not known, and by keys
@@ -132,17 +148,21 @@ pub fn lacks_key<B>(
 }
 
 /// Looks for a key that a token named and that was not known.
-pub async fn look_for_key(proxy: &Proxy, mount: &Mount, seen: Option<Timestamp>) {
+pub async fn look_for_key(proxy: &Proxy, mount: &Mount, seen: Option<Timestamp>) -> Looked {
     let Some(settings) = &mount.direct else {
-        return;
+        return Looked::InVain;
     };
     let (office, name) = (Arc::clone(&proxy.office), settings.provider.clone());
     let looking = async move {
-        if let Some(provider) = office.providers.named(&name) {
-            provider.look_again(seen).await;
+        match office.providers.named(&name) {
+            Some(provider) => provider.look_again(seen).await,
+            None => false,
         }
     };
-    let _ = proxy.pages_runtime.spawn(looking).await;
+    match proxy.pages_runtime.spawn(looking).await {
+        Ok(true) => Looked::Answered,
+        Ok(false) | Err(_) => Looked::InVain,
+    }
 }
 
 /// Notes for the record of a login that its token was refused, if it is a token of ours; or

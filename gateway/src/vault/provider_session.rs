@@ -98,7 +98,7 @@ pub async fn end(
     }
     let why = EndedWhy::Provider;
     kept_at(|| office.store.end_grant(grant, why, office.world.now())).await?;
-    tracing::info!(event = "idp.groups_left_out", %flow, %grant);
+    tracing::info!(event = "idp.grant_ended", %flow, %grant);
     Ok(())
 }
 
@@ -165,7 +165,7 @@ pub(super) async fn access_token<'o>(
             }
             Told::Nothing | Told::Refused => return Err(VaultError::Silent),
             Told::Gone => Verdict::End,
-            Told::GroupsLeftOut => Verdict::EndThis,
+            Told::GroupsLeftOut | Told::TakenBack => Verdict::EndThis,
         };
         end(office, claim, &found.flow, verdict).await?;
         return Err(VaultError::Ended);
@@ -264,7 +264,7 @@ pub async fn ask(
             Ok(Word { told, granted })
         }
         Told::Nothing | Told::Refused => silent().await,
-        Told::Gone | Told::GroupsLeftOut => Ok(Word::of(told)),
+        Told::Gone | Told::GroupsLeftOut | Told::TakenBack => Ok(Word::of(told)),
     }
 }
 
@@ -291,9 +291,9 @@ async fn judged(
         Ok(Err(ProviderError::Claims(IdTokenError::GroupsLeftOut))) => (Told::GroupsLeftOut, None),
         // Who has left the organization may use what is left to them, and not this.
         Ok(Err(ProviderError::Claims(IdTokenError::Organization))) => (Told::Gone, None),
-        Ok(Err(ProviderError::TokenRefused { status, error, .. })) => {
+        Ok(Err(ProviderError::TokenRefused { error, .. })) => {
             tracing::info!(event = "idp.recheck_refused", grant = %grant, error);
-            (recheck::refusal(status, &error), None)
+            (Told::TakenBack, None)
         }
         Ok(Err(error)) => {
             tracing::warn!(event = "idp.recheck_failed", grant = %grant, %error);

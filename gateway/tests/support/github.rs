@@ -42,6 +42,10 @@ pub struct Told {
     pub teams: Vec<u64>,
     /// What the API answers in place of all that.
     pub refusal: Option<u16>,
+    /// Whether it has been asked too much.
+    pub limited: bool,
+    /// What it calls itself in its answers, if not as it should.
+    pub other_iss: bool,
     /// Whether the secret is another by now.
     pub other_secret: bool,
     /// How often `/user` was asked.
@@ -92,7 +96,10 @@ impl GitHub {
             told.scope = scope;
             told.codes.insert(code.to_owned(), one)
         });
-        with_query(&back, &[("code", code), ("state", &state)])
+        let wrong = self.with(|told| told.other_iss);
+        let path = if wrong { "" } else { "/login/oauth" };
+        let iss = format!("{}{path}", self.issuer);
+        with_query(&back, &[("code", code), ("state", &state), ("iss", &iss)])
     }
 }
 
@@ -149,7 +156,12 @@ fn refused(told: &mut Told, headers: &HeaderMap, path: &str) -> Option<Response>
         return Some(StatusCode::UNAUTHORIZED.into_response());
     }
     let status = StatusCode::from_u16(told.refusal?).expect("a status");
-    Some((status, r#"{"message":"canary words"}"#).into_response())
+    let mut refused = (status, r#"{"message":"canary words"}"#).into_response();
+    if told.limited {
+        let none = header::HeaderValue::from_static("0");
+        refused.headers_mut().insert("x-ratelimit-remaining", none);
+    }
+    Some(refused)
 }
 
 async fn user(State(state): Shared, headers: HeaderMap) -> Response {

@@ -10,7 +10,7 @@ use vestibule_core::{
 
 use super::{
     super::{
-        DirectSettings, Idp, IdpKind, Server, Transport,
+        DirectSettings, Idp, IdpKind, ProviderToken, Server, Transport, UpstreamAuth,
         table::{Table, Value},
     },
     Reader,
@@ -70,6 +70,22 @@ impl Reader<'_> {
                 let other = &other.resource.path;
                 is_prefix(other, path) || is_prefix(path, other)
             });
+            // A token for one of them would open the other.
+            let one_audience = servers.iter().any(|(other, _)| {
+                let pair = other.direct.as_ref().zip(server.direct.as_ref());
+                pair.is_some_and(|(other, this)| {
+                    let shared = |audience| this.audience.contains(audience);
+                    other.provider == this.provider && other.audience.iter().any(shared)
+                })
+            });
+            if one_audience {
+                self.wrong(
+                    &place,
+                    "V-CFG-057",
+                    "two servers have one audience, so a token for one opens both",
+                )
+                .fix("register each at the provider by itself, and name what that calls it");
+            }
             if clash {
                 self.wrong(
                     &place,
@@ -147,7 +163,8 @@ impl Reader<'_> {
             resource.providers = self.providers(&value, idps);
         }
         let transport = self.transport(&mut table);
-        let direct = self.mode(&mut table, &mut resource, idps);
+        let mode_value = table.peek("mode").cloned();
+        let mut direct = self.mode(&mut table, &mut resource, idps);
         let public_value = table.take("public");
         let public = public_value
             .as_ref()
@@ -167,6 +184,21 @@ impl Reader<'_> {
             .unwrap_or_default();
         let here = upstream.as_ref().map(Url::as_str).unwrap_or_default();
         let upstream_auth = self.upstream_auth(&mut table, here, public, direct.is_some());
+        if let (Some(direct), Some(value), UpstreamAuth::Token(wanted)) =
+            (&mut direct, &mode_value, &upstream_auth)
+        {
+            direct.is_exchanged = true;
+            let mut own = idps.iter().filter(|idp| idp.name == direct.provider);
+            let is_ours = own.any(|idp| direct.audience.contains(&idp.client_id));
+            // It exchanges a token for the application alone that the token is for.
+            if matches!(wanted, ProviderToken::OnBehalfOf { .. }) && !is_ours {
+                let what =
+                    "on behalf of somebody is asked by the application that the token is for";
+                self.wrong(value, "V-CFG-057", what).fix(
+                    "let the server be the application of idp.client_id, and name that in audience",
+                );
+            }
+        }
         self.leftovers(table);
         path?;
         Some(Server {
@@ -269,8 +301,8 @@ impl Reader<'_> {
             return None;
         };
         let idp = *idps.iter().find(|idp| idp.name == *name)?;
-        if idp.kind == IdpKind::OAuth {
-            let what = "this identity provider has no tokens that can be judged here";
+        if idp.kind == IdpKind::OAuth || idp.hosted_domain.is_some() || idp.tenants.is_some() {
+            let what = "this identity provider has no tokens that can be judged here, or those of several organizations";
             self.wrong(&value, "V-CFG-057", what)
                 .fix("leave mode out: then this gateway issues them");
             return None;
@@ -296,6 +328,7 @@ impl Reader<'_> {
         Some(DirectSettings {
             provider: name.clone(),
             audience,
+            is_exchanged: false,
         })
     }
 
