@@ -588,15 +588,22 @@ impl Session<'_> {
         ));
     }
 
-    /// What a person needs after an app was made.
+    /// What a person needs after an app was made, or asks for more.
     fn next(&self, work: &Work<'_>, plan: &Plan) -> String {
         let made = |change: &Change| matches!(change.act, Some(Act::CreateApp { .. }));
-        if !plan.changes.iter().any(made) {
-            return String::new();
-        }
+        let asks_for_more = |change: &Change| match &change.act {
+            Some(Act::UpdateApp { patch }) => patch.get("requiredResourceAccess").is_some(),
+            _ => false,
+        };
         let Some(app) = work.journal.known().app else {
             return String::new();
         };
+        if !plan.changes.iter().any(made) {
+            return match plan.changes.iter().any(asks_for_more) {
+                true => consent_link(self.setup, &app.app),
+                false => String::new(),
+            };
+        }
         format!(
             "client id    {}\n{}Next:  vestibule serve -c {}\n",
             app.app,
