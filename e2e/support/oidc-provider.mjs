@@ -58,6 +58,7 @@ const escape = (text) =>
  * - `authorize`: `{ error, error_description }` is sent to the redirect URI in place of a sign-in
  * - `idToken`: `(claims, header) => void` changes the ID token, which is then signed again with the true key
  * - `discovery`, `keys`: as `token`
+ * - `consent`: a scope for which nobody acts on behalf of anybody until they confirmed it, and `claims` with which they must
  *
  * With `issues`, scopes by the address of an API, clients register by themselves and get signed access tokens for that API.
  *
@@ -213,7 +214,7 @@ export async function startProvider({
         ctx.body = `<!doctype html><title>Sign in to your account</title><h1>Sorry</h1><p id="error">${escape(text)}</p>`;
       },
     });
-    offerTokensForOthers(provider);
+    offerTokensForOthers(provider, faults);
     provider.use(async (ctx, next) => {
       await next();
       const route = ctx.oidc?.route;
@@ -241,7 +242,8 @@ export async function startProvider({
 
   async function changeTokenAnswer(ctx) {
     if (ctx.body?.error) {
-      ctx.body = aadsts(ctx.body.error, ctx.body.error_description ?? '');
+      const asked = ctx.body.error === 'interaction_required' && { claims: faults.claims };
+      ctx.body = { ...aadsts(ctx.body.error, ctx.body.error_description ?? ''), ...asked };
       return;
     }
     if (!ctx.body?.id_token || !faults.idToken) return;
@@ -324,6 +326,14 @@ export async function startProvider({
           'The resource parameter provided in the request does not match with the requested scopes.',
         );
         return redirectError(response, parameters, { error, error_description });
+      }
+      // Whoever confirms it, and shows what was asked for, has.
+      if (faults.consent && parameters.get('scope')?.split(' ').includes(faults.consent)
+        && parameters.get('prompt') === 'consent' && parameters.get('claims') === faults.claims) {
+        delete faults.consent;
+        for (const name of ['prompt', 'claims', 'scope']) url.searchParams.delete(name);
+        url.searchParams.set('scope', 'openid profile email offline_access');
+        incoming.url = `${url.pathname}${url.search}`;
       }
       if (faults.authorize) return redirectError(response, parameters, faults.authorize);
       if (parameters.get('scope')?.split(' ').includes('offline_access')) {
@@ -422,7 +432,7 @@ export async function startProvider({
  * Tokens for other services: exchanged (RFC 8693), or on the person's behalf as Entra's documentation has it. Only a live
  * access token of this very client counts; on behalf of somebody it must be one that is for the client itself.
  */
-function offerTokensForOthers(provider) {
+function offerTokensForOthers(provider, faults) {
   const grant = (name, parameters, subjectIn, judge) => provider.registerGrantType(name, async (ctx) => {
     const { client, params } = ctx.oidc;
     const subject = params[subjectIn] && (await provider.AccessToken.find(params[subjectIn]));
@@ -445,6 +455,7 @@ function offerTokensForOthers(provider) {
   });
   grant(JWT_BEARER, ['assertion', 'requested_token_use', 'scope'], 'assertion', (params, subject) => {
     if (params.requested_token_use !== 'on_behalf_of' || !params.scope) throw new errors.InvalidRequest('requested_token_use');
+    if (faults.consent === params.scope) throw Object.assign(new errors.InvalidGrant('consent'), { error: 'interaction_required', message: 'interaction_required' });
     if (!subject.scope.split(' ').includes(`${subject.clientId}/.default`)) {
       throw new errors.InvalidGrant('the assertion is for another application');
     }

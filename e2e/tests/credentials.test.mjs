@@ -156,6 +156,25 @@ test('a token on behalf of the person', async () => {
   assert.deepEqual(asked.map(({ form }) => form.scope), ['api://weather/.default']);
 });
 
+test('what the provider wants of the person they confirm where the tool says', async () => {
+  const page = await browser.person();
+  Object.assign(provider.faults, { consent: 'api://weather/.default', claims: '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}' });
+  const told = await received('behalf', { page });
+  assert.match(told.error, new RegExp(`${gateway.url}/connections`));
+  await open(page, `${gateway.url}/connections`);
+  await page.getByRole('button', { name: 'Confirm: behalf' }).waitFor();
+  await judge(page, 'connections-confirm');
+  provider.forget();
+  await page.getByRole('button', { name: 'Confirm: behalf' }).click();
+  await page.getByRole('button', { name: 'Connect: Tickets' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Confirm: behalf' }).count(), 0);
+  const [asked] = provider.to('authorization');
+  assert.equal(asked.query.prompt, 'consent');
+  assert.equal(asked.query.claims, provider.faults.claims);
+  assert.equal(await whose(provider, bearer(await told.again('2025-11-25'))), ADA);
+  await page.context().close();
+});
+
 test('an account that the person connected elsewhere', async () => {
   const page = await browser.person();
   const told = await received('tickets', { page });

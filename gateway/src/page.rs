@@ -392,8 +392,21 @@ pub struct Connections<'p> {
     pub person: &'p str,
     /// Each server that has a service.
     pub rows: Vec<ConnectionRow>,
+    /// Each server that waits for the person to confirm.
+    pub confirms: Vec<ConfirmRow>,
     /// Binds the forms to the session.
     pub token: &'p str,
+}
+
+/// A server that may not act for the person until they confirm it at their provider.
+#[derive(Debug)]
+pub struct ConfirmRow {
+    /// The server's name.
+    pub server: String,
+    /// Its title.
+    pub title: String,
+    /// What people call the provider.
+    pub provider: String,
 }
 
 /// A service, and the person's account there.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use reqwest::Client;
 use tokio::sync::Mutex;
+use url::Url;
 use vestibule_core::{
     authorize::LoginWishes,
     callback::Answer,
@@ -78,6 +79,8 @@ pub enum ProviderError {
         error: String,
         /// Its words, cleaned.
         said: String,
+        /// What it wants to read at the next sign-in.
+        claims: Option<String>,
     },
     /// There is nothing to prove ourselves with.
     #[error("the gateway's own credential: {0}")]
@@ -131,10 +134,12 @@ impl From<Failed> for ProviderError {
                 status,
                 error,
                 said,
+                claims,
             } => Self::TokenRefused {
                 status,
                 error,
                 said,
+                claims,
             },
         }
     }
@@ -240,6 +245,31 @@ impl Provider {
             params.push(("max_age", max_age));
         }
         with_query(&discovered.authorization_endpoint, &params)
+    }
+
+    /// The same, where the person is to confirm that a server may act for them: with consent, for
+    /// `scope`, and with what the provider asked for in `claims`. Of scopes of other APIs there
+    /// can be one at Entra, so only those of the sign-in stand beside it.
+    pub fn confirming_url(&self, plain: &str, scope: Option<&str>, claims: Option<&str>) -> String {
+        let Ok(mut url) = Url::parse(plain) else {
+            return plain.to_owned();
+        };
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let own = self.idp.scopes.iter().map(String::as_str);
+        let own = own.filter(|own| !own.contains('/'));
+        let mut scopes: Vec<&str> = own.chain(scope.unwrap_or_default().split(' ')).collect();
+        scopes.retain(|scope| !scope.is_empty());
+        let kept = |name: &str| !["scope", "prompt", "claims"].contains(&name);
+        let mut query = url.query_pairs_mut();
+        query.clear();
+        query.extend_pairs(pairs.iter().filter(|(name, _)| kept(name)));
+        query.append_pair("scope", &scopes.join(" "));
+        query.append_pair("prompt", "consent");
+        if let Some(claims) = claims {
+            query.append_pair("claims", claims);
+        }
+        drop(query);
+        url.into()
     }
 
     /// Redeems the provider's code.

@@ -91,6 +91,7 @@ impl From<Failed> for ServiceError {
                 status,
                 error,
                 said,
+                ..
             } => Self::Refused {
                 status,
                 error,

@@ -81,6 +81,9 @@ pub enum Failed {
         error: String,
         /// Its words, cleaned.
         said: String,
+        /// What the person must show it, as it wants to read it at the next sign-in
+        /// (`claims`, OpenID Connect Core §5.5; Microsoft Entra's claims challenge).
+        claims: Option<String>,
     },
 }
 
@@ -90,6 +93,21 @@ struct ErrorAnswer {
     error: String,
     #[serde(default)]
     error_description: String,
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    claims: Option<String>,
+}
+
+/// Longest claims challenge that is passed on, in bytes.
+const CLAIMS_MAX: usize = 2048;
+
+impl ErrorAnswer {
+    fn claims(&self) -> Option<String> {
+        let is_one = |text: &&String| {
+            let object = serde_json::from_str::<serde_json::Map<String, Value>>(text);
+            text.len() <= CLAIMS_MAX && object.is_ok()
+        };
+        self.claims.as_ref().filter(is_one).cloned()
+    }
 }
 
 impl TokenAnswer {
@@ -177,12 +195,14 @@ pub async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<Token
             status,
             error: cleaned(&answer.error, 64),
             said: cleaned(&answer.error_description, 500),
+            claims: answer.claims(),
         });
     }
     let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| Failed::Refused {
         status,
         error: "not_json".to_owned(),
         said: String::new(),
+        claims: None,
     })?;
     // Some say no with 200.
     if answer.access_token.is_none() && !answer.error.error.is_empty() {
@@ -190,6 +210,7 @@ pub async fn ask(request: RequestBuilder, form: &[(&str, &str)]) -> Result<Token
             status: 400,
             error: standard(cleaned(&answer.error.error, 64)),
             said: cleaned(&answer.error.error_description, 500),
+            claims: answer.error.claims(),
         });
     }
     Ok(answer)

@@ -57,6 +57,8 @@ pub struct Vault {
     kept: Cache<Key, Kept>,
     /// Digests of tokens that a server did not take, though they should be good.
     refused: Cache<Key, Digest>,
+    /// What the provider wants of people before servers may act for them.
+    confirms: Cache<Key, Arc<Confirm>>,
 }
 
 /// For what something is: of one token, or of all tokens of a login.
@@ -74,6 +76,17 @@ struct Kept {
     what: Result<Headers, VaultError>,
     made: Timestamp,
     until: Timestamp,
+}
+
+/// What the provider wants of the person before a server may act for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirm {
+    /// The provider, by its name in the configuration.
+    pub provider: String,
+    /// What is asked for.
+    pub scope: Option<String>,
+    /// What it wants to read.
+    pub claims: Option<String>,
 }
 
 /// Why there is nothing for a server.
@@ -94,7 +107,7 @@ pub enum VaultError {
     #[error(
         "the identity provider wants the person's consent, or to see them, before it lets this server act for them"
     )]
-    Interaction,
+    Interaction(Arc<Confirm>),
     /// The provider says no.
     #[error("the identity provider gives no token for this server")]
     Refused,
@@ -120,6 +133,7 @@ impl Vault {
             office,
             kept: Cache::new(KEPT_MAX),
             refused: Cache::new(KEPT_MAX / 10),
+            confirms: Cache::new(KEPT_MAX / 10),
         }
     }
 
@@ -168,6 +182,19 @@ impl Vault {
         }
     }
 
+    /// What the provider wants of a person before `server` may act for them, if it wants anything.
+    pub fn to_confirm(&self, person: PersonId, server: &str) -> Option<Arc<Confirm>> {
+        self.confirms.get(&(Of::Person(person), Arc::from(server)))
+    }
+
+    /// Forgets that, since they are on their way; it says so again if they were not asked.
+    pub fn confirming(&self, person: PersonId, server: &str) {
+        self.confirms
+            .remove(&(Of::Person(person), Arc::from(server)));
+        let of_server = |key: &Key, _: &Kept| &*key.1 != server;
+        self.kept.retain(of_server);
+    }
+
     /// Forgets what there is for a person at a server whose service they connected or not.
     pub fn changed(&self, person: PersonId, server: &str) {
         let key = (Of::Person(person), Arc::from(server));
@@ -203,6 +230,10 @@ impl Vault {
             },
             Err(error) => {
                 tracing::warn!(event = "server.credential_failed", server = &**server, %error);
+                if let VaultError::Interaction(confirm) = &error {
+                    let key = (Of::Person(token.subject), Arc::clone(server));
+                    self.confirms.insert(key, Arc::clone(confirm));
+                }
                 Kept {
                     what: Err(error),
                     made,
@@ -362,12 +393,14 @@ async fn of_the_provider(
             let subject: &Secret = &subject;
             let (audience, resource) = (audience.as_deref(), resource.as_deref());
             let granted = provider.exchange(subject, audience, resource, scope.as_deref());
-            granted.await.map_err(|error| refused(&error))
+            let granted = granted.await;
+            granted.map_err(|error| refused(provider, scope.as_deref(), &error))
         }
         ProviderToken::OnBehalfOf { scope } => {
             let (provider, subject) = subject_token(office, token, For::ThisGateway).await?;
             let granted = provider.on_behalf_of(&subject, scope);
-            granted.await.map_err(|error| refused(&error))
+            let granted = granted.await;
+            granted.map_err(|error| refused(provider, Some(scope), &error))
         }
     }
 }
@@ -388,15 +421,20 @@ async fn subject_token<'o>(
     Ok((provider, granted.access_token))
 }
 
-/// What an error of the provider's means for the server. Its words are in the log.
-fn refused(error: &ProviderError) -> VaultError {
+/// What an error of the provider's means for the server, which was asked for a token with
+/// `scope`. Its words are in the log.
+fn refused(provider: &Provider, scope: Option<&str>, error: &ProviderError) -> VaultError {
     tracing::warn!(event = "idp.no_token_for_server", %error);
     match error {
         ProviderError::TokenRefused { status, .. } if *status >= 500 || *status == 429 => {
             VaultError::Silent
         }
-        ProviderError::TokenRefused { error, .. } if recheck::wants_the_person(error) => {
-            VaultError::Interaction
+        ProviderError::TokenRefused { error, claims, .. } if recheck::wants_the_person(error) => {
+            VaultError::Interaction(Arc::new(Confirm {
+                provider: provider.name().to_owned(),
+                scope: scope.map(str::to_owned),
+                claims: claims.clone(),
+            }))
         }
         ProviderError::Unreachable(_) | ProviderError::Discovery(_) | ProviderError::Issuer(_) => {
             VaultError::Silent

@@ -409,3 +409,89 @@ fn up_10_up_19_a_token_for_a_server_is_no_word_about_its_person() {
         assert_eq!(asked, 2, "{kind}: one for the server, one about the person");
     }
 }
+
+#[test]
+fn p5_what_the_provider_wants_of_the_person_they_can_confirm() {
+    let idp = Idp::start();
+    idp.with(|told| told.access_life = 20);
+    let gate = gate(&idp);
+    let browser = Browser::new("ada");
+    let (path, verifier) = gate.authorize_path("behalf", "");
+    let url = browser.decide(&gate, &path, "allow");
+    let back = browser.open(&idp.sign_in(&url, "good"));
+    let code = query_of(&back.one("location"), "code").expect("a code");
+    let tokens = gate.redeem(&code, &verifier);
+    let page = |browser: &Browser| browser.open(&format!("{}/connections", gate.origin));
+    assert!(!page(&browser).text().contains("value=\"confirm\""));
+    let claims = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
+    let confirm = |browser: &Browser, token: &str| {
+        let form = [("token", token), ("server", "behalf"), ("act", "confirm")];
+        let url = format!("{}/connections", gate.origin);
+        browser.submit(&url, &form, Some(&gate.origin))
+    };
+    for (challenge, passed_on) in [
+        (Some(json!(claims)), Some(claims.to_owned())),
+        // What is no object is not sent along.
+        (Some(json!("x&prompt=none")), None),
+        (
+            Some(json!(format!("{{\"x\":\"{}\"}}", "y".repeat(4096)))),
+            None,
+        ),
+        (None, None),
+    ] {
+        idp.with(|told| {
+            told.no_exchange = Some((400, "interaction_required"));
+            told.challenge = challenge;
+        });
+        assert_eq!(
+            refused(&gate, "behalf", &tokens),
+            (200, "V-SRV-021".to_owned())
+        );
+        let shown = page(&browser);
+        assert!(
+            shown.text().contains("value=\"confirm\""),
+            "{}",
+            shown.text()
+        );
+        let sent = confirm(&browser, &shown.field("token"));
+        assert_eq!(sent.status, 200, "{}", sent.text());
+        let url = sent.refresh_target();
+        assert!(url.starts_with(&idp.issuer), "{url}");
+        assert_eq!(query_of(&url, "prompt").as_deref(), Some("consent"));
+        let scope = query_of(&url, "scope").expect("scopes");
+        assert_eq!(
+            scope,
+            "openid profile email offline_access api://weather/.default"
+        );
+        assert_eq!(query_of(&url, "claims"), passed_on);
+        let done = browser.open(&idp.sign_in(&url, "good"));
+        assert_eq!(
+            done.one("location"),
+            format!("{}/login/connections", gate.origin)
+        );
+        // Nobody is asked twice, and the next call finds out whether it helped, at once.
+        assert!(!page(&browser).text().contains("value=\"confirm\""));
+        idp.with(|told| told.no_exchange = None);
+        reached(&gate, "behalf", &tokens);
+        pass(&gate, &idp, 20);
+    }
+    // It is theirs alone, and what nobody is asked for goes nowhere.
+    idp.with(|told| told.no_exchange = Some((400, "interaction_required")));
+    assert_eq!(
+        refused(&gate, "behalf", &tokens),
+        (200, "V-SRV-021".to_owned())
+    );
+    let eve = Browser::new("eve");
+    idp.with(|told| told.claims = json!({ "sub": "eve" }));
+    let login = eve.open(&format!("{}/login?to=connections", gate.origin));
+    eve.open(&idp.sign_in(&login.one("location"), "good"));
+    let shown = page(&eve);
+    assert!(
+        !shown.text().contains("value=\"confirm\""),
+        "{}",
+        shown.text()
+    );
+    // Without the token of their session nothing is done.
+    assert_eq!(confirm(&browser, "wrong").status, 403);
+    assert!(page(&browser).text().contains("value=\"confirm\""));
+}

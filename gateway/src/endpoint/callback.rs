@@ -335,6 +335,7 @@ pub fn step_of(error: &ProviderError) -> Step {
             status,
             error,
             said,
+            ..
         } => {
             return Step::ProviderTokenFailed {
                 status: *status,

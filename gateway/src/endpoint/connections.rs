@@ -25,7 +25,7 @@ use vestibule_core::{
 use super::{
     answer,
     consent::store_failed,
-    login::from_their_page,
+    login::{begin_at, from_their_page},
     session::{Session, sign_in_first},
 };
 use crate::{
@@ -41,12 +41,17 @@ use crate::{
 enum Act {
     Connect,
     Disconnect,
+    Confirm,
 }
 
 /// `GET /connections`.
-pub async fn list(State(office): State<Arc<Office>>, headers: HeaderMap) -> Response {
+pub async fn list(
+    State(office): State<Arc<Office>>,
+    Extension(vault): Extension<Arc<Vault>>,
+    headers: HeaderMap,
+) -> Response {
     match Session::of(&office, &headers).await {
-        Ok(Some(session)) => draw(&office, &session).await,
+        Ok(Some(session)) => draw(&office, &vault, &session).await,
         Ok(None) => sign_in_first(&office, Destination::Connections),
         Err(error) => store_failed(&office, &error),
     }
@@ -70,6 +75,7 @@ pub async fn act(
         let act = match params.one("act").ok()?? {
             "connect" => Act::Connect,
             "disconnect" => Act::Disconnect,
+            "confirm" => Act::Confirm,
             _ => return None,
         };
         Some((act, params.one("server").ok()??.to_owned()))
@@ -82,8 +88,50 @@ pub async fn act(
         (Act::Connect, Some(service)) => begin(&office, &session, &server, service).await,
         // Also one whose server is gone: its tokens are here still.
         (Act::Disconnect, service) => end(&office, &vault, &session, &server, service).await,
+        (Act::Confirm, _) => confirm(&office, &vault, &session, &server, &headers).await,
         (Act::Connect, None) => answer::from_catalogue(&office, StatusCode::NOT_FOUND, "V-ACC-004"),
     }
+}
+
+/// On to the identity provider, where the person says that a server may act for them, or shows
+/// what it wants to see. It keeps that; nothing comes back but that they are signed in.
+async fn confirm(
+    office: &Office,
+    vault: &Vault,
+    session: &Session,
+    server: &str,
+    headers: &HeaderMap,
+) -> Response {
+    let person = session.person.id;
+    let wanted = vault.to_confirm(person, server);
+    let wanted = wanted.and_then(|confirm| {
+        let provider = office.providers.named(&confirm.provider)?;
+        Some((confirm, provider))
+    });
+    let Some((confirm, provider)) = wanted else {
+        return draw(office, vault, session).await;
+    };
+    let begun = begin_at(office, provider, Destination::Connections, None, headers).await;
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(response) => return response,
+    };
+    vault.confirming(person, server);
+    let (scope, claims) = (confirm.scope.as_deref(), confirm.claims.as_deref());
+    let location = provider.confirming_url(&begun.location, scope, claims);
+    // Our own page goes on: browsers hold a form to our own origin through every redirect.
+    let mut response = page::answer(
+        StatusCode::OK,
+        &page::Onward {
+            frame: office.frame(None),
+            host: &provider.title(),
+            location: &location,
+            to_provider: true,
+        },
+    );
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, begun.cookie);
+    response
 }
 
 /// On to the service. Nothing is stored until they are back.
@@ -250,7 +298,7 @@ async fn end(
             tracing::warn!(event = "service.not_revoked", server, %error);
         }
     }
-    draw(office, session).await
+    draw(office, vault, session).await
 }
 
 fn failed(office: &Office, server: &str, error: &ServiceError) -> Response {
@@ -264,7 +312,7 @@ fn failed(office: &Office, server: &str, error: &ServiceError) -> Response {
     answer::from_catalogue(office, status, code)
 }
 
-async fn draw(office: &Office, session: &Session) -> Response {
+async fn draw(office: &Office, vault: &Vault, session: &Session) -> Response {
     let connections = match office.store.connections(session.person.id).await {
         Ok(connections) => connections,
         Err(error) => return store_failed(office, &error),
@@ -293,15 +341,23 @@ async fn draw(office: &Office, session: &Session) -> Response {
         since: Some(page::time::day(one.since)),
         broken: one.broken,
     }));
-    if rows.is_empty() {
-        return answer::from_catalogue(office, StatusCode::NOT_FOUND, "V-ACC-004");
-    }
+    let confirm = |resource: &Resource| {
+        let confirm = vault.to_confirm(session.person.id, &resource.name)?;
+        let provider = office.providers.named(&confirm.provider)?;
+        Some(page::ConfirmRow {
+            server: resource.name.clone(),
+            title: resource.title.clone(),
+            provider: provider.title(),
+        })
+    };
+    let confirms: Vec<_> = office.catalogue.iter().filter_map(confirm).collect();
     page::answer_with_form(
         StatusCode::OK,
         &page::Connections {
             frame: office.frame(None),
             person: &session.person.shown,
             rows,
+            confirms,
             token: &session.form_token(office),
         },
     )

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use vestibule_core::{
     assertion::Once,
     authorize::LoginWishes,
@@ -43,13 +43,37 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderM
     let Some(provider) = session::signs_in(&office, to, one("provider")) else {
         return session::sign_in_first(&office, to);
     };
-    let discovered = match provider.discovered().await {
-        Ok(discovered) => discovered,
-        Err(error) => {
-            tracing::warn!(event = "person.not_signed_in", %error);
-            return answer::from_catalogue(&office, StatusCode::SERVICE_UNAVAILABLE, "V-IDP-001");
+    match begin_at(&office, provider, to, link, &headers).await {
+        Ok(begun) => {
+            let mut response = answer::redirect(&begun.location);
+            let headers = response.headers_mut();
+            headers.append(header::SET_COOKIE, begun.cookie);
+            response
         }
-    };
+        Err(response) => response,
+    }
+}
+
+/// A sign-in that begins.
+pub(super) struct Begun {
+    /// Where the provider is.
+    pub(super) location: String,
+    /// What binds it to this browser.
+    pub(super) cookie: HeaderValue,
+}
+
+/// Begins one at `provider`.
+pub(super) async fn begin_at(
+    office: &Office,
+    provider: &Provider,
+    to: Destination,
+    link: Option<Digest>,
+    headers: &HeaderMap,
+) -> Result<Begun, Response> {
+    let discovered = provider.discovered().await.map_err(|error| {
+        tracing::warn!(event = "person.not_signed_in", %error);
+        answer::from_catalogue(office, StatusCode::SERVICE_UNAVAILABLE, "V-IDP-001")
+    })?;
     let verifier = CodeVerifier::from_random(&office.world.random());
     let binding = office.random_text();
     let sign_in = SignIn {
@@ -61,7 +85,7 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderM
         provider: provider.name().to_owned(),
         before: office
             .jar
-            .session(&headers)
+            .session(headers)
             .map(|cookie| Digest::of(cookie.as_bytes())),
     };
     let state = sign_in.seal(&office.keys.load().browser, &binding, office.world.random());
@@ -72,12 +96,11 @@ pub async fn begin(State(office): State<Arc<Office>>, uri: Uri, headers: HeaderM
         &verifier.challenge(),
         &LoginWishes::default(),
     );
-    let mut response = answer::redirect(&location);
     let state = Digest::of(state.as_bytes());
-    response
-        .headers_mut()
-        .append(header::SET_COOKIE, office.jar.set_login(&state, &binding));
-    response
+    Ok(Begun {
+        location,
+        cookie: office.jar.set_login(&state, &binding),
+    })
 }
 
 /// The provider's answer to a sign-in that [`begin`] began.

@@ -110,6 +110,7 @@ impl Provider {
                     status,
                     error: "invalid_token".to_owned(),
                     said: String::new(),
+                    claims: None,
                 })
             }
             _ => Err(ProviderError::Unreachable(FetchError::Status(status))),

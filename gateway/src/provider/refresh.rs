@@ -108,6 +108,7 @@ impl Provider {
                     status: 400,
                     error: "invalid_scope".to_owned(),
                     said: String::new(),
+                    claims: None,
                 }));
             }
             (None, None) => return Err(E::AnotherClient),

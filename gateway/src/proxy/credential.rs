@@ -78,9 +78,10 @@ pub fn as_result(
             "This tool works with an account of yours that is not connected. Open \
              {issuer}{CONNECTIONS} in a browser, connect it there, and try again."
         ),
-        Refusal::Credential(VaultError::Interaction) => format!(
-            "The company's sign-in does not let this tool act for you yet. Sign in again from \
-             your app; if that does not help, tell your administrator V-SRV-021: \
+        Refusal::Credential(VaultError::Interaction(_)) => format!(
+            "The company's sign-in wants you to confirm before this tool may act for you. Open \
+             {issuer}{CONNECTIONS} in a browser, confirm it there, and try again. If that does \
+             not help, sign in again from your app, or tell your administrator V-SRV-021: \
              {issuer}/errors/V-SRV-021"
         ),
         _ => return None,
@@ -104,7 +105,7 @@ pub fn as_result(
 pub fn goes_without(refusal: &Refusal, permit: &Permit) -> bool {
     let wants_person = matches!(
         refusal,
-        Refusal::Credential(VaultError::NotConnected | VaultError::Interaction)
+        Refusal::Credential(VaultError::NotConnected | VaultError::Interaction(_))
     );
     let body = permit.body();
     wants_person

@@ -134,7 +134,7 @@ impl Refusal {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Credential(
-                VaultError::NoLogin | VaultError::Interaction | VaultError::NotConnected,
+                VaultError::NoLogin | VaultError::Interaction(_) | VaultError::NotConnected,
             ) => StatusCode::FORBIDDEN,
             Self::Credential(_) => StatusCode::BAD_GATEWAY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -169,7 +169,7 @@ impl Refusal {
                 VaultError::NoLogin | VaultError::Ended => "V-SRV-018",
                 VaultError::Silent => "V-SRV-019",
                 VaultError::Refused => "V-SRV-020",
-                VaultError::Interaction => "V-SRV-021",
+                VaultError::Interaction(_) => "V-SRV-021",
                 VaultError::TooManyGroups => "V-SRV-022",
                 VaultError::NotConnected => "V-SRV-023",
             },

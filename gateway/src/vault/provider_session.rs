@@ -155,7 +155,7 @@ pub(super) async fn access_token<'o>(
         let word = ask(office, provider, claim, sealed, &person.subject, scope).await;
         let word = word.map_err(|error| match error {
             AskError::AnotherClient => VaultError::NoLogin,
-            AskError::Refused(error) => refused(&error),
+            AskError::Refused(error) => refused(provider, scope, &error),
             AskError::Store(error) => error.into(),
         })?;
         let verdict = match word.told {
@@ -219,6 +219,7 @@ pub async fn ask(
             status,
             error,
             said,
+            ..
         }))) => {
             tracing::info!(event = "idp.recheck_refused", grant = %grant, error, said);
             let told = recheck::refusal(status, &error);

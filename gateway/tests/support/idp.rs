@@ -72,6 +72,8 @@ pub struct Told {
     pub let_go: Option<&'static str>,
     /// What it says to exchanges in place of a token.
     pub no_exchange: Option<(u16, &'static str)>,
+    /// What it wants to read of the person, beside that.
+    pub challenge: Option<Value>,
     /// How long its access tokens live, in seconds.
     pub access_life: u64,
     /// Exchanges that it was asked for, as they came.
@@ -128,6 +130,7 @@ impl Idp {
             refreshes: Vec::new(),
             let_go: None,
             no_exchange: None,
+            challenge: None,
             access_life: 300,
             exchanges: Vec::new(),
             redemptions: Vec::new(),
@@ -400,7 +403,12 @@ fn exchange(told: &mut Told, form: &BTreeMap<String, String>) -> Option<Response
     }
     told.exchanges.push(form.clone());
     if let Some((status, error)) = told.no_exchange {
-        return refuse(status, error);
+        let status = StatusCode::from_u16(status).expect("a status");
+        let mut body = json!({ "error": error });
+        if let Some(claims) = &told.challenge {
+            body["claims"] = claims.clone();
+        }
+        return Some((status, body.to_string()).into_response());
     }
     let nth = told.exchanges.len();
     Some(json_answer(&json!({
