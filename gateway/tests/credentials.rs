@@ -472,7 +472,8 @@ fn p5_what_the_provider_wants_of_the_person_they_can_confirm() {
         // Nobody is asked twice, and the next call finds out whether it helped, at once.
         assert!(!page(&browser).text().contains("value=\"confirm\""));
         idp.with(|told| told.no_exchange = None);
-        reached(&gate, "behalf", &tokens);
+        let given = bearer(&reached(&gate, "behalf", &tokens));
+        assert!(given.starts_with("canary-exchanged"), "{given}");
         pass(&gate, &idp, 20);
     }
     // It is theirs alone, and what nobody is asked for goes nowhere.
