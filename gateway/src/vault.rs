@@ -18,6 +18,7 @@ use vestibule_core::{
     time::Timestamp,
 };
 
+pub use self::account::{Opened, all_opened, opened, take_back};
 use self::provider_session::For;
 pub use self::provider_session::{AskError, LOOK, PAUSE, ask, asking, end, patience};
 use crate::{

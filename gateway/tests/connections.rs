@@ -333,3 +333,33 @@ fn up_11_an_account_that_nothing_renews_stays_until_it_is_of_another_registratio
     assert!(refused(&gate, &tokens).contains(CONNECT_FIRST));
     assert!(page(&gate, &browser).contains("takes the account no more"));
 }
+
+#[test]
+fn up_9_the_accounts_of_whoever_is_blocked_are_taken_back_at_their_services() {
+    let service = Service::start();
+    let gate = gate(&service);
+    let mut browser = Browser::new("ada");
+    let tokens = app(&gate, &mut browser);
+    sign_in(&gate, &browser);
+    let url = connect(&gate, &browser);
+    browser.open(&service.allow(&url, "code-1"));
+    reached(&gate, &tokens);
+    let office = &gate.running().office;
+    let people = office.store.people(None, office.world.now(), 10);
+    let people = gate.running().handle().block_on(people).expect("answers");
+    let person = people[0].id.text();
+    let blocked = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .args(["people", "block", &person, "--why", "left", "--yes", "-c"])
+        .arg(gate.folder.join("vestibule.toml"))
+        .env("TICKETS", SECRET)
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&blocked.stderr).into_owned();
+    assert!(blocked.status.success(), "{said}");
+    support::wait_until("the service hears of it", || {
+        service.with(|told| told.revoked.clone()) == ["canary-account-refresh-1"]
+    });
+    assert_eq!(gate.call("tickets", &tokens.access, PING).status, 401);
+    let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
+    assert!(disk.contains("isconnected"), "it is in the audit");
+}

@@ -44,6 +44,7 @@ use crate::{
         ClientDecision, NewLink, Outcome, Sought, Store, StoreError, ToApps, ToClient, ToPerson,
         UnmakeOperator,
     },
+    vault::{self, Opened},
     world::World,
 };
 
@@ -542,6 +543,21 @@ async fn person(State(desk): State<Arc<Desk>>, Path(named): Path<String>) -> Ans
     Ok(Json(json!({ "person": row, "apps": apps })))
 }
 
+/// Accounts of somebody who is to be blocked, at services behind servers.
+pub(super) async fn accounts_of(office: Option<&Arc<Office>>, person: PersonId) -> Vec<Opened> {
+    match office {
+        Some(office) => vault::all_opened(office, person).await,
+        None => Vec::new(),
+    }
+}
+
+/// Takes them back there, beside: a service that is slow keeps no operator waiting.
+pub(super) fn take_back(office: Option<&Arc<Office>>, accounts: Vec<Opened>) {
+    if let Some(office) = office.map(Arc::clone) {
+        tokio::spawn(async move { vault::take_back(&office, accounts).await });
+    }
+}
+
 async fn to_person(
     State(desk): State<Arc<Desk>>,
     Extension(asker): Extension<Asker>,
@@ -575,8 +591,11 @@ async fn to_person(
         "block" => {
             let why = why_of(with.why.as_deref()).map_err(wrong)?;
             let block = Block { since: now, why };
+            let accounts = accounts_of(desk.office.as_ref(), person).await;
             let decided = desk.store.decide_person(decided(Some(block), by));
-            ended(decided.await?, nobody)?
+            let ended = ended(decided.await?, nobody)?;
+            take_back(desk.office.as_ref(), accounts);
+            ended
         }
         "unblock" => ended(desk.store.decide_person(decided(None, by)).await?, nobody)?,
         "unmake" => {

@@ -33,7 +33,7 @@ use crate::{
     page,
     service::{Service, ServiceError},
     store::{Decided, Disconnect, NewConnection, StoreError, connection_place},
-    vault::{CONNECTIONS, Vault},
+    vault::{self, CONNECTIONS, Vault},
 };
 
 /// What a person does.
@@ -87,7 +87,7 @@ pub async fn act(
     match (act, service) {
         (Act::Connect, Some(service)) => begin(&office, &session, &server, service).await,
         // Also one whose server is gone: its tokens are here still.
-        (Act::Disconnect, service) => end(&office, &vault, &session, &server, service).await,
+        (Act::Disconnect, _) => end(&office, &vault, &session, &server).await,
         (Act::Confirm, _) => confirm(&office, &vault, &session, &server, &headers).await,
         (Act::Connect, None) => answer::from_catalogue(&office, StatusCode::NOT_FOUND, "V-ACC-004"),
     }
@@ -265,15 +265,9 @@ async fn finish(
     ))
 }
 
-async fn end(
-    office: &Office,
-    vault: &Vault,
-    session: &Session,
-    server: &str,
-    service: Option<&Service>,
-) -> Response {
+async fn end(office: &Office, accounts: &Vault, session: &Session, server: &str) -> Response {
     let person = &session.person;
-    let found = office.store.connection(person.id, server.to_owned()).await;
+    let account = vault::opened(office, person.id, server).await;
     let gone = office.store.disconnect(Disconnect {
         person: person.id,
         server: server.to_owned(),
@@ -286,19 +280,10 @@ async fn end(
     if let Err(error) = gone.await {
         return store_failed(office, &error);
     }
-    vault.changed(person.id, server);
+    accounts.changed(person.id, server);
     tracing::info!(event = "account.disconnected", server, user_ref = %person.id);
-    // It is over here whatever the service says.
-    if let (Ok(Some(found)), Some(service)) = (found, service) {
-        let place = connection_place(person.id, server);
-        let opened = office.keys.load_full().open_at_rest(&place, found.sealed);
-        if let Some(Ok(kept)) = opened.map(|opened| service.open(&opened))
-            && let Err(error) = service.revoke(&kept).await
-        {
-            tracing::warn!(event = "service.not_revoked", server, %error);
-        }
-    }
-    draw(office, vault, session).await
+    vault::take_back(office, account.into_iter().collect()).await;
+    draw(office, accounts, session).await
 }
 
 fn failed(office: &Office, server: &str, error: &ServiceError) -> Response {

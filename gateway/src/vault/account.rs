@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use vestibule_core::{access_token::AccessToken, secret::Digest, time::Timestamp};
+use vestibule_core::{access_token::AccessToken, id::PersonId, secret::Digest, time::Timestamp};
 
 use super::{
     VaultError,
@@ -12,10 +12,51 @@ use super::{
 };
 use crate::{
     office::Office,
-    service::{Service, ServiceError},
+    service::{Kept, Service, ServiceError},
     store::{ConnectionClaim, FoundConnection, connection_place},
     token_endpoint::Granted,
 };
+
+/// An account that a person connected, opened to be taken back at its service.
+pub struct Opened {
+    server: String,
+    kept: Kept,
+}
+
+/// The account of a person for `server`, if there is one that opens.
+pub async fn opened(office: &Office, person: PersonId, server: &str) -> Option<Opened> {
+    let found = office.store.connection(person, server.to_owned()).await;
+    let found = found.ok().flatten()?;
+    let place = connection_place(person, server);
+    let plain = office.keys.load_full().open_at_rest(&place, found.sealed)?;
+    let kept = office.services.get(server)?.open(&plain).ok()?;
+    Some(Opened {
+        server: server.to_owned(),
+        kept,
+    })
+}
+
+/// All accounts of a person.
+pub async fn all_opened(office: &Office, person: PersonId) -> Vec<Opened> {
+    let connections = office.store.connections(person).await.unwrap_or_default();
+    let mut all = Vec::new();
+    for connection in connections {
+        all.extend(opened(office, person, &connection.server).await);
+    }
+    all
+}
+
+/// Tells the services that these are over. Here they are, whatever the services say.
+pub async fn take_back(office: &Office, accounts: Vec<Opened>) {
+    for Opened { server, kept } in accounts {
+        let Some(service) = office.services.get(&server) else {
+            continue;
+        };
+        if let Err(error) = service.revoke(&kept).await {
+            tracing::warn!(event = "service.not_revoked", server, %error);
+        }
+    }
+}
 
 /// What has less left than this is renewed, if it can be.
 const NEARLY_OVER: Duration = Duration::from_secs(60);

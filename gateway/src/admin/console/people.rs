@@ -255,8 +255,12 @@ async fn acted(
         ("block", _) => match api::why_of(one("why")) {
             Ok(why) => {
                 let block = Block { since: now, why };
+                let accounts = api::accounts_of(Some(office), person).await;
                 match office.store.decide_person(decided(Some(block))).await? {
-                    Outcome::Now(ended) => ended,
+                    Outcome::Now(ended) => {
+                        api::take_back(Some(office), accounts);
+                        ended
+                    }
                     Outcome::NotThere | Outcome::NeverSeen => return Ok(not_there(admin)),
                 }
             }

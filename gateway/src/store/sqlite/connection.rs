@@ -8,7 +8,7 @@ use vestibule_core::{
 };
 
 use super::{
-    super::{Connection, ConnectionClaim, Disconnect, FoundConnection, NewConnection},
+    super::{Connection, ConnectionClaim, Disconnect, FoundConnection, NewConnection, ToPerson},
     audit,
     row::{seconds, timestamp},
 };
@@ -101,6 +101,20 @@ pub(super) fn disconnect(db: &Db, what: &Disconnect) -> Result<bool, rusqlite::E
     };
     audit::act(db, &what.by, deed, what.now)?;
     Ok(true)
+}
+
+/// The same of all accounts of somebody who is blocked.
+pub(super) fn disconnect_all(db: &Db, to: &ToPerson) -> Result<(), rusqlite::Error> {
+    for one in list(db, to.person)? {
+        let what = Disconnect {
+            person: to.person,
+            server: one.server,
+            by: to.by.clone(),
+            now: to.now,
+        };
+        disconnect(db, &what)?;
+    }
+    Ok(())
 }
 
 /// Claims the question; what is sealed there, if this one may ask.

@@ -14,7 +14,7 @@ use vestibule_core::{
 
 use super::{
     super::{ClientDecision, EndedWhy, NewLink, Outcome, ToClient, ToPerson, UnmakeOperator},
-    audit,
+    audit, connection,
     person::{self, Of},
     publish,
     row::{damaged, from_seconds, id, optional_id, seconds, timestamp},
@@ -345,10 +345,9 @@ pub(super) fn decide_person(
         ])?;
     let (ended, entries) = match block {
         Some(_) => {
-            for table in ["sessions", "connections"] {
-                db.prepare_cached(&format!("DELETE FROM {table} WHERE person = ?1"))?
-                    .execute([to.person.text()])?;
-            }
+            db.prepare_cached("DELETE FROM sessions WHERE person = ?1")?
+                .execute([to.person.text()])?;
+            connection::disconnect_all(db, to)?;
             person::end(db, Of::Person(to.person), EndedWhy::Blocked, to.now)?
         }
         None => (0, Vec::new()),
