@@ -145,6 +145,7 @@ connections-nothing = Hier ist nichts zu verbinden und nichts zu bestätigen. Ha
 connections-confirm-what = <strong>{ $provider }</strong> möchte, dass Sie zustimmen oder sich weiter ausweisen, bevor dieser Server für Sie handeln darf.
 connections-confirm = Zustimmen
 connections-connect = Verbinden
+connections-anew = Ein anderes verbinden
 connections-disconnect = Trennen
 sign-out-ask = Von diesem Gateway abmelden?
 sign-out-more = Sie sind angemeldet als <strong>{ $person }</strong>. Die Apps, die Sie erlaubt haben, laufen weiter: { $link }, wenn sie das nicht sollen.

@@ -146,6 +146,7 @@ connections-nothing = There is nothing to connect or to confirm here. If a tool 
 connections-confirm-what = <strong>{ $provider }</strong> wants you to confirm, or to show more of who you are, before this server may act for you.
 connections-confirm = Confirm
 connections-connect = Connect
+connections-anew = Connect another
 connections-disconnect = Disconnect
 sign-out-ask = Sign out of this gateway?
 sign-out-more = You are signed in as <strong>{ $person }</strong>. The apps that you have allowed go on: { $link } if they should not.

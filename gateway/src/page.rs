@@ -422,6 +422,8 @@ pub struct ConnectionRow {
     pub since: Option<String>,
     /// Whether there was one that the service takes no more.
     pub broken: bool,
+    /// Whether the server is still one that uses accounts.
+    pub serves: bool,
 }
 
 /// One app of a person.

@@ -160,6 +160,10 @@ fn up_9_up_11_an_account_is_connected_used_renewed_and_taken_back() {
         disk.contains("Connected") || disk.contains("connected"),
         "it is in the audit"
     );
+    // Another account in its place, without a moment in between.
+    let url = connect(&gate, &browser);
+    browser.open(&service.allow(&url, "code-2"));
+    assert_eq!(bearer(&reached(&gate, &tokens)), "Bearer canary-account-3");
     // Not a server's own word for another: nobody else has it.
     let bob = app(&gate, &mut Browser::new("bob"));
     assert!(refused(&gate, &bob).contains(CONNECT_FIRST));
@@ -168,7 +172,7 @@ fn up_9_up_11_an_account_is_connected_used_renewed_and_taken_back() {
     assert!(refused(&gate, &tokens).contains(CONNECT_FIRST));
     assert_eq!(
         service.with(|told| told.revoked.clone()),
-        ["canary-account-refresh-2"]
+        ["canary-account-refresh-3"]
     );
 }
 

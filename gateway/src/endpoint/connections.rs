@@ -313,6 +313,7 @@ async fn draw(office: &Office, vault: &Vault, session: &Session) -> Response {
                 .filter(|one| !one.broken)
                 .map(|one| page::time::day(one.since)),
             broken: found.is_some_and(|one| one.broken),
+            serves: true,
         })
     };
     let mut rows: Vec<_> = office.catalogue.iter().filter_map(row).collect();
@@ -325,6 +326,7 @@ async fn draw(office: &Office, vault: &Vault, session: &Session) -> Response {
         host: one.server.clone(),
         since: Some(page::time::day(one.since)),
         broken: one.broken,
+        serves: false,
     }));
     let confirm = |resource: &Resource| {
         let confirm = vault.to_confirm(session.person.id, &resource.name)?;
