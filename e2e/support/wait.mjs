@@ -45,6 +45,18 @@ export async function within(promise, what, deadline = 20_000) {
   }
 }
 
+/** Waits until a program that was started answers at an address. */
+export const untilReady = (child, address, deadline = 30_000) => until(
+  async () => {
+    if (!child.alive) throw new Hopeless(`${child.name} ended:\n${child.output}`);
+    const answer = await fetch(address).catch(() => undefined);
+    await answer?.body?.cancel();
+    return answer?.status === 200;
+  },
+  () => `${address}:\n${child.output}`,
+  deadline,
+);
+
 const handedOut = new Set();
 
 /**

@@ -7,7 +7,7 @@ import { startCallback } from '../support/callback.mjs';
 import { TENANT, startFolder, startTenant } from '../support/entra.mjs';
 import { BareClient, connect, weatherIn } from '../support/oauth.mjs';
 import { Pile } from '../support/stack.mjs';
-import { Hopeless, freePort, until } from '../support/wait.mjs';
+import { Hopeless, freePort, until, untilReady } from '../support/wait.mjs';
 import { OSLO, startWeather } from '../support/weather.mjs';
 
 const pile = new Pile();
@@ -49,12 +49,7 @@ async function succeeds(folder, ...command) {
 async function serving(folder) {
   const admin = `127.0.0.1:${await freePort()}`;
   const child = folder.begin(['serve'], { env: { VESTIBULE_ADMIN__LISTEN: admin } });
-  await until(async () => {
-    assert.ok(child.alive, child.output);
-    const answer = await fetch(`http://${admin}/readyz`);
-    await answer.body?.cancel();
-    return answer.status === 200;
-  }, () => `the gateway to be ready:\n${child.output}`);
+  await untilReady(child, `http://${admin}/readyz`);
   return child;
 }
 

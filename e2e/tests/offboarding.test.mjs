@@ -7,6 +7,7 @@ import { BareClient, connect, post } from '../support/oauth.mjs';
 import { open } from '../support/pages.mjs';
 import { PEOPLE } from '../support/people.mjs';
 import { startStack } from '../support/stack.mjs';
+import { within } from '../support/wait.mjs';
 
 const RECHECK_MINUTES = 20;
 let stack;
@@ -52,15 +53,13 @@ async function atWork(person) {
   return { client, tokens, ended, isAtApps, call, close: () => page.context().close() };
 }
 
-const within = (promise, seconds) => Promise.race([promise, new Promise((_, no) => setTimeout(() => no(new Error(`not within ${seconds} s`)), seconds * 1000))]);
-
 test("at the provider's signal all of it is over at once, and for nobody else", async () => {
   const { provider, gateway } = stack;
   const [ada, bob] = [await atWork('ada'), await atWork('bob')];
   const body = new URLSearchParams({ logout_token: await provider.logoutToken('ada') });
   const told = await fetch(`${gateway.url}/backchannel-logout`, { method: 'POST', body });
   assert.equal(told.status, 200, await told.text());
-  assert.equal(await within(ada.ended, 5), true);
+  assert.equal(await within(ada.ended, 'the stream to end', 5000), true);
   assert.equal(await ada.call(), 401);
   assert.equal((await ada.client.refresh(ada.tokens.refresh_token)).json.error, 'invalid_grant');
   assert.equal(await ada.isAtApps(), false);
@@ -78,7 +77,7 @@ test('without a signal within the recheck, and a live token with it', async () =
   await gateway.ahead(RECHECK_MINUTES + 1);
   const refused = await ada.client.refresh(ada.tokens.refresh_token);
   assert.equal(refused.json?.error, 'invalid_grant', refused.text);
-  assert.equal(await within(ada.ended, 5), true);
+  assert.equal(await within(ada.ended, 'the stream to end', 5000), true);
   assert.equal(await ada.call(), 401);
   assert.equal(await ada.isAtApps(), false);
   const renewed = await bob.client.refresh(bob.tokens.refresh_token);

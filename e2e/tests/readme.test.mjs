@@ -9,7 +9,7 @@ import { startCallback } from '../support/callback.mjs';
 import { BareClient, connect, weatherIn } from '../support/oauth.mjs';
 import { Child } from '../support/process.mjs';
 import { startProvider } from '../support/provider.mjs';
-import { Hopeless, until, within } from '../support/wait.mjs';
+import { untilReady, within } from '../support/wait.mjs';
 import { startWeather } from '../support/weather.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -34,26 +34,13 @@ after(async () => {
 // The demo opens a browser where there is one; here the test is the browser.
 const shell = (line, options) => new Child('sh', ['-c', `exec ${line}`], { ...options });
 
-async function ready(child, address, deadline) {
-  await until(
-    async () => {
-      if (!child.alive) throw new Hopeless(`${child.name} ended:\n${child.output}`);
-      const answer = await fetch(address).catch(() => undefined);
-      await answer?.body?.cancel();
-      return answer?.status === 200;
-    },
-    () => `${address}:\n${child.output}`,
-    deadline,
-  );
-}
-
 test('the README’s first command, as written: the weather from /try', { timeout: BUILD + 60_000 }, async () => {
   const [first] = commands;
   assert.deepEqual(first, ['cargo run --release -- demo']);
   const child = shell(first[0], { cwd: root });
   try {
     const [address] = /http:\/\/127\.0\.0\.1:\d+\/try/.exec(readme);
-    await ready(child, address, BUILD);
+    await untilReady(child, address, BUILD);
     const page = await browser.person();
     await watching(page, 'readme-demo', async () => {
       await page.goto(address);
@@ -94,7 +81,7 @@ test('the README’s three commands, as written but for the addresses that are y
     assert.equal((await within(checked.exited, 'check', 30_000)).code, 0, checked.output);
     serving = shell(serve, { cwd: dir, env });
     const gateway = new URL(redirect).origin;
-    await ready(serving, `${gateway}/.well-known/oauth-authorization-server`, 30_000);
+    await untilReady(serving, `${gateway}/.well-known/oauth-authorization-server`, 30_000);
 
     const client = new BareClient(`${gateway}/weather/mcp`, { redirectUri: callback.url });
     await client.discover();

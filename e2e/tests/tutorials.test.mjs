@@ -12,7 +12,7 @@ import { binary } from '../support/gateway.mjs';
 import { BareClient, connect, weatherIn } from '../support/oauth.mjs';
 import { Child } from '../support/process.mjs';
 import { Pile } from '../support/stack.mjs';
-import { freePort, until, within } from '../support/wait.mjs';
+import { freePort, untilReady, within } from '../support/wait.mjs';
 import { OSLO, startWeather } from '../support/weather.mjs';
 
 const HOW_TO = fileURLToPath(new URL('../../docs/how-to', import.meta.url));
@@ -67,12 +67,7 @@ async function startReader() {
     },
     async serve(line) {
       const child = type(line);
-      await until(async () => {
-        assert.ok(child.alive, child.output);
-        const answer = await fetch(`http://${admin}/readyz`);
-        await answer.body?.cancel();
-        return answer.status === 200;
-      }, () => `the gateway to be ready:\n${child.output}`);
+      await untilReady(child, `http://${admin}/readyz`);
       return child;
     },
   };

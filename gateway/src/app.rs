@@ -412,14 +412,7 @@ fn office(
         )),
         store,
         revocations,
-        vouchers: {
-            let issuers = config.issuers.iter().map(|issuing| &issuing.trusted);
-            let apart = issuers.filter(|trusted| trusted.issuer != config.idp.issuer);
-            let names = apart.map(|trusted| trusted.name.clone());
-            names
-                .chain(config.idps.iter().map(|idp| idp.name.clone()))
-                .collect()
-        },
+        vouchers: config.vouchers(),
         direct: DirectTokens::default(),
         providers,
         flows_open: config.try_page,

@@ -367,6 +367,11 @@ impl Config {
         std::iter::once(&self.idp).chain(&self.idps)
     }
 
+    /// The names of all who vouch for people besides the main provider, as rules write them.
+    pub fn vouchers(&self) -> Vec<String> {
+        vouchers(Some(&self.idp), &self.idps, &self.issuers)
+    }
+
     /// All resources.
     pub fn catalogue(&self) -> Catalogue {
         Catalogue::new(
@@ -439,6 +444,16 @@ impl Config {
             _ => Err(report),
         }
     }
+}
+
+/// An issuer that is the main provider is no other.
+fn vouchers(main: Option<&Idp>, idps: &[Idp], issuers: &[Issuing]) -> Vec<String> {
+    let issuers = issuers.iter().map(|issuing| &issuing.trusted);
+    let apart = issuers.filter(|trusted| main.is_none_or(|main| trusted.issuer != main.issuer));
+    let names = apart.map(|trusted| trusted.name.clone());
+    names
+        .chain(idps.iter().map(|idp| idp.name.clone()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub struct Known {
     /// What it says.
     pub token: DirectToken,
     /// It, where the server gets one that it is exchanged for.
-    pub text: Option<Secret>,
+    text: Option<Secret>,
     length: usize,
     /// The keys that verified it. Under others it may be good no more.
     keys: Weak<Discovered>,
@@ -76,9 +76,9 @@ impl Default for DirectTokens {
 }
 
 impl DirectTokens {
-    /// One that was opened before, by its id.
-    pub fn of(&self, id: TokenId) -> Option<Arc<Known>> {
-        self.kept.get(&id)
+    /// One that was opened before, to be exchanged for another.
+    pub fn text_of(&self, id: TokenId) -> Option<Secret> {
+        self.kept.get(&id)?.text.clone()
     }
 
     /// Opens one for `resource`; `others` is who else vouches for people here.
@@ -125,7 +125,8 @@ impl DirectTokens {
             self.say(&resource.name, no.why, now);
             NotTaken::Bearer(no.error)
         })?;
-        let has_ended = token.token().expires <= now;
+        // Its end is borne for as long as clocks differ.
+        let has_ended = token.token().expires.plus(LEEWAY) <= now;
         let known = Arc::new(Known {
             token,
             text: settings.is_exchanged.then(|| Secret::new(text.to_owned())),

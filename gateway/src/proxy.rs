@@ -84,9 +84,6 @@ pub struct Proxy {
     pages_runtime: runtime::Handle,
 }
 
-/// Methods of MCP's transports.
-const METHODS: [Method; 3] = [Method::POST, Method::GET, Method::DELETE];
-
 /// A request whose head was judged.
 struct Call {
     parts: Parts,
@@ -156,31 +153,33 @@ impl Proxy {
             }
             return Begun::Over(response);
         }
-        if looked == Looked::No
-            && METHODS.contains(request.method())
-            && let Some(seen) = guard::lacks_key(self, &mount, &request)
-        {
-            return Begun::Later(mount, request, seen);
+        let refused = |refusal| Begun::Over(self.refused(&refusal, &mount, origin.as_ref()));
+        if ![Method::POST, Method::GET, Method::DELETE].contains(request.method()) {
+            return refused(Refusal::Method);
         }
-        match self.admit(&mount, request, peer, looked) {
+        let caller = match guard::judge(self, &mount, &request, looked) {
+            Ok(caller) => caller,
+            Err(Refusal::NoKeys(seen)) if looked == Looked::No => {
+                return Begun::Later(mount, request, seen);
+            }
+            Err(refusal) => {
+                guard::note_refused(self, &mount, &request, peer, &refusal);
+                return refused(refusal);
+            }
+        };
+        match self.admit(request, peer, caller) {
             Ok(call) => Begun::Call(mount, origin, call),
-            Err(refusal) => Begun::Over(self.refused(&refusal, &mount, origin.as_ref())),
+            Err(refusal) => refused(refusal),
         }
     }
 
-    /// Who calls, and whether one more request of theirs may be open.
+    /// Whether one more request of whoever calls may be open.
     fn admit(
         &self,
-        mount: &Mount,
         request: Request<Incoming>,
         peer: SocketAddr,
-        looked: Looked,
+        caller: Option<Caller>,
     ) -> Result<Call, Refusal> {
-        if !METHODS.contains(request.method()) {
-            return Err(Refusal::Method);
-        }
-        let caller = guard::judge(self, mount, &request, looked)
-            .inspect_err(|refusal| guard::note_refused(self, mount, &request, peer, refusal))?;
         let (parts, body) = request.into_parts();
         let client = client_address(peer.ip(), &parts.headers, &self.office.trusted_proxies);
         let held = &self.office.held;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, header};
 use quick_cache::sync::Cache;
 use vestibule_core::{
-    access_token::AccessToken,
+    bearer::Caller,
     caller_identity::{self, ASSERTION_TYP, Profile},
     id::{GrantId, PersonId, TokenId},
     policy::reads_as_anothers,
@@ -74,6 +74,8 @@ type Key = (Of, Arc<str>);
 
 #[derive(Debug, Clone)]
 struct Kept {
+    /// For whom.
+    person: PersonId,
     what: Result<Headers, VaultError>,
     made: Timestamp,
     until: Timestamp,
@@ -149,11 +151,11 @@ impl Vault {
     /// [`VaultError`], if that was the answer a moment ago.
     pub fn at_hand(
         &self,
-        token: &AccessToken,
+        caller: &Caller,
         server: &Arc<str>,
         wanted: &UpstreamAuth,
     ) -> Option<Result<Headers, VaultError>> {
-        let kept = self.kept.get(&key(&self.office, token, server, wanted))?;
+        let kept = self.kept.get(&key(caller, server, wanted))?;
         (self.office.world.now() < kept.until).then_some(kept.what)
     }
 
@@ -161,12 +163,12 @@ impl Vault {
     /// one would be taken no more, and whoever gives it must not be asked at each call.
     pub fn not_taken(
         &self,
-        token: &AccessToken,
+        caller: &Caller,
         server: &Arc<str>,
         wanted: &UpstreamAuth,
         sent: &Headers,
     ) {
-        let key = key(&self.office, token, server, wanted);
+        let key = key(caller, server, wanted);
         let now = self.office.world.now();
         let is_it = |kept: &Kept| {
             let same = kept.what.as_ref().is_ok_and(|kept| Arc::ptr_eq(kept, sent));
@@ -192,8 +194,8 @@ impl Vault {
     pub fn confirming(&self, person: PersonId, server: &str) {
         self.confirms
             .remove(&(Of::Person(person), Arc::from(server)));
-        let of_server = |key: &Key, _: &Kept| &*key.1 != server;
-        self.kept.retain(of_server);
+        let is_another = |key: &Key, kept: &Kept| &*key.1 != server || kept.person != person;
+        self.kept.retain(is_another);
     }
 
     /// Forgets what there is for a person at a server whose service they connected or not.
@@ -203,19 +205,19 @@ impl Vault {
         self.refused.remove(&key);
     }
 
-    /// What `server` gets for the caller with `token`. One asks at a time; it must be let go
+    /// What `server` gets for the caller. One asks at a time; it must be let go
     /// on to its end, since the provider's answer is not given twice.
     ///
     /// # Errors
     /// [`VaultError`].
     pub async fn headers(
         &self,
-        token: &AccessToken,
+        caller: &Caller,
         server: &Arc<str>,
         wanted: &UpstreamAuth,
     ) -> Result<Headers, VaultError> {
         let office = &*self.office;
-        let key = key(office, token, server, wanted);
+        let key = key(caller, server, wanted);
         let is_old = |kept: &Kept| office.world.now() >= kept.until;
         self.kept.remove_if(&key, is_old);
         let guard = match self.kept.get_value_or_guard_async(&key).await {
@@ -223,8 +225,10 @@ impl Vault {
             Err(guard) => guard,
         };
         let made = office.world.now();
-        let kept = match make(office, token, wanted, server, self.refused.get(&key)).await {
+        let person = caller.token().subject;
+        let kept = match make(office, caller, wanted, server, self.refused.get(&key)).await {
             Ok((headers, until)) => Kept {
+                person,
                 what: Ok(headers.into()),
                 made,
                 until,
@@ -232,10 +236,11 @@ impl Vault {
             Err(error) => {
                 tracing::warn!(event = "server.credential_failed", server = &**server, %error);
                 if let VaultError::Interaction(confirm) = &error {
-                    let key = (Of::Person(token.subject), Arc::clone(server));
+                    let key = (Of::Person(person), Arc::clone(server));
                     self.confirms.insert(key, Arc::clone(confirm));
                 }
                 Kept {
+                    person,
                     what: Err(error),
                     made,
                     until: office.world.now().plus(NO),
@@ -248,10 +253,11 @@ impl Vault {
     }
 }
 
-fn key(office: &Office, token: &AccessToken, server: &Arc<str>, wanted: &UpstreamAuth) -> Key {
+fn key(caller: &Caller, server: &Arc<str>, wanted: &UpstreamAuth) -> Key {
+    let token = caller.token();
     let of = match wanted {
         // Exchanged for what this token may, and not for what another one could.
-        UpstreamAuth::Token(_) if office.direct.of(token.id).is_some() => Of::Token(token.id),
+        UpstreamAuth::Token(_) if caller.profile().is_some() => Of::Token(token.id),
         UpstreamAuth::Token(_) => Of::Login(token.grant),
         UpstreamAuth::Connection(_) => Of::Person(token.subject),
         _ => Of::Token(token.id),
@@ -272,15 +278,16 @@ type Made = (Vec<(HeaderName, HeaderValue)>, Timestamp);
 
 async fn make(
     office: &Office,
-    token: &AccessToken,
+    caller: &Caller,
     wanted: &UpstreamAuth,
     server: &str,
     refused: Option<Digest>,
 ) -> Result<Made, VaultError> {
+    let token = caller.token();
     match wanted {
         UpstreamAuth::Nothing | UpstreamAuth::Fixed { .. } => Ok((Vec::new(), token.expires)),
         UpstreamAuth::Headers => {
-            let profile = profile(office, token).await?;
+            let profile = profile(office, caller).await?;
             let headers = caller_identity::headers(token, profile.as_ref());
             let headers = headers.map_err(|_| VaultError::TooManyGroups)?;
             let headers = headers
@@ -292,7 +299,7 @@ async fn make(
             Ok((headers, token.expires))
         }
         UpstreamAuth::Assertion { audience, header } => {
-            let profile = profile(office, token).await?;
+            let profile = profile(office, caller).await?;
             let now = office.world.now();
             let id = TokenId::new(office.world.random());
             let (claims, ends) = caller_identity::assertion(
@@ -318,7 +325,7 @@ async fn make(
             Ok((vec![(name, value)], spared(now, ends)))
         }
         UpstreamAuth::Token(wanted) => {
-            bearer(office, &of_the_provider(office, token, wanted).await?)
+            bearer(office, &of_the_provider(office, caller, wanted).await?)
         }
         UpstreamAuth::Connection(_) => {
             let granted = account::access_token(office, token, server, refused).await?;
@@ -348,10 +355,11 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-async fn profile(office: &Office, token: &AccessToken) -> Result<Option<Profile>, VaultError> {
-    if let Some(known) = office.direct.of(token.id) {
-        return Ok(Some(Profile::clone(known.token.profile())));
+async fn profile(office: &Office, caller: &Caller) -> Result<Option<Profile>, VaultError> {
+    if let Some(profile) = caller.profile() {
+        return Ok(Some(Profile::clone(profile)));
     }
+    let token = caller.token();
     let found = office.store.profile(token.subject, token.grant).await?;
     Ok(found.map(|mut profile| {
         // An id of another issuer's means nothing by itself.
@@ -374,9 +382,10 @@ async fn profile(office: &Office, token: &AccessToken) -> Result<Option<Profile>
 
 async fn of_the_provider(
     office: &Office,
-    token: &AccessToken,
+    caller: &Caller,
     wanted: &ProviderToken,
 ) -> Result<Granted, VaultError> {
+    let token = caller.token();
     if token.machine {
         return Err(VaultError::NoLogin);
     }
@@ -390,7 +399,7 @@ async fn of_the_provider(
             resource,
             scope,
         } => {
-            let (provider, subject) = subject_token(office, token, For::Scope(None)).await?;
+            let (provider, subject) = subject_token(office, caller, For::Scope(None)).await?;
             let subject: &Secret = &subject;
             let (audience, resource) = (audience.as_deref(), resource.as_deref());
             let granted = provider.exchange(subject, audience, resource, scope.as_deref());
@@ -398,7 +407,7 @@ async fn of_the_provider(
             granted.map_err(|error| refused(provider, scope.as_deref(), &error))
         }
         ProviderToken::OnBehalfOf { scope } => {
-            let (provider, subject) = subject_token(office, token, For::ThisGateway).await?;
+            let (provider, subject) = subject_token(office, caller, For::ThisGateway).await?;
             let granted = provider.on_behalf_of(&subject, scope);
             let granted = granted.await;
             granted.map_err(|error| refused(provider, Some(scope), &error))
@@ -410,12 +419,14 @@ async fn of_the_provider(
 /// for the login.
 async fn subject_token<'o>(
     office: &'o Office,
-    token: &AccessToken,
+    caller: &Caller,
     wanted: For<'_>,
 ) -> Result<(&'o Provider, Secret), VaultError> {
-    if let Some(known) = office.direct.of(token.id) {
-        let provider = office.providers.of_issuer(&known.token.profile().issuer);
-        let text = known.text.clone().ok_or(VaultError::NoLogin)?;
+    let token = caller.token();
+    if let Some(profile) = caller.profile() {
+        let provider = office.providers.of_issuer(&profile.issuer);
+        // The next request brings back what was pushed out of memory meanwhile.
+        let text = office.direct.text_of(token.id).ok_or(VaultError::Silent)?;
         return Ok((provider.ok_or(VaultError::NoLogin)?, text));
     }
     let (provider, granted) = provider_session::access_token(office, token, wanted).await?;

@@ -7,10 +7,9 @@ use serde_json::json;
 use support::{
     Browser, Gate, PING, Tokens,
     github::{GitHub, TOKEN},
-    query_of,
+    query_of, read_config,
     wire::Answer,
 };
-use vestibule::config::Config;
 
 fn gate_in(github: &GitHub, more: &[(&str, &str)]) -> Gate {
     let mut env = vec![
@@ -198,8 +197,6 @@ fn up_12_up_22_what_fails_there_says_nothing_of_the_person() {
 #[test]
 fn up_22_d14_everybody_in_the_world_is_let_in_by_choice_alone() {
     let problems = |lines: &str| {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("secret"), "s").expect("written");
         let text = format!(
             r#"
 public_url = "http://127.0.0.1:8080"
@@ -211,11 +208,7 @@ client_secret = {{ file = "secret" }}
 upstream = "http://127.0.0.1:1/mcp"
 "#
         );
-        let read = Config::read("t", &text, folder.path(), &Default::default());
-        read.map(|config| config.idp.issuer).map_err(|report| {
-            let codes = report.problems().iter().map(|problem| problem.code());
-            codes.collect::<Vec<_>>()
-        })
+        read_config(&text).map(|config| config.idp.issuer)
     };
     let github = |more: &str| problems(&format!("kind = \"github\"\n{more}"));
     assert_eq!(github(""), Err(vec!["V-CFG-052"]));

@@ -4,8 +4,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Browser, Gate, PING, Tokens, idp::Idp, query_of, signer, wire::Answer};
-use vestibule::{config::Config, world::World};
+use support::{Browser, Gate, PING, Tokens, idp::Idp, query_of, read_config, signer, wire::Answer};
+use vestibule::world::World;
 
 /// Server `a` is for both, `b` for the main one alone, `c` for the partner's people alone; a
 /// rule of `a` denies the main one's interns, one of `c` lets only the partner's staff in.
@@ -323,7 +323,6 @@ fn up_14_a_logout_token_is_good_at_its_provider_s_address() {
 
 #[test]
 fn names_of_providers_mean_one_each() {
-    let gate = Both::start();
     let config = |more: &str| {
         let text = format!(
             r#"
@@ -342,15 +341,7 @@ upstream = "http://127.0.0.1:1/mcp"
 {more}
 "#
         );
-        let env = Default::default();
-        let read = Config::read("t", &text, &gate.gate.folder, &env);
-        read.map(|_| ()).map_err(|report| {
-            report
-                .problems()
-                .iter()
-                .map(|p| p.code())
-                .collect::<Vec<_>>()
-        })
+        read_config(&text).map(|_| ())
     };
     assert_eq!(config("idp = [\"main\", \"partner\"]"), Ok(()));
     assert_eq!(config("idp = \"other\""), Err(vec!["V-CFG-055"]));

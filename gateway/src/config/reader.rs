@@ -23,8 +23,9 @@ use ipnet::IpNet;
 use vestibule_core::{client::Client, resource::MAIN_PROVIDER, secret::Secret, uri::Issuer};
 
 use super::{
-    Config, Idp, Issuing, Problem, Registration, Report, Server, Tls,
+    Config, Idp, Problem, Registration, Report, Server, Tls,
     table::{self, Table, Value},
+    vouchers,
 };
 
 /// Reads one configuration; relative paths in it begin at `folder`.
@@ -105,12 +106,11 @@ impl Reader<'_> {
             }
             Some(name)
         });
-        let servers_or_none = servers.as_deref().unwrap_or_default();
-        let idp = idp.map(|idp| self.needs(idp, &idps, servers_or_none, &issuers));
-        let idps: Vec<Idp> = idps
-            .iter()
-            .map(|further| self.needs(further.clone(), &idps, servers_or_none, &issuers))
-            .collect();
+        let judged = servers.as_deref().unwrap_or_default();
+        let others = vouchers(idp.as_ref(), &idps, &issuers);
+        let idp = idp.map(|idp| self.needs(idp, &others, judged));
+        let idps = idps.into_iter();
+        let idps = idps.map(|idp| self.needs(idp, &others, judged)).collect();
         let config = Config {
             tokens: self.tokens(tokens),
             limits: self.limits(limits),
@@ -137,9 +137,9 @@ impl Reader<'_> {
         Some(config)
     }
 
-    /// The same with what the rules of `servers` need of it.
-    fn needs(&mut self, idp: Idp, idps: &[Idp], servers: &[Server], issuers: &[Issuing]) -> Idp {
-        let by_rules = asks_for_groups(&idp, idps, servers, issuers);
+    /// The same with what the rules of `servers` need of it; `others` vouch for people, too.
+    fn needs(&mut self, idp: Idp, others: &[String], servers: &[Server]) -> Idp {
+        let by_rules = asks_for_groups(&idp, others, servers);
         if by_rules && idp.groups_claims.is_empty() {
             self.report.between(
                 "V-CFG-054",
@@ -540,15 +540,10 @@ fn seconds(text: &str) -> Option<u64> {
         .checked_mul(factor)
 }
 
-/// Whether a rule of any server names a group or role of this identity provider.
-fn asks_for_groups(idp: &Idp, idps: &[Idp], servers: &[Server], issuers: &[Issuing]) -> bool {
-    let mut others: Vec<&str> = issuers
-        .iter()
-        .map(|issuing| &issuing.trusted)
-        .filter(|trusted| trusted.issuer != idp.issuer)
-        .map(|trusted| trusted.name.as_str())
-        .collect();
-    others.extend(idps.iter().map(|idp| idp.name.as_str()));
+/// Whether a rule of any server names a group or role of this identity provider, beside which
+/// `others` vouch for people.
+fn asks_for_groups(idp: &Idp, others: &[String], servers: &[Server]) -> bool {
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
     let name = (!idp.is_main()).then_some(idp.name.as_str());
     let rules = servers.iter().map(|server| &server.resource.policy);
     rules

@@ -29,7 +29,7 @@ pub fn at_hand(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Option<Result<H
     let Some(caller) = permit.caller() else {
         return Some(Ok(Arc::clone(&mount.fixed)));
     };
-    let found = proxy.vault.at_hand(caller.token(), &mount.label, wanted)?;
+    let found = proxy.vault.at_hand(caller, &mount.label, wanted)?;
     Some(found.map_err(refusal))
 }
 
@@ -41,9 +41,9 @@ pub async fn fetched(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Result<He
     let Some(caller) = permit.caller() else {
         return Ok(Arc::clone(&mount.fixed));
     };
-    let (vault, token) = (Arc::clone(&proxy.vault), Arc::clone(caller.token()));
+    let (vault, who) = (Arc::clone(&proxy.vault), caller.clone());
     let (server, wanted) = (Arc::clone(&mount.label), mount.upstream_auth.clone());
-    let fetching = async move { vault.headers(&token, &server, &wanted).await };
+    let fetching = async move { vault.headers(&who, &server, &wanted).await };
     let fetched = proxy.pages_runtime.spawn(fetching).await;
     let headers = fetched.map_err(|_| Refusal::Internal)?.map_err(refusal)?;
     // It may have taken its time.
@@ -55,9 +55,7 @@ pub async fn fetched(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Result<He
 pub fn not_taken(proxy: &Proxy, mount: &Mount, permit: &Permit, sent: &Headers) {
     if let Some(caller) = permit.caller() {
         let wanted = &mount.upstream_auth;
-        proxy
-            .vault
-            .not_taken(caller.token(), &mount.label, wanted, sent);
+        proxy.vault.not_taken(caller, &mount.label, wanted, sent);
     }
 }
 

@@ -38,7 +38,8 @@ pub enum Looked {
 /// The caller of a request; nobody on a server that needs no token.
 ///
 /// # Errors
-/// [`Refusal::Bearer`], whose answer says where to log in.
+/// [`Refusal::Bearer`], whose answer says where to log in; [`Refusal::NoKeys`] for a token under a
+/// key that is worth looking for, if nobody did.
 pub fn judge<B>(
     proxy: &Proxy,
     mount: &Mount,
@@ -71,7 +72,7 @@ pub fn judge<B>(
             NotTaken::UnknownKey(Some(_)) if looked == Looked::Answered => {
                 Refusal::Bearer(BearerError::Unknown)
             }
-            NotTaken::UnknownKey(_) => Refusal::NoKeys,
+            NotTaken::UnknownKey(seen) => Refusal::NoKeys(seen),
         })?;
         let (resource, revoked) = (&mount.resource, &**revoked);
         let caller = bearer::judge_direct(&known.token, key, resource, revoked, LEEWAY, now);
@@ -128,23 +129,6 @@ fn opened(
     office
         .direct
         .open(text, provider, settings, resource, &office.vouchers, now)
-}
-
-/// Whether the request's token is under a key of the provider's that is not known, and by keys
-/// that were loaded when.
-pub fn lacks_key<B>(
-    proxy: &Proxy,
-    mount: &Mount,
-    request: &Request<B>,
-) -> Option<Option<Timestamp>> {
-    let settings = mount.direct.as_ref()?;
-    let values = request.headers().get_all(header::AUTHORIZATION).iter();
-    let shown = bearer::find(values.map(HeaderValue::as_bytes), None).ok()?;
-    let now = proxy.office.world.now();
-    match opened(proxy, mount, settings, shown.token, now) {
-        Err(NotTaken::UnknownKey(seen)) => Some(seen),
-        _ => None,
-    }
 }
 
 /// Looks for a key that a token named and that was not known.

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use vestibule_core::{
     audit::Ended, bearer::BearerError, dpop::DpopError, era::EraError, mcp::BodyError,
-    resource::Resource, uri::Issuer,
+    resource::Resource, time::Timestamp, uri::Issuer,
 };
 
 use super::relay::AnswerBody;
@@ -43,9 +43,10 @@ pub enum Refusal {
     /// The token.
     #[error("{0}")]
     Bearer(BearerError),
-    /// None of the keys are known that verify a server's tokens.
+    /// The key is not known that a server's token names, among those that were loaded then; none
+    /// were, if there is no time.
     #[error("the identity provider's keys cannot be had right now")]
-    NoKeys,
+    NoKeys(Option<Timestamp>),
     /// A body of another type than JSON.
     #[error("send the body as application/json, without encoding")]
     MediaType,
@@ -130,7 +131,7 @@ impl Refusal {
                 StatusCode::BAD_GATEWAY
             }
             Self::ServerSlow => StatusCode::GATEWAY_TIMEOUT,
-            Self::NotAudited | Self::NoKeys | Self::Credential(VaultError::Silent) => {
+            Self::NotAudited | Self::NoKeys(_) | Self::Credential(VaultError::Silent) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Credential(
@@ -164,7 +165,7 @@ impl Refusal {
             Self::ServerSlow => "V-SRV-002",
             Self::ServerAnswer => "V-SRV-003",
             Self::NotAudited => "V-SRV-004",
-            Self::NoKeys => "V-SRV-024",
+            Self::NoKeys(_) => "V-SRV-024",
             Self::Credential(error) => match error {
                 VaultError::NoLogin | VaultError::Ended => "V-SRV-018",
                 VaultError::Silent => "V-SRV-019",
@@ -265,7 +266,7 @@ impl Refusal {
             }
             Self::TooMany
             | Self::NotAudited
-            | Self::NoKeys
+            | Self::NoKeys(_)
             | Self::Credential(VaultError::Silent) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }

@@ -440,6 +440,14 @@ fn variables(env: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Reads a configuration beside which a file `secret` lies; or the codes of what is wrong.
+pub fn read_config(text: &str) -> Result<Config, Vec<&'static str>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), "s").expect("written");
+    let read = Config::read("t", text, folder.path(), &BTreeMap::new());
+    read.map_err(|report| report.problems().iter().map(|one| one.code()).collect())
+}
+
 /// Waits for a condition, for as long as anything here takes.
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..2000 {
