@@ -1,13 +1,16 @@
 //! The gateway's own registration at Microsoft Entra ID: what is wanted, what is there, and
 //! what is to be done about the difference. The edge asks Microsoft Graph, and does it.
 
+pub mod api;
 pub mod application;
+pub mod change;
 pub mod credential;
 pub mod destroy;
 pub mod journal;
 pub mod odata;
 pub mod plan;
 pub mod token;
+pub mod wanted;
 
 use serde::{Deserialize, Serialize};
 

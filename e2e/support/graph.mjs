@@ -19,7 +19,24 @@ const address = (value) => {
   // Plain HTTP is for localhost alone; 127.0.0.1 is taken where the manifest is written by a program.
   return url && (url.protocol === 'https:' || ['localhost', '127.0.0.1'].includes(url.hostname)) && !url.hash && !value.includes('*');
 };
+const guid = (value) => GUID.test(value);
+const API = {
+  requestedAccessTokenVersion: (value) => [null, 1, 2].includes(value),
+  oauth2PermissionScopes: list({
+    id: guid,
+    value: (value) => /^[\w!#$%&'()*+,\-./:;<=>?@[\]^`{|}~]{1,120}$/.test(value) && !value.startsWith('.'),
+    type: (value) => ['User', 'Admin'].includes(value),
+    isEnabled: flag,
+    adminConsentDisplayName: (value) => text(value) && value.length > 0 && value.length <= 100,
+    adminConsentDescription: (value) => text(value) && value.length > 0 && value.length <= 1024,
+    userConsentDisplayName: (value) => text(value) && value.length <= 100,
+    userConsentDescription: (value) => text(value) && value.length <= 1024,
+  }),
+  preAuthorizedApplications: list({ appId: guid, delegatedPermissionIds: (value) => texts(value) && value.every(guid) }),
+};
 const APPLICATION = {
+  identifierUris: (value) => texts(value) && value.every((uri) => /^(https|api):\/\/[^\s]+[^/]$/.test(uri)),
+  api: shape(API),
   displayName: (value) => text(value) && value.length > 0 && value.length <= 256,
   signInAudience: (value) => ['AzureADMyOrg', 'AzureADMultipleOrgs', 'AzureADandPersonalMicrosoftAccount', 'PersonalMicrosoftAccount'].includes(value),
   isFallbackPublicClient: flag,
@@ -115,6 +132,8 @@ export async function startGraph({ pageSize = 2 } = {}) {
     /** What the next person types on another screen: 'ok', 'declined' or how often to wait first. */
     screen: { waits: 1, answer: 'ok' },
     organization: 'Contoso',
+    /** Domains that the tenant has verified. */
+    domains: ['example.com'],
     onChange: (listener) => listeners.push(listener),
     /** A token of somebody, as one that the directory issued. */
     token(claims = {}) {
@@ -204,9 +223,41 @@ export async function startGraph({ pageSize = 2 } = {}) {
         return there ?? { keyId: randomUUID(), customKeyIdentifier: null, ...each };
       });
     }
+    judgeApi(app, body);
     const web = body.web && { ...app.web, ...body.web };
-    Object.assign(app, body, web && { web });
+    const api = body.api && { ...app.api, ...body.api };
+    Object.assign(app, body, web && { web }, api && { api });
     changed();
+  }
+
+  /** What Graph asks of an application as an API, besides its shape. */
+  function judgeApi(app, body) {
+    const added = (body.identifierUris ?? []).filter((uri) => !app.identifierUris.includes(uri));
+    for (const uri of added) {
+      if ([...apps.values()].some((other) => other !== app && other.identifierUris.includes(uri))) {
+        throw bad('Another object with the same value for property identifierUris already exists.');
+      }
+      const { protocol, hostname, pathname } = new URL(uri);
+      const ours = [...graph.domains, TENANT, app.appId];
+      const named = protocol === 'api:' ? [hostname, ...pathname.split('/')] : [hostname];
+      if (!named.some((part) => ours.some((name) => part === name || part.endsWith(`.${name}`)))) {
+        throw new Refused(400, 'HostNameNotOnVerifiedDomain', `Values of identifierUris property must use a verified domain of the organization or its subdomain: '${uri}'`);
+      }
+    }
+    const there = app.api.oauth2PermissionScopes;
+    const scopes = body.api?.oauth2PermissionScopes;
+    if (scopes) {
+      if (new Set(scopes.map(({ id }) => id)).size !== scopes.length) throw bad('It contains duplicate value.');
+      const lost = there.find((scope) => scope.isEnabled && !scopes.some(({ id }) => id === scope.id));
+      if (lost) throw new Refused(400, 'CannotDeleteOrUpdateEnabledEntitlement', 'Property value cannot be deleted unless it is disabled first.');
+    }
+    // A permission is named once it is there, not with the request that makes it.
+    const authorized = (body.api?.preAuthorizedApplications ?? []).flatMap(({ delegatedPermissionIds }) => delegatedPermissionIds);
+    const unknown = authorized.find((id) => !there.some((scope) => scope.id === id));
+    if (unknown) throw bad(`Property api.preAuthorizedApplications references permission ${unknown} that cannot be found.`);
+    const audience = body.signInAudience ?? app.signInAudience;
+    const version = body.api?.requestedAccessTokenVersion ?? app.api.requestedAccessTokenVersion;
+    if (/Personal/.test(audience) && version !== 2) throw bad('Property api.requestedAccessTokenVersion is invalid.');
   }
 
   // A replica that does not have it yet.
@@ -254,7 +305,12 @@ export async function startGraph({ pageSize = 2 } = {}) {
       }
       judged(body, APPLICATION, ['displayName']);
       const app = graph.make({ uniqueName, displayName: body.displayName, lag: graph.lag });
-      write(app, body);
+      try {
+        write(app, body);
+      } catch (error) {
+        apps.delete(app.id);
+        throw error;
+      }
       return json(201, shown(app));
     }],
     ['GET', /^\/applications\/([^/]+)$/, [], ({ parts: [id] }) => json(200, shown(application(id)))],

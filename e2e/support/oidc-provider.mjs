@@ -371,7 +371,8 @@ export async function startProvider({
 
   build();
   directory?.onChange(() => {
-    const [app] = directory.apps.values();
+    // An API is nobody's to sign in to.
+    const app = [...directory.apps.values()].find(({ identifierUris, web }) => identifierUris.length === 0 || web.redirectUris.length > 0);
     registered.clientId = app?.appId ?? clientId;
     registered.redirectUris = [...(app?.web.redirectUris ?? [])];
     build();
@@ -410,6 +411,28 @@ export async function startProvider({
       return new SignJWT({ events, sub: subjectOf(username), jti: randomUUID() })
         .setProtectedHeader({ alg: 'RS256', typ: 'logout+jwt', kid: keys.at(-1).kid })
         .setIssuer(issuer).setAudience(registered.clientId).setIssuedAt().setExpirationTime('2m')
+        .sign(await importJWK(keys.at(-1), 'RS256'));
+    },
+    /**
+     * An access token of version 2 for an API of the directory, as Entra gives it to a client about which nobody is asked;
+     * `scope` has the Application ID URI before each name.
+     */
+    async apiToken(username, { client, scope }) {
+      const asked = scope.split(' ');
+      const api = [...directory.apps.values()].find((app) => app.identifierUris.some((uri) => asked[0].startsWith(`${uri}/`)));
+      if (!api) throw new Error(`AADSTS500011: The resource principal for ${scope} was not found in the tenant.`);
+      const names = asked.map((each) => each.slice(each.lastIndexOf('/') + 1));
+      const ids = names.map((name) => api.api.oauth2PermissionScopes.find(({ value, isEnabled }) => value === name && isEnabled)?.id);
+      if (ids.includes(undefined)) throw new Error('AADSTS70011: The provided value for the input parameter scope is not valid.');
+      const known = api.api.preAuthorizedApplications.find(({ appId }) => appId === client);
+      if (!ids.every((id) => known?.delegatedPermissionIds.includes(id))) throw new Error('AADSTS65001: The user has not consented to use the application.');
+      if (!directory.principals.has(api.appId)) throw new Error('AADSTS650052: The app is not in the tenant.');
+      if (api.api.requestedAccessTokenVersion !== 2) throw new Error('a token of version 1');
+      const { oid, name, preferred_username, groups: of } = people[username];
+      const told = api.groupMembershipClaims === 'SecurityGroup' && of.length > 0 && { groups: of };
+      return new SignJWT({ oid, name, preferred_username, scp: names.join(' '), azp: client, azpacr: '0', tid: TENANT, uti: randomUUID(), ver: '2.0', ...told })
+        .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: keys.at(-1).kid })
+        .setIssuer(issuer).setAudience(api.appId).setSubject(subjectOf(username)).setIssuedAt().setNotBefore('0s').setExpirationTime('1h')
         .sign(await importJWK(keys.at(-1), 'RS256'));
     },
     /** Lets go of the answers that the fault `hang` holds back, by cutting them off. */

@@ -1,7 +1,7 @@
 // The commands of the pages about Microsoft Entra, as they are written there but for the addresses that are the reader's own, with
 // stand-ins in place of Azure: each page ends in a login in a browser and a tool's answer.
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +29,12 @@ before(async () => {
   browser = await pile.add(startBrowser());
 });
 after(() => pile.stop());
+
+/** The first block of settings of a page, from a heading on. */
+async function settingsOf(page, heading) {
+  const text = await readFile(join(HOW_TO, page), 'utf8');
+  return /```toml\n([\s\S]*?)```/.exec(text.slice(text.indexOf(heading)))[1];
+}
 
 /** The commands of a page's first block, one to a line, without what is said beside them. */
 async function commandsOf(page) {
@@ -58,7 +64,7 @@ async function startReader() {
   return {
     folder,
     publicUrl,
-    own: (line) => line.replace('https://mcp.example.com', publicUrl).replace(/http:\/\/127\.0\.0\.1:8123\S*/, weather.url),
+    own: (line) => line.replace('https://mcp.example.com', publicUrl).replace(/http:\/\/127\.0\.0\.1:8123[^\s"]*/, weather.url),
     async run(line, codes = [0]) {
       const child = type(line);
       const { code } = await within(child.exited, line, 90_000);
@@ -136,5 +142,40 @@ test('from-the-azure-lab.md: the registration that the lab made is used on', asy
   assert.deepEqual(new Set(app.web.redirectUris), new Set(['https://lab.azure-api.net/oauth-callback', `${reader.publicUrl}/oauth-callback`]));
   const gateway = await reader.serve(serve);
   assert.deepEqual(await weatherThrough(reader.publicUrl), OSLO);
+  assert.equal((await gateway.stop()).code, 0);
+});
+
+test('direct.md: a server is an app of its own at Entra, whose tokens the gateway takes', async () => {
+  const reader = await startReader();
+  const { graph, provider } = tenant;
+  graph.apps.clear();
+  graph.principals.clear();
+  const [init, az] = (await commandsOf('entra.md')).map((line) => reader.own(line).replace('contoso.com', TENANT));
+  await reader.run(`${init} --authority ${provider.origin} --graph ${graph.origin}`);
+  await reader.run(az);
+  const settings = (await readFile(reader.folder.path('vestibule.toml'), 'utf8')).split('[servers.weather]')[0];
+  await writeFile(reader.folder.path('vestibule.toml'), settings + reader.own(await settingsOf('direct.md', '## Microsoft Entra')));
+  // An address of this computer is under no domain of a tenant's; the page says what to write then.
+  const prefix = /`scope_prefix = "(\S+)"`/.exec(await readFile(join(HOW_TO, 'direct.md'), 'utf8'))[1].replace('TENANT-ID', TENANT);
+  await appendFile(reader.folder.path('vestibule.toml'), `scope_prefix = "${prefix}"\n`);
+  const commands = (await commandsOf('direct.md')).map(reader.own);
+  assert.deepEqual(commands, ['entra plan --server weather', 'entra apply --server weather', 'entra apply', 'check', 'serve'].map((line) => `vestibule ${line}`));
+  const [plan, server, own, check, serve] = commands;
+  assert.match(await reader.run(plan), /create +app "Vestibule weather"/);
+  await reader.run(`${server} --yes`);
+  await reader.run(`${own} --yes`);
+  await reader.run(check);
+  const gateway = await reader.serve(serve);
+  // A client that knows the provider by the server's metadata alone.
+  const url = `${reader.publicUrl}/weather/mcp`;
+  const metadata = await (await fetch(`${reader.publicUrl}/.well-known/oauth-protected-resource/weather/mcp`)).json();
+  assert.deepEqual(metadata.authorization_servers, [provider.issuer]);
+  const token = await provider.apiToken('ada', { client: 'aebc6443-996d-45c2-90f0-388ff96faa56', scope: metadata.scopes_supported.join(' ') });
+  const session = await connect(url, { token });
+  const answer = await session.call('tools/call', { name: 'get_weather', arguments: { city: 'Oslo' } });
+  assert.deepEqual(weatherIn(answer.json.result), OSLO);
+  // The gateway's own app is another audience.
+  const foreign = [...graph.apps.values()].find(({ displayName }) => displayName === 'Vestibule');
+  assert.notEqual(foreign.appId, await reader.folder.read('entra/weather/client_id'));
   assert.equal((await gateway.stop()).code, 0);
 });

@@ -34,7 +34,7 @@ use vestibule_core::{
 };
 
 pub use self::brand::{Brand, Logo};
-pub use self::entra::{ClientIdAt, Entra, EntraSetup, ProofAt};
+pub use self::entra::{ClientIdAt, DirectApp, Entra, EntraSetup, ProofAt};
 pub use self::plain_oauth::{Membership, ORGANIZATION, PlainOAuth};
 pub use self::report::{Problem, Report};
 pub use self::upstream_auth::{ProviderToken, ServiceAt, ServiceSettings, UpstreamAuth};

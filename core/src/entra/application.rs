@@ -22,6 +22,8 @@ pub struct Application {
     pub unique_name: Option<String>,
     /// When it was made (RFC 3339).
     pub created_date_time: Option<String>,
+    /// Whose accounts may sign in to it.
+    pub sign_in_audience: Option<String>,
     /// Whether it is a public client besides.
     pub is_fallback_public_client: Option<bool>,
     /// Which groups its tokens tell.
@@ -60,8 +62,12 @@ pub struct Redirects {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Api {
+    /// Of which version its access tokens are; 1 if nothing is said.
+    pub requested_access_token_version: Option<u64>,
     /// What people may allow others there.
     pub oauth2_permission_scopes: Vec<Value>,
+    /// Applications about which nobody is asked there.
+    pub pre_authorized_applications: Vec<Value>,
 }
 
 /// Permissions of one API.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::{
     Step,
     application::{Credential, EXCHANGE_AUDIENCE},
+    change::{Act, Mark, Plan},
     credential_name,
     journal::{GRACE, Kind, Known, Ours},
-    plan::{Act, Found, Mark, Plan, Proof, Wanted},
+    plan::Found,
+    wanted::{Proof, Wanted},
 };
 use crate::{secret::Digest, time::Timestamp};
 
@@ -25,15 +27,16 @@ enum InUse {
 /// What is to be done about credentials. Nothing that is in use is removed: neither what is
 /// kept, nor what was in use while its successor is not made in the same plan.
 pub(super) fn plan(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) {
+    let Some(proof) = &wanted.proof else { return };
     let before = plan.changes.len();
-    let in_use = credential(plan, wanted, known, found);
+    let in_use = credential(plan, wanted, proof, known, found);
     let makes = plan.changes[before..]
         .iter()
         .any(|change| change.act.is_some());
     if makes && !wanted.steps.contains(&Step::Credential) {
         return;
     }
-    retire(plan, wanted, known, found, &in_use);
+    retire(plan, wanted, proof.kind(), known, found, &in_use);
 }
 
 /// How long what was in use before stays: a gateway that runs still proves itself by it.
@@ -41,11 +44,17 @@ fn grace(wanted: &Wanted) -> Duration {
     wanted.rotate.unwrap_or(GRACE)
 }
 
-fn credential(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found) -> InUse {
+fn credential(
+    plan: &mut Plan,
+    wanted: &Wanted,
+    proof: &Proof,
+    known: &Known,
+    found: &Found,
+) -> InUse {
     let step = Step::Credential;
     let retire_others = wanted.now.plus(grace(wanted));
-    let current = current(wanted, known, found);
-    match &wanted.proof {
+    let current = current(proof.kind(), known, found);
+    match proof {
         Proof::Secret { held, life } => {
             let renew_before = RENEW_BEFORE.min(*life / 3);
             let is_held =
@@ -136,7 +145,14 @@ fn is_known_to_be_in_use(known: &Known, id: &str, name: &str) -> bool {
     })
 }
 
-fn retire(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found, in_use: &InUse) {
+fn retire(
+    plan: &mut Plan,
+    wanted: &Wanted,
+    kind: Kind,
+    known: &Known,
+    found: &Found,
+    in_use: &InUse,
+) {
     for ours in &known.credentials {
         // Its name is of its run, or of the certificate: what is called so is ours, also where
         // the id that the journal has is that of one before it.
@@ -163,10 +179,10 @@ fn retire(plan: &mut Plan, wanted: &Wanted, known: &Known, found: &Found, in_use
             (None, _) => (true, "the run that made it was cut off".to_owned()),
             (Some(_), Some(at)) if at <= wanted.now => (true, "a newer one is in use".to_owned()),
             (Some(_), Some(at)) => (false, kept_for(at.since(wanted.now))),
-            (Some(_), None) if grace(wanted).is_zero() && ours.kind == wanted.proof.kind() => {
+            (Some(_), None) if grace(wanted).is_zero() && ours.kind == kind => {
                 (true, "once the new one has been used".to_owned())
             }
-            (Some(_), None) if ours.kind == wanted.proof.kind() => (false, kept_for(grace(wanted))),
+            (Some(_), None) if ours.kind == kind => (false, kept_for(grace(wanted))),
             (Some(_), None) => (false, kept_for(grace(wanted).max(GRACE))),
         };
         match goes {
@@ -199,8 +215,8 @@ fn kept_for(span: Duration) -> String {
 }
 
 /// Our credential that is in use, if it is still there, with its id.
-fn current<'k>(wanted: &Wanted, known: &'k Known, found: &Found) -> Option<(&'k Ours, &'k str)> {
-    let ours = known.current(wanted.proof.kind())?;
+fn current<'k>(kind: Kind, known: &'k Known, found: &Found) -> Option<(&'k Ours, &'k str)> {
+    let ours = known.current(kind)?;
     let key = ours.key.as_deref()?;
     let is_there = there(found, ours.kind).iter().any(|(id, _)| id == key);
     is_there.then_some((ours, key))
@@ -247,9 +263,10 @@ mod tests {
     use super::{
         super::{
             application::{Application, FederatedCredential},
+            change::Change,
             journal::{Did, Entry},
             plan::{
-                Change, plan,
+                plan,
                 tests::{DAY, app, found, journal, lines, wanted},
             },
         },
@@ -268,10 +285,10 @@ mod tests {
         // A gateway that runs still has the one before.
         assert_eq!(renewed(&late, &known), both[..1]);
         let lost = Wanted {
-            proof: Proof::Secret {
+            proof: Some(Proof::Secret {
                 held: None,
                 life: Duration::from_secs(DAY),
-            },
+            }),
             ..wanted()
         };
         assert_eq!(renewed(&lost, &known), both[..1]);
@@ -321,10 +338,10 @@ mod tests {
         // r3 was cut off: its text is nobody's.
         let known = journal(&[adding("vestibule r2"), added, adding("vestibule r3")]);
         let holds = |now: u64| Wanted {
-            proof: Proof::Secret {
+            proof: Some(Proof::Secret {
                 held: digest_of("the second"),
                 life: Duration::from_secs(180 * DAY),
-            },
+            }),
             now: Timestamp::from_unix(now * DAY),
             ..wanted()
         };
@@ -341,10 +358,10 @@ mod tests {
     #[test]
     fn d_11_a_federated_credential_is_made_once_for_its_issuer_and_subject() {
         let federated = Wanted {
-            proof: Proof::Federated {
+            proof: Some(Proof::Federated {
                 issuer: "https://issuer.example".to_owned(),
                 subject: "system:serviceaccount:mcp:vestibule".to_owned(),
-            },
+            }),
             ..wanted()
         };
         let planned = plan(&federated, &journal(&[]), &found(app()));
@@ -371,10 +388,10 @@ mod tests {
     #[test]
     fn d_11_a_federated_credential_whose_run_was_cut_off_is_kept() {
         let federated = Wanted {
-            proof: Proof::Federated {
+            proof: Some(Proof::Federated {
                 issuer: "https://issuer.example".to_owned(),
                 subject: "s".to_owned(),
-            },
+            }),
             ..wanted()
         };
         let known = journal(&[Did::Adding {
@@ -396,10 +413,10 @@ mod tests {
     #[test]
     fn d_6_what_is_in_use_is_not_retired_where_its_successor_may_not_be_made() {
         let lost = Wanted {
-            proof: Proof::Secret {
+            proof: Some(Proof::Secret {
                 held: None,
                 life: Duration::from_secs(DAY),
-            },
+            }),
             rotate: Some(Duration::ZERO),
             steps: vec![Step::Retire],
             ..wanted()
@@ -410,10 +427,10 @@ mod tests {
     #[test]
     fn d_6_a_file_that_holds_another_secret_is_not_taken_for_ours() {
         let other = Wanted {
-            proof: Proof::Secret {
+            proof: Some(Proof::Secret {
                 held: digest_of("another"),
                 life: Duration::from_secs(180 * DAY),
-            },
+            }),
             ..wanted()
         };
         let planned = plan(&other, &journal(&[]), &found(app()));
@@ -423,10 +440,10 @@ mod tests {
     #[test]
     fn d_6_a_short_life_comes_to_rest() {
         let short = Wanted {
-            proof: Proof::Secret {
+            proof: Some(Proof::Secret {
                 held: digest_of("the secret"),
                 life: Duration::from_secs(10 * DAY),
-            },
+            }),
             now: Timestamp::from_unix(195 * DAY),
             ..wanted()
         };
@@ -511,7 +528,7 @@ mod tests {
 
         fn wanted(&self, names: Names, rotate: Option<Duration>) -> Wanted {
             Wanted {
-                proof: match names {
+                proof: Some(match names {
                     Names::Secret => Proof::Secret {
                         held: self.file.as_deref().and_then(digest_of),
                         life: Duration::from_secs(180 * DAY),
@@ -524,7 +541,7 @@ mod tests {
                         issuer: format!("https://{n}.example"),
                         subject: "s".to_owned(),
                     },
-                },
+                }),
                 rotate,
                 run: format!("r{}", self.runs),
                 now: Timestamp::from_unix(self.now),

@@ -7,25 +7,32 @@ use serde_json::json;
 
 use super::{
     CREDENTIAL_PREFIX, Step,
+    api::WantedApi,
     application::Application,
+    change::{Act, Mark, Plan},
     credential::there,
     journal::{Kind, Known},
-    plan::{Act, Found, Mark, Plan},
+    plan::Found,
     tag,
 };
 
 /// How an application is found whose journal is lost: its unique name begins so if we made it.
 pub const UNIQUE_NAME_PREFIX: &str = "vestibule-";
 
+/// What of an application is ours, besides what the journal says.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours<'o> {
+    /// The name by which it is tagged.
+    pub instance: &'o str,
+    /// Our redirect URI, if people sign in to it.
+    pub redirect: Option<&'o str>,
+    /// The API that it is.
+    pub api: Option<&'o WantedApi>,
+}
+
 /// What is to be done, in the reverse order of how it was made. With `even_if_shared`, an
 /// application of ours is deleted although others have put things of theirs into it.
-pub fn destroy(
-    instance: &str,
-    redirect: &str,
-    known: &Known,
-    found: &Found,
-    even_if_shared: bool,
-) -> Plan {
+pub fn destroy(ours: Ours<'_>, known: &Known, found: &Found, even_if_shared: bool) -> Plan {
     let mut plan = Plan::default();
     let Some(app) = &found.app else {
         match &known.app {
@@ -47,7 +54,7 @@ pub fn destroy(
             .as_deref()
             .is_some_and(|name| name.starts_with(UNIQUE_NAME_PREFIX)),
     };
-    let foreign = foreign(redirect, known, found, app, made_by_us);
+    let foreign = foreign(ours, known, found, app, made_by_us);
     if made_by_us && (foreign.is_empty() || even_if_shared) {
         let what = format!("app \"{}\"  {}", app.display_name, app.app_id);
         plan.push(Step::App, Mark::Remove, what, Some(Act::DeleteApp));
@@ -72,7 +79,7 @@ pub fn destroy(
         .web
         .redirect_uris
         .iter()
-        .filter(|uri| is_ours(redirect, known, uri))
+        .filter(|uri| is_ours(ours.redirect, known, uri))
         .cloned()
         .collect();
     if !remove.is_empty() {
@@ -86,7 +93,7 @@ pub fn destroy(
             plan.detail(format!("- {uri}"));
         }
     }
-    let tag = tag(instance);
+    let tag = tag(ours.instance);
     let name = format!("app \"{}\"  {}", app.display_name, app.app_id);
     if app.tags.contains(&tag) {
         let tags: Vec<&String> = app.tags.iter().filter(|other| **other != tag).collect();
@@ -117,11 +124,11 @@ pub fn destroy(
     plan
 }
 
-fn is_ours(redirect: &str, known: &Known, uri: &str) -> bool {
+fn is_ours(redirect: Option<&str>, known: &Known, uri: &str) -> bool {
     // With a journal it says what we added; an address that was there before is another's.
     match &known.app {
         Some(app) if app.adopted => known.redirects.contains(uri),
-        _ => known.redirects.contains(uri) || uri == redirect,
+        _ => known.redirects.contains(uri) || redirect == Some(uri),
     }
 }
 
@@ -147,31 +154,36 @@ fn is_our_name(name: &str) -> bool {
 
 /// Words for what others have put into the application.
 fn foreign(
-    redirect: &str,
+    ours: Ours<'_>,
     known: &Known,
     found: &Found,
     app: &Application,
     made_by_us: bool,
 ) -> Vec<String> {
-    let ours: BTreeSet<String> = credentials(known, found, made_by_us)
+    let our_credentials: BTreeSet<String> = credentials(known, found, made_by_us)
         .into_iter()
         .map(|(_, _, id)| id)
         .collect();
     let redirects = app
         .all_redirects()
-        .filter(|uri| !is_ours(redirect, known, uri))
+        .filter(|uri| !is_ours(ours.redirect, known, uri))
         .map(|uri| format!("redirect address {uri}"));
     let credentials = [Kind::Secret, Kind::Certificate, Kind::Federated]
         .into_iter()
         .flat_map(|kind| there(found, kind).into_iter().map(move |each| (kind, each)))
-        .filter(|(_, (id, _))| !ours.contains(id))
+        .filter(|(_, (id, _))| !our_credentials.contains(id))
         .map(|(kind, (_, name))| format!("{} \"{name}\"", kind.name()));
+    let is_exposed = app
+        .identifier_uris
+        .iter()
+        .any(|uri| ours.api.is_none_or(|api| api.uri != *uri));
+    let has_scopes = match ours.api {
+        Some(api) => !api.others(app).is_empty(),
+        None => !app.api.oauth2_permission_scopes.is_empty(),
+    };
     let exposed = [
-        (!app.identifier_uris.is_empty(), "an API that it exposes"),
-        (
-            !app.api.oauth2_permission_scopes.is_empty(),
-            "permissions that it defines",
-        ),
+        (is_exposed, "an API that it exposes"),
+        (has_scopes, "permissions that it defines"),
         (!app.app_roles.is_empty(), "roles that it defines"),
     ];
     let exposed = exposed
@@ -193,6 +205,11 @@ mod tests {
     use crate::time::Timestamp;
 
     const REDIRECT: &str = "https://mcp.example.com/oauth-callback";
+    const OURS: Ours<'_> = Ours {
+        instance: "prod",
+        redirect: Some(REDIRECT),
+        api: None,
+    };
 
     fn found(redirects: &[&str], secrets: &[&str]) -> Found {
         let secret = |name: &&str| Credential {
@@ -254,26 +271,20 @@ mod tests {
     #[test]
     fn m_4_what_is_all_ours_is_deleted() {
         let there = found(&[REDIRECT], &["vestibule r"]);
-        let plan = destroy("prod", REDIRECT, &journal(made()), &there, false);
+        let plan = destroy(OURS, &journal(made()), &there, false);
         assert_eq!(acts(&plan), [Act::DeleteApp]);
-        let plan = destroy(
-            "prod",
-            REDIRECT,
-            &Known::default(),
-            &Found::default(),
-            false,
-        );
+        let plan = destroy(OURS, &Known::default(), &Found::default(), false);
         assert!(plan.is_done());
     }
 
     #[test]
     fn m_2_without_a_journal_it_is_known_by_its_tag_and_names() {
         let there = found(&[REDIRECT], &["vestibule r"]);
-        let plan = destroy("prod", REDIRECT, &Known::default(), &there, false);
+        let plan = destroy(OURS, &Known::default(), &there, false);
         assert_eq!(acts(&plan), [Act::DeleteApp]);
         let mut by_hand = there;
         by_hand.app.as_mut().expect("an app").unique_name = None;
-        let plan = destroy("prod", REDIRECT, &Known::default(), &by_hand, false);
+        let plan = destroy(OURS, &Known::default(), &by_hand, false);
         assert!(!acts(&plan).contains(&Act::DeleteApp), "{plan:?}");
     }
 
@@ -281,7 +292,7 @@ mod tests {
     fn m_4_what_others_put_there_keeps_the_application() {
         let theirs = "https://theirs.example.com/cb";
         let there = found(&[REDIRECT, theirs], &["vestibule r", "by hand"]);
-        let plan = destroy("prod", REDIRECT, &journal(made()), &there, false);
+        let plan = destroy(OURS, &journal(made()), &there, false);
         assert_eq!(
             acts(&plan),
             [
@@ -307,8 +318,40 @@ mod tests {
             .collect();
         assert!(told.iter().any(|text| text.contains(theirs)), "{told:?}");
         assert!(told.iter().any(|text| text.contains("by hand")), "{told:?}");
-        let forced = destroy("prod", REDIRECT, &journal(made()), &there, true);
+        let forced = destroy(OURS, &journal(made()), &there, true);
         assert_eq!(acts(&forced), [Act::DeleteApp]);
+    }
+
+    #[test]
+    fn p_4_an_api_of_ours_goes_and_one_with_scopes_of_others_stays() {
+        let api = WantedApi {
+            uri: "https://mcp.example.com/weather/mcp".to_owned(),
+            scopes: [("weather.read".to_owned(), String::new())].into(),
+            clients: Vec::new(),
+        };
+        let ours = Ours {
+            redirect: None,
+            api: Some(&api),
+            ..OURS
+        };
+        let mut there = found(&[], &[]);
+        let app = there.app.as_mut().expect("an app");
+        app.identifier_uris = vec![api.uri.clone()];
+        app.api.oauth2_permission_scopes = vec![json!({ "value": "weather.read" })];
+        let deleted = |there: &Found| {
+            let plan = destroy(ours, &journal(made()), there, false);
+            acts(&plan).contains(&Act::DeleteApp)
+        };
+        assert!(deleted(&there));
+        let mut theirs = there.clone();
+        let app = theirs.app.as_mut().expect("an app");
+        app.api
+            .oauth2_permission_scopes
+            .push(json!({ "value": "theirs" }));
+        assert!(!deleted(&theirs));
+        let app = there.app.as_mut().expect("an app");
+        app.identifier_uris.push("api://theirs".to_owned());
+        assert!(!deleted(&there));
     }
 
     #[test]
@@ -318,7 +361,7 @@ mod tests {
             app: "client".to_owned(),
         };
         let there = found(&[REDIRECT], &["vestibule r"]);
-        let plan = destroy("prod", REDIRECT, &journal(adopted), &there, true);
+        let plan = destroy(OURS, &journal(adopted), &there, true);
         assert!(!acts(&plan).contains(&Act::DeleteApp));
         assert!(acts(&plan).contains(&Act::LetGo));
     }

@@ -1,81 +1,17 @@
 //! From what is wanted and what is there to what is to be done, in order.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{
     Step,
+    api::WantedApi,
     application::{Application, FederatedCredential, GROUP_MEMBERS, near_miss},
+    change::{Act, Mark, Plan},
     credential,
-    journal::{Kind, Known},
+    journal::Known,
     tag,
+    wanted::{Accounts, Wanted},
 };
-use crate::{secret::Digest, time::Timestamp};
-
-/// What is wanted.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The name of this gateway, by which its application is tagged.
-    pub instance: String,
-    /// The application's label.
-    pub app_name: String,
-    /// Our redirect URI.
-    pub redirect: String,
-    /// Whether the application is to be a public client besides.
-    pub public_client: bool,
-    /// Whether tokens are to tell groups, since a rule names one.
-    pub groups: bool,
-    /// Whether it asks Microsoft Graph for groups by itself.
-    pub members: bool,
-    /// What the gateway proves itself with.
-    pub proof: Proof,
-    /// Whether the credential is to be made anew, and how long the one before is kept.
-    pub rotate: Option<Duration>,
-    /// The steps that may be gone.
-    pub steps: Vec<Step>,
-    /// What the run is called.
-    pub run: String,
-    /// The present time.
-    pub now: Timestamp,
-}
-
-/// What the gateway proves itself with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// A secret.
-    Secret {
-        /// What its file holds, if it holds anything.
-        held: Option<Digest>,
-        /// How long a new one lives.
-        life: Duration,
-    },
-    /// A certificate that is at hand.
-    Certificate {
-        /// It, in DER.
-        der: Vec<u8>,
-        /// Its fingerprint, for people: SHA-256 in hexadecimal.
-        fingerprint: String,
-    },
-    /// Tokens that the platform makes.
-    Federated {
-        /// Their issuer.
-        issuer: String,
-        /// Of whom they are.
-        subject: String,
-    },
-}
-
-impl Proof {
-    /// Its kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Secret { .. } => Kind::Secret,
-            Self::Certificate { .. } => Kind::Certificate,
-            Self::Federated { .. } => Kind::Federated,
-        }
-    }
-}
 
 /// What is there.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -86,215 +22,6 @@ pub struct Found {
     pub principal: bool,
     /// Its federated credentials.
     pub federated: Vec<FederatedCredential>,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
-    /// In order.
-    pub changes: Vec<Change>,
-    /// What a person should know besides.
-    pub notes: Vec<String>,
-}
-
-/// One line of a plan.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// The step that does it.
-    pub step: Step,
-    /// What happens to it.
-    pub mark: Mark,
-    /// What it is.
-    pub what: String,
-    /// More about it.
-    pub details: Vec<String>,
-    /// What does it; nothing for what is kept.
-    pub act: Option<Act>,
-}
-
-/// What happens to a thing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// It stays as it is.
-    Keep,
-    /// It is changed.
-    Change,
-    /// It is made.
-    Create,
-    /// It is removed.
-    Remove,
-}
-
-impl Mark {
-    /// As one character.
-    pub const fn sign(self) -> char {
-        match self {
-            Self::Keep => '=',
-            Self::Change => '~',
-            Self::Create => '+',
-            Self::Remove => '-',
-        }
-    }
-
-    /// As a word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Change => "change",
-            Self::Create => "create",
-            Self::Remove => "remove",
-        }
-    }
-}
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Act {
-    /// Make the application.
-    CreateApp {
-        /// Its properties.
-        body: Value,
-    },
-    /// Set properties of it.
-    UpdateApp {
-        /// Which, to what.
-        patch: Value,
-    },
-    /// Add redirect URIs and remove some of ours; all others stay.
-    Redirects {
-        /// What to add.
-        add: Vec<String>,
-        /// What to remove.
-        remove: Vec<String>,
-    },
-    /// Make the service principal.
-    AddPrincipal,
-    /// Make a secret, and put it where the gateway reads it.
-    AddSecret {
-        /// Its name.
-        name: String,
-        /// Until when it works.
-        ends: Timestamp,
-        /// From when those before it are removed.
-        retire_others: Timestamp,
-    },
-    /// Register the certificate beside those that are there.
-    AddCertificate {
-        /// Its name.
-        name: String,
-        /// It, in DER.
-        der: Vec<u8>,
-        /// From when those before it are removed.
-        retire_others: Timestamp,
-    },
-    /// Trust tokens of the platform.
-    AddFederated {
-        /// Its name.
-        name: String,
-        /// Their issuer.
-        issuer: String,
-        /// Of whom they are.
-        subject: String,
-        /// From when those before it are removed.
-        retire_others: Timestamp,
-    },
-    /// Write down that a credential that is there is the one in use from now on.
-    Use {
-        /// Of which kind.
-        kind: Kind,
-        /// Its name.
-        name: String,
-        /// Its id there.
-        key: String,
-        /// From when ours before it are removed.
-        retire_others: Timestamp,
-    },
-    /// Remove a credential of ours.
-    RemoveCredential {
-        /// Of which kind.
-        kind: Kind,
-        /// Its id there.
-        key: String,
-        /// How the journal calls it: its id, or its name if it was never completed.
-        known_as: String,
-    },
-    /// Delete the application.
-    DeleteApp,
-    /// Strike the application from the journal, where nothing of ours is left in it.
-    LetGo,
-}
-
-impl Act {
-    /// The request that it is at Microsoft Graph.
-    pub fn request(&self, object: &str) -> String {
-        match self {
-            Self::CreateApp { .. } => {
-                "PATCH /applications(uniqueName='…')  Prefer: create-if-missing".to_owned()
-            }
-            Self::UpdateApp { .. } | Self::Redirects { .. } | Self::AddCertificate { .. } => {
-                format!("PATCH /applications/{object}")
-            }
-            Self::AddPrincipal => "POST /servicePrincipals".to_owned(),
-            Self::AddSecret { .. } => format!("POST /applications/{object}/addPassword"),
-            Self::AddFederated { .. } => {
-                format!("POST /applications/{object}/federatedIdentityCredentials")
-            }
-            Self::RemoveCredential { kind, key, .. } => match kind {
-                Kind::Secret => format!("POST /applications/{object}/removePassword"),
-                Kind::Certificate => format!("PATCH /applications/{object}"),
-                Kind::Federated => {
-                    format!("DELETE /applications/{object}/federatedIdentityCredentials/{key}")
-                }
-            },
-            Self::DeleteApp => format!("DELETE /applications/{object}"),
-            Self::Use { .. } | Self::LetGo => "nothing: a line of the journal".to_owned(),
-        }
-    }
-}
-
-impl Plan {
-    /// Whether nothing is to be done.
-    pub fn is_done(&self) -> bool {
-        self.changes.iter().all(|change| change.act.is_none())
-    }
-
-    /// Steps in which something is to be done, each once, in order.
-    pub fn steps(&self) -> Vec<Step> {
-        let mut steps: Vec<Step> = Vec::new();
-        for change in self.changes.iter().filter(|change| change.act.is_some()) {
-            if !steps.contains(&change.step) {
-                steps.push(change.step);
-            }
-        }
-        steps
-    }
-
-    /// Leaves out what is not of these steps.
-    pub fn only(&mut self, steps: &[Step]) {
-        self.changes.retain(|change| steps.contains(&change.step));
-    }
-
-    pub(super) fn push(
-        &mut self,
-        step: Step,
-        mark: Mark,
-        what: impl Into<String>,
-        act: Option<Act>,
-    ) {
-        self.changes.push(Change {
-            step,
-            mark,
-            what: what.into(),
-            details: Vec::new(),
-            act,
-        });
-    }
-
-    pub(super) fn detail(&mut self, text: impl Into<String>) {
-        if let Some(last) = self.changes.last_mut() {
-            last.details.push(text.into());
-        }
-    }
 }
 
 /// What is to be done so that what is wanted is there.
@@ -323,11 +50,24 @@ fn app(plan: &mut Plan, wanted: &Wanted, known: &Known, app: Option<&Application
             name,
             Some(Act::CreateApp { body: body(wanted) }),
         );
-        plan.detail(format!("redirect address {}", wanted.redirect));
-        plan.detail("asks people for openid, profile, email, offline_access");
+        if let Some(redirect) = &wanted.redirect {
+            plan.detail(format!("redirect address {redirect}"));
+            plan.detail("asks people for openid, profile, email, offline_access");
+        }
+        if wanted.accounts != Accounts::OneTenant {
+            plan.detail(wanted.accounts.words());
+        }
+        if let Some(api) = &wanted.api {
+            plan.detail(format!("Application ID URI {}", api.uri));
+            let scopes: Vec<&str> = api.scopes.keys().map(String::as_str).collect();
+            if !scopes.is_empty() {
+                plan.detail(format!("scopes {}", scopes.join(", ")));
+            }
+        }
         if wanted.public_client {
             plan.detail("is a public client besides (entra.allow_public_client)");
         }
+        clients(plan, wanted, None);
         return;
     };
     let adopted = known.app.as_ref().is_some_and(|known| known.adopted);
@@ -349,24 +89,57 @@ fn app(plan: &mut Plan, wanted: &Wanted, known: &Known, app: Option<&Application
             plan.detail(detail);
         }
     }
-    redirects(plan, wanted, known, app);
+    clients(plan, wanted, Some(app));
+    if let Some(api) = &wanted.api {
+        let others = api.others(app);
+        if !others.is_empty() {
+            plan.notes.push(format!(
+                "the app has scopes that the server does not have: {}. Disable and remove them in the portal if nobody uses them",
+                others.join(", ")
+            ));
+        }
+    }
+    if let Some(redirect) = &wanted.redirect {
+        redirects(plan, redirect, known, app);
+    }
+}
+
+/// Clients that nobody is asked about, by themselves: the scopes must be there first.
+fn clients(plan: &mut Plan, wanted: &Wanted, app: Option<&Application>) {
+    let Some((patch, details)) = wanted.api.as_ref().and_then(|api| api.authorizations(app)) else {
+        return;
+    };
+    let what = "clients that nobody is asked about";
+    let act = Some(Act::UpdateApp { patch });
+    plan.push(Step::App, Mark::Change, what, act);
+    for detail in details {
+        plan.detail(detail);
+    }
 }
 
 fn body(wanted: &Wanted) -> Value {
     let mut body = json!({
         "displayName": wanted.app_name,
-        "signInAudience": "AzureADMyOrg",
+        "signInAudience": wanted.accounts.name(),
         "isFallbackPublicClient": wanted.public_client,
         "tags": [tag(&wanted.instance)],
         "web": {
-            "redirectUris": [wanted.redirect],
+            "redirectUris": wanted.redirect.as_slice(),
             "implicitGrantSettings": {
                 "enableAccessTokenIssuance": false,
                 "enableIdTokenIssuance": false,
             },
         },
-        "requiredResourceAccess": Application::default().full_access(wanted.members),
     });
+    if wanted.redirect.is_some() {
+        body["requiredResourceAccess"] = Application::default().full_access(wanted.members);
+    }
+    if wanted.accounts.are_personal() {
+        body["api"]["requestedAccessTokenVersion"] = 2.into();
+    }
+    for (name, value) in wanted.api.iter().flat_map(WantedApi::properties) {
+        body[name] = value;
+    }
     if wanted.groups {
         body["groupMembershipClaims"] = "SecurityGroup".into();
     }
@@ -387,6 +160,10 @@ fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec
         patch["tags"] = json!(tags);
         details.push(format!("+ tag {tag}"));
     }
+    accounts(wanted.accounts, app, adopted, &mut patch, &mut details);
+    if let Some(api) = &wanted.api {
+        api.differences(app, &mut patch, &mut details);
+    }
     let public = app.is_fallback_public_client.unwrap_or(false);
     // Who made it may have others who use it so.
     if public != wanted.public_client && !(adopted && public) {
@@ -402,7 +179,10 @@ fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec
         patch["groupMembershipClaims"] = "SecurityGroup".into();
         details.push("tokens tell security groups, since a rule names one".to_owned());
     }
-    let mut missing = app.missing_access(wanted.members);
+    let mut missing = match wanted.redirect {
+        Some(_) => app.missing_access(wanted.members),
+        None => Vec::new(),
+    };
     if !missing.is_empty() {
         patch["requiredResourceAccess"] = app.full_access(wanted.members);
     }
@@ -419,27 +199,49 @@ fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec
     (patch, details)
 }
 
-fn redirects(plan: &mut Plan, wanted: &Wanted, known: &Known, app: &Application) {
+/// Whose accounts it is for, if that is otherwise. One that somebody else made stays open to
+/// those whom they let in.
+fn accounts(
+    wanted: Accounts,
+    app: &Application,
+    adopted: bool,
+    patch: &mut Value,
+    details: &mut Vec<String>,
+) {
+    let there = app.sign_in_audience.as_deref();
+    let there = there.unwrap_or(Accounts::OneTenant.name());
+    let is_narrower = wanted == Accounts::OneTenant || there == Accounts::Everybody.name();
+    if there == wanted.name() || (adopted && is_narrower) {
+        return;
+    }
+    patch["signInAudience"] = wanted.name().into();
+    if wanted.are_personal() && app.api.requested_access_token_version != Some(2) {
+        patch["api"]["requestedAccessTokenVersion"] = 2.into();
+    }
+    details.push(wanted.words().to_owned());
+}
+
+fn redirects(plan: &mut Plan, wanted: &String, known: &Known, app: &Application) {
     let there = &app.web.redirect_uris;
-    let add: Vec<String> = match there.contains(&wanted.redirect) {
+    let add: Vec<String> = match there.contains(wanted) {
         true => Vec::new(),
-        false => vec![wanted.redirect.clone()],
+        false => vec![wanted.clone()],
     };
     // Only what we added, and only while we do not want it.
     let remove: Vec<String> = there
         .iter()
-        .filter(|uri| known.redirects.contains(*uri) && **uri != wanted.redirect)
+        .filter(|uri| known.redirects.contains(*uri) && *uri != wanted)
         .cloned()
         .collect();
     for uri in there {
-        if let Some(difference) = near_miss(uri, &wanted.redirect) {
+        if let Some(difference) = near_miss(uri, wanted) {
             plan.notes.push(format!(
                 "{uri} is registered, too, and differs from ours by {difference}: Entra compares byte by byte"
             ));
         }
     }
     if add.is_empty() && remove.is_empty() {
-        let what = format!("web redirect address {}", wanted.redirect);
+        let what = format!("web redirect address {wanted}");
         plan.push(Step::Redirect, Mark::Keep, what, None);
         return;
     }
@@ -483,10 +285,14 @@ pub(super) mod tests {
     use super::{
         super::{
             application::Credential,
-            journal::{Did, Entry},
+            journal::{Did, Entry, Kind},
+            wanted::Proof,
         },
         *,
     };
+
+    use crate::time::Timestamp;
+    use std::time::Duration;
 
     const REDIRECT: &str = "https://mcp.example.com/oauth-callback";
     pub(in crate::entra) const DAY: u64 = 86_400;
@@ -495,14 +301,16 @@ pub(super) mod tests {
         Wanted {
             instance: "prod".to_owned(),
             app_name: "Vestibule".to_owned(),
-            redirect: REDIRECT.to_owned(),
+            accounts: Accounts::OneTenant,
+            redirect: Some(REDIRECT.to_owned()),
+            api: None,
             public_client: false,
             groups: false,
             members: false,
-            proof: Proof::Secret {
+            proof: Some(Proof::Secret {
                 held: credential::digest_of("the secret"),
                 life: Duration::from_secs(180 * DAY),
-            },
+            }),
             rotate: None,
             steps: Step::ALL.to_vec(),
             run: "r9".to_owned(),
@@ -674,13 +482,94 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn n_10_an_adopted_application_keeps_its_name() {
-        let by_hand = Application {
-            display_name: "By hand".to_owned(),
-            tags: vec!["theirs".to_owned()],
+    fn up_16_several_tenants_sign_in_to_an_application_that_is_for_them() {
+        let several = Wanted {
+            accounts: Accounts::Organizations,
+            ..wanted()
+        };
+        let made = body(&several);
+        assert_eq!(made["signInAudience"], "AzureADMultipleOrgs");
+        let patch_of = |wanted: &Wanted, known: &Known, there: &Application| match &plan(
+            wanted,
+            known,
+            &found(there.clone()),
+        )
+        .changes[0]
+            .act
+        {
+            Some(Act::UpdateApp { patch }) => patch.clone(),
+            other => {
+                assert_eq!(*other, None);
+                json!({})
+            }
+        };
+        let one = app();
+        let patch = patch_of(&several, &journal(&[]), &one);
+        assert_eq!(patch, json!({ "signInAudience": "AzureADMultipleOrgs" }));
+        let everybody = Wanted {
+            accounts: Accounts::Everybody,
+            ..wanted()
+        };
+        let patch = patch_of(&everybody, &journal(&[]), &one);
+        assert_eq!(patch["api"]["requestedAccessTokenVersion"], 2, "{patch}");
+        // Ours is made narrower again; one that was somebody's stays as open as they want it.
+        let open = Application {
+            sign_in_audience: Some("AzureADMultipleOrgs".to_owned()),
             ..app()
         };
-        let known = Known::of(&[Entry {
+        let patch = patch_of(&wanted(), &journal(&[]), &open);
+        assert_eq!(patch, json!({ "signInAudience": "AzureADMyOrg" }));
+        assert_eq!(patch_of(&wanted(), &adopted(), &open), json!({}));
+        let patch = patch_of(&several, &adopted(), &one);
+        assert_eq!(patch, json!({ "signInAudience": "AzureADMultipleOrgs" }));
+    }
+
+    #[test]
+    fn p_4_a_server_is_an_application_without_login_and_credential() {
+        let api = WantedApi {
+            uri: "https://mcp.example.com/weather/mcp".to_owned(),
+            scopes: [("weather.read".to_owned(), "Read the weather".to_owned())].into(),
+            clients: vec!["client of all".to_owned()],
+        };
+        let server = Wanted {
+            redirect: None,
+            proof: None,
+            api: Some(api),
+            ..wanted()
+        };
+        let planned = plan(&server, &Known::default(), &Found::default());
+        assert_eq!(
+            lines(&planned),
+            [
+                "+ app \"Vestibule\"",
+                "~ clients that nobody is asked about",
+                "+ service principal",
+            ]
+        );
+        let Some(Act::CreateApp { body }) = &planned.changes[0].act else {
+            panic!("{planned:?}");
+        };
+        assert_eq!(body["web"]["redirectUris"], json!([]));
+        assert_eq!(body.get("requiredResourceAccess"), None);
+        let there = Application {
+            web: Default::default(),
+            required_resource_access: Vec::new(),
+            password_credentials: Vec::new(),
+            identifier_uris: serde_json::from_value(body["identifierUris"].clone())
+                .expect("a list"),
+            api: serde_json::from_value(body["api"].clone()).expect("an API"),
+            ..app()
+        };
+        let known = Known {
+            app: journal(&[]).app,
+            ..Known::default()
+        };
+        let planned = plan(&server, &known, &found(there));
+        assert_eq!(lines(&planned), ["~ clients that nobody is asked about"]);
+    }
+
+    fn adopted() -> Known {
+        Known::of(&[Entry {
             time: Timestamp::from_unix(1),
             run: "r1".to_owned(),
             step: Step::App,
@@ -688,8 +577,17 @@ pub(super) mod tests {
                 object: "object".to_owned(),
                 app: "client".to_owned(),
             },
-        }]);
-        let planned = plan(&wanted(), &known, &found(by_hand));
+        }])
+    }
+
+    #[test]
+    fn n_10_an_adopted_application_keeps_its_name() {
+        let by_hand = Application {
+            display_name: "By hand".to_owned(),
+            tags: vec!["theirs".to_owned()],
+            ..app()
+        };
+        let planned = plan(&wanted(), &adopted(), &found(by_hand));
         let Some(Act::UpdateApp { patch }) = &planned.changes[0].act else {
             panic!("{planned:?}");
         };

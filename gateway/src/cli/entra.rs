@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use vestibule_core::{
     entra::{
         PERMISSION, Step,
+        change::{Act, Change, Plan},
         journal::{Did, Known},
-        plan::{Act, Change, Found, Plan, plan},
+        plan::{Found, plan},
     },
     secret::Secret,
     text::on_one_line,
@@ -57,6 +58,20 @@ pub(super) fn run(command: &Command) -> Exit {
             return Exit::Usage;
         }
     };
+    let setup = match (&common.server, command) {
+        (None, _) => setup,
+        (Some(_), Command::Rotate(_)) => {
+            say("an app of a server has no credential, so there is nothing to rotate");
+            return Exit::Usage;
+        }
+        (Some(name), _) => match setup.of_server(name) {
+            Some(setup) => setup,
+            None => {
+                say(&no_app_of(&setup, name));
+                return Exit::Usage;
+            }
+        },
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -92,6 +107,19 @@ pub(super) fn run(command: &Command) -> Exit {
             Command::Destroy(destroy) => session.destroy(destroy).await,
         }
     })
+}
+
+fn no_app_of(setup: &EntraSetup, name: &str) -> String {
+    let names: Vec<&str> = setup.servers.keys().map(String::as_str).collect();
+    match names.is_empty() {
+        true => format!(
+            "server \"{name}\" has no app of its own: that is for servers with mode = \"direct\" and without on-behalf-of"
+        ),
+        false => format!(
+            "server \"{name}\" has no app of its own; these have: {}",
+            names.join(", ")
+        ),
+    }
 }
 
 /// What all commands have.
@@ -312,8 +340,11 @@ impl Session<'_> {
         out.push_str(&last_run(&known));
         out.push_str(match plan.is_done() {
             true => "Nothing is to be done.\n",
-            false => "Nothing was changed. Apply with:  vestibule entra apply\n",
+            false => "Nothing was changed. Apply with:  vestibule entra apply",
         });
+        if !plan.is_done() {
+            out.push_str(&format!("{}\n", self.setup.flag()));
+        }
         if !plan.is_done() && self.common.verbose {
             out.push_str(&format!(
                 "Each change needs {} (a program: {}).\n",
@@ -573,8 +604,9 @@ impl Session<'_> {
         let state = match done {
             0 => format!("nothing was changed; {}", not_run(&blocked)),
             done => format!(
-                "{done} changed before, which stays; {}. Resume with:  vestibule entra apply",
-                not_run(&blocked)
+                "{done} changed before, which stays; {}. Resume with:  vestibule entra apply{}",
+                not_run(&blocked),
+                self.setup.flag()
             ),
         };
         self.summary(done, kept, 1);
@@ -605,9 +637,14 @@ impl Session<'_> {
             };
         }
         format!(
-            "client id    {}\n{}Next:  vestibule serve -c {}\n",
+            "client id    {}\n{}Next:  vestibule {} -c {}\n",
             app.app,
             consent_link(self.setup, &app.app),
+            if self.setup.server.is_none() {
+                "serve"
+            } else {
+                "check"
+            },
             self.common.file.config.display(),
         )
     }
@@ -617,9 +654,13 @@ impl Session<'_> {
             Some(facts) => on_one_line(&facts.who(), 80),
             None => opened.means.to_owned(),
         };
+        let whose = match self.setup.server {
+            Some(_) => "this server",
+            None => "this gateway",
+        };
         format!(
-            "Tenant {}, signed in as {who}; this gateway is \"{}\"\n",
-            opened.tenant, self.setup.instance
+            "Tenant {}, signed in as {who}; {} is \"{}\"\n",
+            opened.tenant, whose, self.setup.instance
         )
     }
 

@@ -1,9 +1,9 @@
 //! What `vestibule entra` is told: `[entra]`, and what it needs of the rest while the client
 //! id and the secret, which it makes, are not there yet.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use vestibule_core::uri::Issuer;
+use vestibule_core::entra::{api::WantedApi, wanted::Accounts};
 
 use crate::provider_credential::{Certificate, ManagedIdentity};
 
@@ -14,6 +14,9 @@ pub struct Entra {
     pub authority: String,
     /// Where Microsoft Graph is, without a slash at the end. `entra.graph`.
     pub graph: String,
+    /// The tenant in which the application is registered, where several sign in to it.
+    /// `entra.tenant`.
+    pub tenant: Option<String>,
     /// The application's label. `entra.app_name`.
     pub app_name: String,
     /// The folder of the journal. `entra.state`.
@@ -30,16 +33,24 @@ pub struct Entra {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct EntraSetup {
-    /// The public origin.
-    pub public_url: Issuer,
     /// By which the application is tagged: `instance.name`, or the public host.
     pub instance: String,
-    /// The tenant's id, or a name of it. `idp.tenant`.
+    /// The server whose tokens Entra issues, if it is that server's application.
+    pub server: Option<String>,
+    /// Where people are sent back to, if they sign in to it.
+    pub redirect: Option<String>,
+    /// The tenant's id in which it is registered. `idp.tenant` or `entra.tenant`.
     pub tenant: String,
-    /// Where the client id is to be. `idp.client_id`.
+    /// Whose accounts may sign in to it.
+    pub accounts: Accounts,
+    /// Those tenants, where they are several. `idp.tenants`.
+    pub tenants: Vec<String>,
+    /// Where the client id is to be. `idp.client_id`, or a server's `audience`.
     pub client_id: ClientIdAt,
     /// What the gateway proves itself with. `idp.client_secret` or `idp.credential`.
-    pub proof: ProofAt,
+    pub proof: Option<ProofAt>,
+    /// The API that it is.
+    pub api: Option<WantedApi>,
     /// Whether a rule names a group.
     pub groups: bool,
     /// Whether Microsoft Graph is asked for groups by the application itself.
@@ -48,6 +59,50 @@ pub struct EntraSetup {
     pub entra: Entra,
     /// A certificate authority besides those of the operating system.
     pub extra_ca_file: Option<PathBuf>,
+    /// Servers whose tokens Entra issues, each with an application of its own.
+    pub servers: BTreeMap<String, DirectApp>,
+}
+
+/// The application of a server in direct mode.
+#[derive(Debug, Clone)]
+pub struct DirectApp {
+    /// Where its client id is to be. `servers.NAME.audience`.
+    pub client_id: ClientIdAt,
+    /// What it is.
+    pub api: WantedApi,
+}
+
+impl EntraSetup {
+    /// The same for the application of this server, if it has one of its own.
+    pub fn of_server(&self, name: &str) -> Option<Self> {
+        let app = self.servers.get(name)?;
+        let mut entra = self.entra.clone();
+        entra.app_name = format!("{} {name}", entra.app_name);
+        entra.state = entra.state.join(name);
+        entra.allow_public_client = false;
+        Some(Self {
+            instance: format!("{}.{name}", self.instance),
+            server: Some(name.to_owned()),
+            redirect: None,
+            accounts: Accounts::OneTenant,
+            tenants: Vec::new(),
+            client_id: app.client_id.clone(),
+            proof: None,
+            api: Some(app.api.clone()),
+            members: false,
+            entra,
+            servers: BTreeMap::new(),
+            ..self.clone()
+        })
+    }
+
+    /// What a command needs so that it is about this application.
+    pub fn flag(&self) -> String {
+        match &self.server {
+            Some(name) => format!(" --server {name}"),
+            None => String::new(),
+        }
+    }
 }
 
 /// Where the client id is.

@@ -629,6 +629,16 @@ impl Refusal {
                     PERMISSION.delegated, PERMISSION.application
                 ),
             ),
+            400 if self.code == "HostNameNotOnVerifiedDomain"
+                || self.said.contains("verified domain") =>
+            {
+                Trouble::new(
+                    "V-ENT-016",
+                    Class::Refused,
+                    format!("the Application ID URI is not of this tenant's, {doing}{request}"),
+                    "verify the domain of public_url in the tenant (Custom domain names), or write servers.NAME.scope_prefix = \"api://TENANT-ID/NAME/\"",
+                )
+            }
             429 | 500..=599 => Trouble::new(
                 "V-ENT-004",
                 Class::Unreachable,

@@ -1,36 +1,32 @@
 //! One run: look at what is there, and do what a plan says, one act after the other. The
 //! journal is written before each act whose answer may be lost, and after each act.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod proof;
+
+use std::time::Duration;
 
 use tokio::time::Instant;
-use vestibule_core::{
-    entra::{
-        Step,
-        application::Application,
-        credential,
-        destroy::UNIQUE_NAME_PREFIX,
-        journal::{Did, Kind, KnownApp},
-        plan::{Act, Change, Found, Plan, Proof, Wanted},
-        tag,
-        token::TokenFacts,
-    },
-    secret::{Digest, Secret},
+use vestibule_core::entra::{
+    Step,
+    application::Application,
+    change::{Act, Change, Plan},
+    credential,
+    destroy::UNIQUE_NAME_PREFIX,
+    journal::{Did, Kind, KnownApp},
+    plan::Found,
+    tag,
+    wanted::Wanted,
 };
 
+use self::proof::{STAGED, read_secret, with_suffix};
 use super::{
     Class, Trouble, file,
     graph::{Graph, Upserted},
     journal::Journal,
-    sign_in::{self, Place, Taken},
+    sign_in::Place,
 };
 use crate::{
     config::{ClientIdAt, EntraSetup, ProofAt},
-    managed_identity,
-    provider_credential::{self, ASSERTION_TYPE},
     world::World,
 };
 
@@ -275,7 +271,10 @@ impl<'w> Work<'w> {
             "{count} the tag {} already, and this folder's journal knows none of them{list}",
             tag(&self.setup.instance)
         );
-        let fix = "choose one with  vestibule entra adopt --app-id ID  , or give this gateway another instance.name";
+        let fix = format!(
+            "choose one with  vestibule entra adopt --app-id ID{}  , or give this gateway another instance.name",
+            self.setup.flag()
+        );
         Trouble::new("V-ENT-006", Class::Refused, what, fix)
     }
 
@@ -287,60 +286,20 @@ impl<'w> Work<'w> {
         if app.is_some_and(|app| &app.app_id == written) {
             return Ok(());
         }
-        let what = format!(
-            "idp.client_id is {written}, which is not the app that this folder's journal knows"
-        );
+        let (key, file) = match &self.setup.server {
+            Some(name) => (
+                format!("servers.{name}.audience"),
+                format!("{name}/client_id"),
+            ),
+            None => ("idp.client_id".to_owned(), "client_id".to_owned()),
+        };
+        let what =
+            format!("{key} is {written}, which is not the app that this folder's journal knows");
         let fix = format!(
-            "take it over with  vestibule entra adopt --app-id {written}  , or write client_id = {{ file = \"entra/client_id\" }}"
+            "take it over with  vestibule entra adopt --app-id {written}{}  , or write {key} = {{ file = \"entra/{file}\" }}",
+            self.setup.flag()
         );
         Err(Trouble::new("V-ENT-015", Class::Refused, what, fix))
-    }
-
-    /// What the gateway is to prove itself with, as the plan needs it.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn proof(&self) -> Result<Proof, Trouble> {
-        let of_platform = |token: Result<String, provider_credential::AssertionError>| {
-            let token = token.map_err(|error| {
-                let fix = "run this where the gateway runs, or write entra.federated = { issuer = …, subject = … }";
-                Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
-            })?;
-            let facts = TokenFacts::read(&token).unwrap_or_default();
-            if facts.iss.is_empty() || facts.sub.is_empty() {
-                let what = "the platform's token does not say whose it is";
-                let fix = "write entra.federated = { issuer = …, subject = … }";
-                return Err(Trouble::new("V-ENT-010", Class::Failed, what, fix));
-            }
-            Ok(Proof::Federated {
-                issuer: facts.iss,
-                subject: facts.sub,
-            })
-        };
-        if let (Some((issuer, subject)), ProofAt::File(_) | ProofAt::Managed(_)) =
-            (&self.setup.entra.federated, &self.setup.proof)
-        {
-            return Ok(Proof::Federated {
-                issuer: issuer.clone(),
-                subject: subject.clone(),
-            });
-        }
-        match &self.setup.proof {
-            ProofAt::SecretFile(file) => Ok(Proof::Secret {
-                held: self.held(file)?,
-                life: self.setup.entra.secret_life,
-            }),
-            ProofAt::Certificate(certificate) => Ok(Proof::Certificate {
-                der: certificate.der().to_vec(),
-                fingerprint: certificate.fingerprint(),
-            }),
-            ProofAt::File(file) => of_platform(provider_credential::federated(file).await),
-            ProofAt::Managed(identity) => {
-                let audience = vestibule_core::entra::application::EXCHANGE_AUDIENCE;
-                let token = managed_identity::token(self.place.http, identity, audience).await;
-                of_platform(token.map(|token| token.expose().to_owned()))
-            }
-        }
     }
 
     /// What is wanted, in these steps.
@@ -355,7 +314,9 @@ impl<'w> Work<'w> {
         Ok(Wanted {
             instance: self.setup.instance.clone(),
             app_name: self.setup.entra.app_name.clone(),
-            redirect: format!("{}/oauth-callback", self.setup.public_url),
+            accounts: self.setup.accounts,
+            redirect: self.setup.redirect.clone(),
+            api: self.setup.api.clone(),
             public_client: self.setup.entra.allow_public_client,
             groups: self.setup.groups,
             members: self.setup.members,
@@ -522,7 +483,7 @@ impl<'w> Work<'w> {
             "step \"{}\" needs the app that step \"app\" makes, which is not there{failed}",
             step.name()
         );
-        let fix = "run  vestibule entra apply --from app";
+        let fix = format!("run  vestibule entra apply --from app{}", self.setup.flag());
         Trouble::new("V-ENT-009", Class::Usage, what, fix)
     }
 
@@ -559,7 +520,6 @@ impl<'w> Work<'w> {
     }
 
     fn created(&mut self, app: &Application) -> Result<(), Trouble> {
-        let uri = format!("{}/oauth-callback", self.setup.public_url);
         self.app = Some((app.id.clone(), app.app_id.clone()));
         self.journal.write(
             Step::App,
@@ -568,7 +528,10 @@ impl<'w> Work<'w> {
                 app: app.app_id.clone(),
             },
         )?;
-        self.journal.write(Step::App, Did::AddingRedirect { uri })
+        match self.setup.redirect.clone() {
+            Some(uri) => self.journal.write(Step::App, Did::AddingRedirect { uri }),
+            None => Ok(()),
+        }
     }
 
     /// Puts the client id where the gateway reads it, if it is not there. Says whether.
@@ -643,115 +606,6 @@ impl<'w> Work<'w> {
         )
     }
 
-    /// What the secret's file holds, or will hold once a run that was cut off is made good.
-    fn held(&self, file: &Path) -> Result<Option<Digest>, Trouble> {
-        let known = self.journal.known();
-        let staged = read_secret(&with_suffix(file, STAGED))?;
-        if known.holds(staged) {
-            return Ok(staged);
-        }
-        read_secret(file)
-    }
-
-    /// Puts a new secret beside the one in use, and waits until it is taken. It is put into its
-    /// place by [`Work::settle`], once the journal knows it: a gateway that reads the file never
-    /// meets one that does not work yet, nor one that the next run takes for nobody's.
-    async fn stage_secret(&self, app: &str, secret: &Secret) -> Result<(), Trouble> {
-        let ProofAt::SecretFile(file) = &self.setup.proof else {
-            return Ok(());
-        };
-        let staged = with_suffix(file, STAGED);
-        file::write_whole(&staged, secret.expose().as_bytes(), 0o600, file)?;
-        let proof = || Ok(vec![("client_secret", secret.expose().to_owned())]);
-        let works = self.works(app, &proof, "secret").await;
-        if works.is_err() {
-            let _ = std::fs::remove_file(&staged);
-        }
-        works
-    }
-
-    /// Puts a secret into its place that was staged and written down, and takes away one that
-    /// was not: the run was cut off. Text that we did not put there is kept beside it.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub fn settle(&self) -> Result<(), Trouble> {
-        let ProofAt::SecretFile(file) = &self.setup.proof else {
-            return Ok(());
-        };
-        let staged = with_suffix(file, STAGED);
-        let Some(digest) = read_secret(&staged)? else {
-            return Ok(());
-        };
-        let failed = |error: std::io::Error| file::kept_not(file, &error);
-        let known = self.journal.known();
-        if !known.holds(Some(digest)) {
-            return std::fs::remove_file(&staged).map_err(failed);
-        }
-        let there = read_secret(file)?;
-        if there.is_some() && !known.holds(there) {
-            std::fs::rename(file, with_suffix(file, ".before")).map_err(failed)?;
-        }
-        std::fs::rename(&staged, file)
-            .and_then(|()| file::sync_folder(file))
-            .map_err(failed)
-    }
-
-    async fn certificate_works(&self, app: &str) -> Result<(), Trouble> {
-        let ProofAt::Certificate(certificate) = &self.setup.proof else {
-            return Ok(());
-        };
-        let endpoint = format!(
-            "{}/{}/oauth2/v2.0/token",
-            self.place.authority, self.place.tenant
-        );
-        let proof = || {
-            let (random, now) = (self.world.random(), self.world.now());
-            let made = certificate.assertion(app, &endpoint, &random, true, now);
-            let assertion = made.map_err(|error| {
-                let fix = "name another certificate in idp.credential";
-                Trouble::new("V-ENT-010", Class::Failed, error.to_string(), fix)
-            })?;
-            Ok(vec![
-                ("client_assertion_type", ASSERTION_TYPE.to_owned()),
-                ("client_assertion", assertion),
-            ])
-        };
-        self.works(app, &proof, "certificate").await
-    }
-
-    async fn works(
-        &self,
-        app: &str,
-        proof: &(dyn Fn() -> Result<Vec<(&'static str, String)>, Trouble> + Sync),
-        what: &str,
-    ) -> Result<(), Trouble> {
-        let until = Instant::now() + self.patience;
-        let mut pause = Duration::from_millis(500);
-        loop {
-            let shown = proof()?;
-            let shown: Vec<(&str, &str)> = shown.iter().map(|(k, v)| (*k, v.as_str())).collect();
-            let said = match sign_in::is_taken(&self.place, app, &shown).await? {
-                Taken::Yes => return Ok(()),
-                Taken::No(said) | Taken::Unknown(said) => said,
-            };
-            if Instant::now() + pause >= until {
-                let what = format!(
-                    "the new {what} is not taken after {} s; the one before is still in use",
-                    self.patience.as_secs()
-                );
-                let fix = "run  vestibule entra apply  again";
-                return Err(Trouble::new("V-ENT-010", Class::Failed, what, fix).said(&said));
-            }
-            (self.talk)(&format!(
-                "the new {what} is not known everywhere yet: once more in {:.1} s",
-                pause.as_secs_f32()
-            ));
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(8));
-        }
-    }
-
     /// Takes away the files that we wrote for an application that is not ours any more.
     fn forget_files(&mut self) {
         if let (ClientIdAt::File(file), Some((_, app))) = (&self.setup.client_id, &self.app)
@@ -759,7 +613,7 @@ impl<'w> Work<'w> {
         {
             let _ = std::fs::remove_file(file);
         }
-        if let ProofAt::SecretFile(file) = &self.setup.proof {
+        if let Some(ProofAt::SecretFile(file)) = &self.setup.proof {
             let _ = std::fs::remove_file(with_suffix(file, STAGED));
             let held = read_secret(file).ok().flatten();
             if self.journal.known().holds(held) {
@@ -768,26 +622,4 @@ impl<'w> Work<'w> {
         }
         self.app = None;
     }
-}
-
-/// Behind the name of a secret's file, while its place is another's.
-const STAGED: &str = ".new";
-
-/// Which secret a file holds; nothing only if it is not there or is empty.
-fn read_secret(file: &Path) -> Result<Option<Digest>, Trouble> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(credential::digest_of(&text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            let what = format!("{} cannot be read: {error}", file.display());
-            let fix = "run this as the user of the gateway, whose file it is";
-            Err(Trouble::new("V-ENT-008", Class::Unexpected, what, fix))
-        }
-    }
-}
-
-fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

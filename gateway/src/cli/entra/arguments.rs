@@ -25,6 +25,9 @@ pub(in crate::cli) enum Command {
 pub(in crate::cli) struct Common {
     #[command(flatten)]
     pub(super) file: crate::cli::ConfigFile,
+    /// The app of this server (mode = "direct") in place of the gateway's own
+    #[arg(long, value_name = "NAME")]
+    pub(super) server: Option<String>,
     /// How to sign in to Microsoft Graph
     #[arg(long, value_enum, default_value_t = Auth::Az)]
     pub(super) auth: Auth,

@@ -2,9 +2,9 @@
 
 use vestibule_core::entra::{
     Step,
-    destroy::destroy,
+    change::{Act, Plan},
+    destroy::{Ours, destroy},
     journal::Did,
-    plan::{Act, Plan},
 };
 
 use super::{
@@ -38,9 +38,13 @@ impl Session<'_> {
             Err(trouble) => return self.failed(&trouble, "nothing was removed"),
         };
         let instance = &self.setup.instance;
-        let redirect = format!("{}/oauth-callback", self.setup.public_url);
+        let ours = Ours {
+            instance,
+            redirect: self.setup.redirect.as_deref(),
+            api: self.setup.api.as_ref(),
+        };
         let known = work.journal.known();
-        let plan = destroy(instance, &redirect, &known, &found, command.even_if_shared);
+        let plan = destroy(ours, &known, &found, command.even_if_shared);
         if command.common.json && command.dry_run {
             print_json(&as_json(&plan));
             return Exit::Ok;
@@ -60,8 +64,7 @@ impl Session<'_> {
         }
         // What was shown is what is done: somebody may have changed it meanwhile.
         let again = work.look_for_ours(command.app_id.as_deref()).await;
-        let again =
-            again.map(|found| destroy(instance, &redirect, &known, &found, command.even_if_shared));
+        let again = again.map(|found| destroy(ours, &known, &found, command.even_if_shared));
         match again {
             Ok(again) if again == plan => {}
             Ok(_) => {
@@ -104,7 +107,10 @@ impl Session<'_> {
             .count()
             - outcome.done;
         self.summary(outcome.done, 0, failed);
-        say("       state    what is left is listed by  vestibule entra destroy --dry-run");
+        say(&format!(
+            "       state    what is left is listed by  vestibule entra destroy --dry-run{}",
+            self.setup.flag()
+        ));
         match outcome.done {
             0 => exit_of(trouble.class),
             _ => Exit::Partly,

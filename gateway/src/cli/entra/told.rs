@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use vestibule_core::{
     entra::{
+        change::Plan,
         journal::{Ending, Known},
-        plan::{Found, Plan},
+        plan::Found,
     },
     text::on_one_line,
+    uri::with_query,
 };
 
 use crate::{config::EntraSetup, page::time::moment};
@@ -65,18 +67,32 @@ pub(super) fn last_run(known: &Known) -> String {
     )
 }
 
-/// Where an administrator lets everybody in at once, if people may not consent themselves.
+/// Where an administrator lets everybody in at once, if people may not consent themselves. Of
+/// several tenants each has its own.
 pub(super) fn consent_link(setup: &EntraSetup, app: &str) -> String {
-    let redirect = format!("{}/oauth-callback", setup.public_url);
-    let base = format!("{}/{}/adminconsent", setup.entra.authority, setup.tenant);
-    let link =
-        vestibule_core::uri::with_query(&base, &[("client_id", app), ("redirect_uri", &redirect)]);
-    let who = match setup.members {
-        true => "To let it ask for groups, an administrator opens once:",
-        false => "If people may not consent themselves, an administrator opens once:",
+    let Some(redirect) = &setup.redirect else {
+        return String::new();
     };
-    format!("{who}\n  {link}\n")
+    let (of, mut tenants) = match &setup.tenants[..] {
+        [] => ("an administrator", vec![&setup.tenant]),
+        several => ("an administrator of each tenant", several.iter().collect()),
+    };
+    // Personal accounts have no administrator.
+    tenants.retain(|tenant| *tenant != PERSONAL_TENANT);
+    let mut out = match setup.members {
+        true => format!("To let it ask for groups, {of} opens once:\n"),
+        false => format!("If people may not consent themselves, {of} opens once:\n"),
+    };
+    for tenant in tenants {
+        let base = format!("{}/{tenant}/adminconsent", setup.entra.authority);
+        let query = [("client_id", app), ("redirect_uri", redirect)];
+        out.push_str(&format!("  {}\n", with_query(&base, &query)));
+    }
+    out
 }
+
+/// The tenant that personal accounts are of, in each cloud.
+const PERSONAL_TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 pub(super) fn as_json(plan: &Plan) -> Value {
     let changes: Vec<Value> = plan

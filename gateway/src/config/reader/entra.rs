@@ -1,11 +1,16 @@
 //! `[entra]`, and the reading of `vestibule entra`, which is before there is a client id.
 
+use std::collections::BTreeMap;
+
 use url::Url;
-use vestibule_core::uri::Issuer;
+use vestibule_core::{
+    entra::{api::WantedApi, token::is_tenant_id, wanted::Accounts},
+    uri::Issuer,
+};
 
 use super::{
     super::{
-        entra::{ClientIdAt, Entra, EntraSetup, ProofAt},
+        entra::{ClientIdAt, DirectApp, Entra, EntraSetup, ProofAt},
         table::{Table, Value},
     },
     DAY, Reader,
@@ -26,6 +31,7 @@ impl Reader<'_> {
         };
         let authority = place(self, "authority", AUTHORITY);
         let graph = place(self, "graph", GRAPH);
+        let tenant = table.take("tenant").and_then(|value| self.tenant(&value));
         let app_name = table.take("app_name").and_then(|value| self.filled(&value));
         let state = table.take("state").and_then(|value| self.filled(&value));
         let federated = table
@@ -34,6 +40,7 @@ impl Reader<'_> {
         let entra = Entra {
             authority,
             graph,
+            tenant,
             app_name: app_name.unwrap_or_else(|| "Vestibule".to_owned()),
             state: self.folder.join(state.as_deref().unwrap_or("entra")),
             allow_public_client: self.flag(&mut table, "allow_public_client", false),
@@ -86,6 +93,7 @@ impl Reader<'_> {
         });
         let entra = self.table(&mut top, "entra");
         let entra = self.entra(entra);
+        let servers = self.table(&mut top, "servers");
         let outbound = self.table(&mut top, "outbound");
         let extra_ca_file = self.outbound(outbound);
         let mut idp = self.table(&mut top, "idp").or_else(|| {
@@ -98,26 +106,134 @@ impl Reader<'_> {
             self.report
                 .missing("idp.kind", "idp.kind must be \"entra\" for vestibule entra");
         }
-        let tenant = self
-            .required(&mut idp, "tenant")
-            .and_then(|value| self.tenant(&value));
+        let (tenant, accounts) = self.home(&mut idp, entra.tenant.as_ref())?;
+        let tenants = idp.take("tenants").map(|value| self.one_or_more(&value));
         let client_id = self
             .required(&mut idp, "client_id")
             .and_then(|value| self.client_id_at(value));
         let members = self.flag(&mut idp, "groups_from_graph", false);
         let proof = self.proof_at(&mut idp);
         let public_url = public_url?;
+        let (servers, api) = self.direct_apps(&public_url, servers);
         Some(EntraSetup {
             instance: instance.unwrap_or_else(|| host(&public_url)),
-            public_url,
-            tenant: tenant?,
+            server: None,
+            redirect: Some(format!("{public_url}/oauth-callback")),
+            tenant,
+            accounts,
+            tenants: tenants.unwrap_or_default(),
             client_id: client_id?,
-            proof: proof?,
+            proof: Some(proof?),
+            api,
             groups,
             members,
             entra,
             extra_ca_file,
+            servers,
         })
+    }
+
+    /// The tenant in which the application is registered, and whose accounts sign in to it.
+    fn home(&mut self, idp: &mut Table, named: Option<&String>) -> Option<(String, Accounts)> {
+        let value = self.required(idp, "tenant")?;
+        let accounts = match &value {
+            Value::Text { text, .. } if text == "organizations" => Accounts::Organizations,
+            Value::Text { text, .. } if text == "common" => Accounts::Everybody,
+            Value::Text { text, .. } if text == "consumers" => Accounts::Personal,
+            _ => return self.tenant(&value).map(|id| (id, Accounts::OneTenant)),
+        };
+        if named.is_none() {
+            let what = "several tenants sign in, and it is not said in which the app is registered";
+            self.wrong(&value, "V-CFG-058", what)
+                .fix("add its id: entra.tenant = \"…\"");
+        }
+        Some((named?.clone(), accounts))
+    }
+
+    /// Servers whose tokens Entra issues. The one of which tokens are exchanged on behalf of
+    /// people is this gateway's own application.
+    fn direct_apps(
+        &mut self,
+        public_url: &Issuer,
+        servers: Option<Table>,
+    ) -> (BTreeMap<String, DirectApp>, Option<WantedApi>) {
+        let mut apps = BTreeMap::new();
+        let mut own = None;
+        for (name, value) in servers.map(Table::into_entries).unwrap_or_default() {
+            let place = value.clone();
+            let Value::Table { mut table, .. } = value else {
+                continue;
+            };
+            let is_text = |value: Option<&Value>, wanted: &str| matches!(value, Some(Value::Text { text, .. }) if text == wanted);
+            let idp = table.take("idp");
+            let is_ours = idp.is_none() || is_text(idp.as_ref(), "main");
+            if !is_ours || !is_text(table.take("mode").as_ref(), "direct") {
+                continue;
+            }
+            let auth = table.take("upstream_auth");
+            let exchanges = matches!(&auth, Some(Value::Table { table, .. })
+                if table.peek("on-behalf-of").is_some());
+            let audience = table.take("audience");
+            let Some(api) = self.api(public_url, &name.text, table) else {
+                continue;
+            };
+            if exchanges {
+                own = Some(api);
+                continue;
+            }
+            let client_id = match audience {
+                Some(Value::List { items, .. }) => items.into_iter().next(),
+                audience => audience,
+            };
+            let Some(client_id) = client_id else {
+                let what = "Microsoft Entra names a server by the id of its application";
+                self.wrong(&place, "V-CFG-057", what).fix(format!(
+                    "add where it is to be: servers.{0}.audience = {{ file = \"entra/{0}/client_id\" }}",
+                    name.text
+                ));
+                continue;
+            };
+            if let Some(client_id) = self.client_id_at(client_id) {
+                apps.insert(name.text, DirectApp { client_id, api });
+            }
+        }
+        (apps, own)
+    }
+
+    fn api(&mut self, public_url: &Issuer, name: &str, mut table: Table) -> Option<WantedApi> {
+        let path = match table.take("path") {
+            Some(value) => self.path(&value)?,
+            None => format!("/{name}/mcp"),
+        };
+        let prefix = table.take("scope_prefix");
+        let prefix = prefix.and_then(|value| self.text(&value));
+        let scopes = self.table(&mut table, "scopes").map(Table::into_entries);
+        let mut api = WantedApi {
+            uri: match prefix {
+                Some(prefix) => prefix.trim_end_matches('/').to_owned(),
+                None => format!("{public_url}{path}"),
+            },
+            clients: self.preauthorized(&mut table),
+            ..WantedApi::default()
+        };
+        for (scope, value) in scopes.unwrap_or_default() {
+            let said = self.text(&value)?;
+            api.scopes.insert(scope.text, said);
+        }
+        Some(api)
+    }
+
+    /// `servers.NAME.preauthorized`: clients about which Entra asks nobody.
+    pub(super) fn preauthorized(&mut self, table: &mut Table) -> Vec<String> {
+        let Some(value) = table.take("preauthorized") else {
+            return Vec::new();
+        };
+        let clients = self.one_or_more(&value);
+        if !clients.iter().all(|id| is_tenant_id(id)) {
+            self.wrong(&value, "V-CFG-057", "preauthorized is a list of client ids")
+                .fix("write each as Entra shows it, like aebc6443-996d-45c2-90f0-388ff96faa56");
+        }
+        clients
     }
 
     pub(super) fn client_id_at(&mut self, value: Value) -> Option<ClientIdAt> {

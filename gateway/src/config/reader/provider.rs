@@ -310,7 +310,7 @@ impl Reader<'_> {
     }
 
     /// Text, or `{ file = … }`, which `vestibule entra apply` writes.
-    fn client_id(&mut self, value: &Value) -> Option<String> {
+    pub(super) fn client_id(&mut self, value: &Value) -> Option<String> {
         let ClientIdAt::File(path) = self.client_id_at(value.clone())? else {
             return self.filled(value);
         };
@@ -324,7 +324,7 @@ impl Reader<'_> {
             Err(error) => {
                 let what = format!("the client id {} cannot be read: {error}", path.display());
                 self.wrong(value, "V-CFG-048", what)
-                    .fix("with Microsoft Entra, vestibule entra apply writes it");
+                    .fix("with Microsoft Entra, vestibule entra apply writes it; that of a server with --server NAME");
                 None
             }
         }

@@ -292,6 +292,8 @@ impl Reader<'_> {
             }
         }
         let audience = table.take("audience");
+        let preauthorized = table.peek("preauthorized").cloned();
+        self.preauthorized(table);
         let prefix = table.take("scope_prefix");
         let prefix = prefix.and_then(|value| self.text(&value));
         let [name] = resource.providers.as_slice() else {
@@ -307,7 +309,12 @@ impl Reader<'_> {
                 .fix("leave mode out: then this gateway issues them");
             return None;
         }
+        if let Some(value) = preauthorized.filter(|_| idp.kind != IdpKind::Entra) {
+            let what = "preauthorized is a setting of Microsoft Entra";
+            self.wrong(&value, "V-CFG-057", what).fix("leave it out");
+        }
         let audience = match audience {
+            Some(value @ Value::Table { .. }) => vec![self.client_id(&value)?],
             Some(value) => self.one_or_more(&value),
             None => vec![resource.uri.clone()],
         };
@@ -315,7 +322,7 @@ impl Reader<'_> {
         if idp.kind == IdpKind::Entra && !audience.iter().any(|one| is_tenant_id(one)) {
             let what = "Microsoft Entra names a server by the id of its application";
             self.wrong(&value, "V-CFG-057", what)
-                .fix("add it: servers.NAME.audience = \"…\", the application (client) id");
+                .fix("add it: servers.NAME.audience = \"…\", the application (client) id, or { file = \"entra/NAME/client_id\" } for vestibule entra apply --server NAME");
         }
         let scope_prefix = prefix.unwrap_or_else(|| match idp.kind {
             IdpKind::Entra => format!("{}/", resource.uri),
@@ -332,7 +339,7 @@ impl Reader<'_> {
         })
     }
 
-    fn path(&mut self, value: &Value) -> Option<String> {
+    pub(super) fn path(&mut self, value: &Value) -> Option<String> {
         let text = self.text(value)?;
         let segments_ok = text.strip_prefix('/').is_some_and(|rest| {
             rest.split('/').all(|segment| {
