@@ -105,6 +105,7 @@ export async function startGateway({ provider, servers, clients = {}, config = {
     port,
     server: (path) => `${url}${path}`,
     ca: front?.ca,
+    front,
     get log() {
       return earlier + child.output;
     },

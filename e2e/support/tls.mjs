@@ -49,18 +49,28 @@ export async function makeCertificateIn(keep) {
   }
 }
 
-/** The reverse proxy that ends TLS before a gateway, and says so in the usual headers. */
+/** What proxies do to `X-Forwarded-For`. */
+const STYLES = {
+  replace: (_, address) => ({ 'x-forwarded-for': address }),
+  append: (said, address) => ({ 'x-forwarded-for': [said, address].filter(Boolean).join(', ') }),
+  pass: (said) => (said ? { 'x-forwarded-for': said } : {}),
+  none: () => ({}),
+};
+
+/** The reverse proxy that ends TLS before a gateway, and says so in the usual headers; `style` may be changed. */
 export async function startTls({ target }) {
   const { ca, cert, key } = await makeCertificate();
+  const front = { style: 'replace' };
   const server = createServer({ cert, key }, (request, response) => {
+    const { 'x-forwarded-for': said, ...headers } = request.headers;
     const onward = forward({
       host: '127.0.0.1',
       port: target,
       method: request.method,
       path: request.url,
       headers: {
-        ...request.headers,
-        'x-forwarded-for': request.socket.remoteAddress,
+        ...headers,
+        ...STYLES[front.style](said, request.socket.remoteAddress),
         'x-forwarded-proto': 'https',
         'x-forwarded-host': request.headers.host,
       },
@@ -80,7 +90,7 @@ export async function startTls({ target }) {
     request.pipe(onward);
   });
   const port = await listen(server);
-  return { url: `https://127.0.0.1:${port}`, port, ca, stop: () => shut(server) };
+  return Object.assign(front, { url: `https://127.0.0.1:${port}`, port, ca, stop: () => shut(server) });
 }
 
 /** Lets the clients inside this process accept the certificate of `startTls`. */

@@ -7,13 +7,14 @@ import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { allowAndSignIn, decide, follow, watching } from '../support/browser.mjs';
-import { startGateway } from '../support/gateway.mjs';
+import { binary, startGateway } from '../support/gateway.mjs';
 import { BareClient, MODERN, post, weatherIn } from '../support/oauth.mjs';
+import { Child } from '../support/process.mjs';
 import { startProvider } from '../support/provider.mjs';
 import { MemoryOAuth } from '../support/sdk.mjs';
 import { Pile, startStack } from '../support/stack.mjs';
 import { startTls, trust } from '../support/tls.mjs';
-import { until } from '../support/wait.mjs';
+import { until, within } from '../support/wait.mjs';
 import { OSLO, startWeather } from '../support/weather.mjs';
 
 let stack;
@@ -117,4 +118,32 @@ test('TLS-5 an MCP server is reached over TLS that verifies, and over none that 
   } finally {
     await pile.stop();
   }
+});
+
+test('Q′: doctor sends a request through the proxy in front, and says what that makes of it', async () => {
+  const { gateway } = stack;
+  const ca = join(gateway.dir, 'ca.pem');
+  await writeFile(ca, gateway.ca);
+  const doctor = async () => {
+    const child = new Child(binary(), ['doctor', '--json', '-c', gateway.file], { cwd: gateway.dir, env: { VESTIBULE_OUTBOUND__EXTRA_CA_FILE: ca } });
+    await within(child.exited, 'doctor to end', 60_000);
+    const found = JSON.parse(child.stdout).filter(({ about }) => about === 'proxy in front');
+    assert.equal(found.length, 1, child.output);
+    return `${found[0].state}: ${found[0].what}`;
+  };
+  for (const [style, told] of [
+    ['replace', /^ok: 127\.0\.0\.1 is believed/],
+    ['append', /^ok: 127\.0\.0\.1 is believed/],
+    ['none', /^wrong: 127\.0\.0\.1 does not say whose/],
+    ['pass', /^wrong: 127\.0\.0\.1 passes on what anybody writes/],
+  ]) {
+    gateway.front.style = style;
+    assert.match(await doctor(), told);
+  }
+  gateway.front.style = 'replace';
+  await gateway.rewrite((text) => text.replace('127.0.0.0/8', '10.0.0.0/8'));
+  await gateway.restart();
+  assert.match(await doctor(), /^wrong: 127\.0\.0\.1 passes requests on and is not believed/);
+  await gateway.rewrite((text) => text.replace('10.0.0.0/8', '127.0.0.0/8'));
+  await gateway.restart();
 });

@@ -2,6 +2,7 @@
 //! reach.
 
 mod api;
+mod arrivals;
 mod chart;
 mod console;
 mod enter;

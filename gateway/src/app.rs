@@ -31,7 +31,10 @@ use crate::{
     earlier::Earlier,
     fetch::{self, Documents},
     flows::Flows,
-    http::{self as serving, Threads, cookie::Jar, held::Held, limit::Limiter, seen::Seen},
+    http::{
+        self as serving, Threads, arrivals::Arrivals, cookie::Jar, held::Held, limit::Limiter,
+        seen::Seen,
+    },
     key_cache::KeyCache,
     keys::{Keys, KeysError},
     office::Office,
@@ -386,6 +389,7 @@ fn office(
         issuers: config.issuers.clone(),
         services: services(config, trust)?,
         trusted_proxies: config.trusted_proxies.clone(),
+        arrivals: Arrivals::default(),
         held: Held::new(config.limits.streams),
         // Many people may sit behind one address of a vendor, so much is let through at once.
         beginnings: Limiter::new(

@@ -5,6 +5,7 @@
 //! OAuth endpoints go to the office, a runtime beside these: what they began they finish,
 //! also when the client goes away.
 
+pub mod arrivals;
 pub mod coarse;
 pub mod cookie;
 pub mod cors;

@@ -27,7 +27,9 @@ use crate::{
     document_cache::{DocumentCache, LookupError},
     earlier::Earlier,
     flows::Flows,
-    http::{cookie::Jar, held::Held, limit::Limiter, peer::client_address, seen},
+    http::{
+        arrivals::Arrivals, cookie::Jar, held::Held, limit::Limiter, peer::client_address, seen,
+    },
     key_cache::KeyCache,
     keys::Keys,
     page::{Frame, language},
@@ -74,6 +76,8 @@ pub struct Office {
     pub services: HashMap<String, Service>,
     /// Networks whose word about addresses is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How requests of an operator's arrive.
+    pub arrivals: Arrivals,
     /// Requests that are open at MCP servers.
     pub held: Arc<Held>,
     /// How often strangers may begin something.

@@ -79,7 +79,7 @@ pub struct Desk {
 pub struct Asker(pub Actor);
 
 /// An error as JSON, with its code.
-struct ApiError(StatusCode, &'static str, String);
+pub(super) struct ApiError(StatusCode, &'static str, String);
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -114,9 +114,9 @@ impl From<KeysError> for ApiError {
     }
 }
 
-type Answer = Result<Json<Value>, ApiError>;
+pub(super) type Answer = Result<Json<Value>, ApiError>;
 
-fn not_there(what: &str) -> ApiError {
+pub(super) fn not_there(what: &str) -> ApiError {
     ApiError(StatusCode::NOT_FOUND, "V-ADM-005", what.to_owned())
 }
 
@@ -142,9 +142,11 @@ fn routes() -> Router<Arc<Desk>> {
 }
 
 /// The API for whoever reaches this process or the store's file: their right is that of the
-/// operating system. Only they make links for new operators.
+/// operating system. Only they make links for new operators, and see how requests come.
 pub fn local(desk: Arc<Desk>) -> Router {
-    let routes = routes().route("/operators/link", post(link));
+    let routes = routes()
+        .route("/operators/link", post(link))
+        .merge(super::arrivals::routes());
     Router::new().nest("/api/v1", routes.with_state(desk))
 }
 

@@ -65,6 +65,23 @@ impl Control {
         Ok(Self { runtime, way })
     }
 
+    /// The way to the gateway of this configuration, if one runs.
+    pub(super) fn of_running(config: &Config) -> Result<Option<Self>, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let path = socket::path_of(&config.store);
+        let runs = runtime.block_on(UnixStream::connect(&path)).is_ok();
+        let way = Way::Socket(path);
+        Ok(runs.then_some(Self { runtime, way }))
+    }
+
+    /// Does something else meanwhile.
+    pub(super) fn wait_for<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
     /// Whether a gateway answers.
     pub(super) fn runs(&self) -> bool {
         matches!(self.way, Way::Socket(_))

@@ -1,6 +1,7 @@
 //! `vestibule doctor`: everything that a login and a call need, looked at without changing
 //! anything. Each finding says what, and what to do.
 
+mod front;
 mod here;
 mod there;
 
@@ -117,7 +118,10 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         findings.skipped("provider and servers", "--offline");
     } else {
         match runtime() {
-            Ok(runtime) => runtime.block_on(there::look(&config, &mut findings)),
+            Ok(runtime) => {
+                runtime.block_on(there::look(&config, &mut findings));
+                front::look(&config, &mut findings);
+            }
             Err(failure) => return failure.tell(),
         }
     }

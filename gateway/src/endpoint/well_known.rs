@@ -19,6 +19,10 @@ pub async fn authorization_server(
     headers: HeaderMap,
 ) -> Response {
     office.saw(peer.ip(), &headers, Seen::ServerMetadata);
+    let now = office.world.now();
+    office
+        .arrivals
+        .saw(peer.ip(), &headers, &office.trusted_proxies, now);
     let scopes = office
         .catalogue
         .iter()

@@ -36,7 +36,7 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
 }
 
 /// An address as proxies write it: alone, in brackets, or with a port.
-fn address_of(hop: &str) -> Option<IpAddr> {
+pub fn address_of(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_matches(['[', ']', '"']);
     bare.parse().ok().or_else(|| {
         hop.parse::<SocketAddr>()

@@ -25,9 +25,7 @@ struct Metadata {
 pub(super) async fn look(config: &Config, findings: &mut Findings) {
     let world = World::real();
     let time = config.limits.provider_time;
-    let http = Trust::load(config.extra_ca_file.as_deref())
-        .and_then(|trust| fetch::provider_client(&trust, time));
-    let http = match http {
+    let http = match client(config) {
         Ok(http) => http,
         Err(error) => {
             findings.wrong("certificates", error, "look at outbound.extra_ca_file");
@@ -44,6 +42,12 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
     for server in &config.servers {
         upstream(server, &http, findings).await;
     }
+}
+
+/// What others are asked with.
+pub(super) fn client(config: &Config) -> Result<Client, String> {
+    let trust = Trust::load(config.extra_ca_file.as_deref())?;
+    fetch::provider_client(&trust, config.limits.provider_time)
 }
 
 /// What an identity provider says of itself, of our credential, and of the address that it sends
