@@ -33,6 +33,7 @@ pub mod console_pass;
 pub mod direct_token;
 pub mod discovery;
 pub mod dpop;
+pub mod elicitation;
 pub mod entra;
 pub mod era;
 pub mod event_stream;

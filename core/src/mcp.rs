@@ -49,6 +49,11 @@ impl Message<'_> {
         self.method.as_deref() == Some("tools/list")
     }
 
+    /// Whether it opens a session, up to 2025-11-25.
+    pub fn initializes(&self) -> bool {
+        self.method.as_deref() == Some("initialize")
+    }
+
     /// Whether it calls a tool, named or not.
     pub fn calls_tool(&self) -> bool {
         self.method.as_deref() == Some("tools/call")

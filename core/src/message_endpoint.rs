@@ -152,7 +152,8 @@ mod tests {
             assert_eq!(open(wrong, &mine, &sealer), None);
         }
         // A session id of the newer transport is none of these.
-        let session = crate::session::wrap(b"/messages", &mine, &sealer, [7; 12]).expect("fit");
+        let session =
+            crate::session::wrap(b"/messages", false, &mine, &sealer, [7; 12]).expect("fit");
         let query = format!("sessionId={session}");
         assert_eq!(open(Some(&query), &mine, &sealer), None);
     }

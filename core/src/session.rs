@@ -49,30 +49,57 @@ impl<'a> Owner<'a> {
     }
 }
 
+/// A session, unwrapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The server's own id; empty if it gave none, and the session only says what its client
+    /// shows.
+    pub id: String,
+    /// Whether its client can show somebody an address
+    /// ([`elicitation`](crate::elicitation)).
+    pub shows_addresses: bool,
+}
+
+/// Before the id of a session whose client shows addresses. No id has it.
+const SHOWS_ADDRESSES: u8 = 1;
+
 /// The id that the client gets for the server's own; `nonce` is random. `None` if the
-/// server's is empty, too long or not visible ASCII.
+/// server's is too long or not visible ASCII, or there is nothing to keep in it.
 pub fn wrap(
     backend_id: &[u8],
+    shows_addresses: bool,
     owner: &Owner<'_>,
     sealer: &Sealer,
     nonce: [u8; 12],
 ) -> Option<String> {
-    let fit = !backend_id.is_empty()
+    let fit = (shows_addresses || !backend_id.is_empty())
         && backend_id.len() <= BACKEND_ID_MAX
         && backend_id.iter().all(|b| (0x21..=0x7e).contains(b));
     fit.then(|| {
-        URL_SAFE_NO_PAD.encode(sealer.seal(Kind::SessionId, &owner.place(), nonce, backend_id))
+        let marked = [&[SHOWS_ADDRESSES], backend_id].concat();
+        let plain = match shows_addresses {
+            true => &marked,
+            false => backend_id,
+        };
+        URL_SAFE_NO_PAD.encode(sealer.seal(Kind::SessionId, &owner.place(), nonce, plain))
     })
 }
 
-/// The server's own id behind `wrapped`; `None` unless it is this owner's.
-pub fn unwrap(wrapped: &[u8], owner: &Owner<'_>, sealer: &Sealer) -> Option<String> {
+/// The session behind `wrapped`; `None` unless it is this owner's.
+pub fn unwrap(wrapped: &[u8], owner: &Owner<'_>, sealer: &Sealer) -> Option<Session> {
     if wrapped.len() > BACKEND_ID_MAX * 2 {
         return None;
     }
     let mut bytes = URL_SAFE_NO_PAD.decode(wrapped).ok()?;
     let plain = sealer.open(Kind::SessionId, &owner.place(), &mut bytes)?;
-    String::from_utf8(plain.to_vec()).ok()
+    let (shows_addresses, id) = match plain.split_first() {
+        Some((&SHOWS_ADDRESSES, id)) => (true, id),
+        _ => (false, &plain[..]),
+    };
+    Some(Session {
+        id: String::from_utf8(id.to_vec()).ok()?,
+        shows_addresses,
+    })
 }
 
 #[cfg(test)]
@@ -88,11 +115,22 @@ mod tests {
             caller: owner,
             resource: a,
         };
-        let wrapped = wrap(b"1", &mine, &sealer(), [0; 12]).expect("fit");
+        let wrapped = wrap(b"1", false, &mine, &sealer(), [0; 12]).expect("fit");
         assert!(wrapped.len() > 20 && wrapped.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         assert_eq!(
-            unwrap(wrapped.as_bytes(), &mine, &sealer()).as_deref(),
-            Some("1")
+            unwrap(wrapped.as_bytes(), &mine, &sealer()),
+            Some(Session {
+                id: "1".to_owned(),
+                shows_addresses: false,
+            })
+        );
+        let marked = wrap(b"1", true, &mine, &sealer(), [0; 12]).expect("fit");
+        assert_eq!(
+            unwrap(marked.as_bytes(), &mine, &sealer()),
+            Some(Session {
+                id: "1".to_owned(),
+                shows_addresses: true,
+            })
         );
         let (person, client) = owner.expect("a caller");
         for (other, why) in [
@@ -136,8 +174,12 @@ mod tests {
             None,
             "the raw id is worth nothing"
         );
-        for unfit in [&b""[..], b"a b", b"\xff", &[b'x'; BACKEND_ID_MAX + 1]] {
-            assert_eq!(wrap(unfit, &mine, &sealer(), [0; 12]), None);
+        let ours = wrap(b"", true, &mine, &sealer(), [0; 12]).expect("fit");
+        let ours = unwrap(ours.as_bytes(), &mine, &sealer()).expect("ours");
+        assert_eq!((ours.id.as_str(), ours.shows_addresses), ("", true));
+        assert_eq!(wrap(b"", false, &mine, &sealer(), [0; 12]), None);
+        for unfit in [&b"a b"[..], b"\xff", &[b'x'; BACKEND_ID_MAX + 1], b"\x01x"] {
+            assert_eq!(wrap(unfit, true, &mine, &sealer(), [0; 12]), None);
         }
     }
 }

@@ -5,7 +5,8 @@
 //! 3. A preflight is answered here; other methods than POST, GET and DELETE are not.
 //! 4. [`guard`]: the token. Without a good one: where to log in, and nothing goes further.
 //! 5. [`call`]: the body, read to its last byte within bounds; its age; the tool's scope.
-//! 6. [`header`]: the session is unwrapped, the client's credentials are dropped, ours set.
+//! 6. [`header`]: the session is unwrapped; [`credential`]: what the server gets, for which a
+//!    [`person`] may have to do something first; the client's credentials are dropped, ours set.
 //! 7. [`forward`]: a connection of this thread, the original bytes, the answer as it comes.
 //! 8. [`header`] again: what of the answer is let through, and the session wrapped.
 //! 9. [`edit`]: of a list of tools only those that the caller may call.
@@ -22,6 +23,7 @@ pub mod forward;
 pub mod gathered;
 pub mod guard;
 pub mod header;
+pub mod person;
 pub mod pool;
 pub mod refuse;
 pub mod relay;
@@ -251,20 +253,32 @@ impl Proxy {
                 None => Box::pin(credential::fetched(&self, &mount, &permit)).await,
             };
             let mut lacking = None;
+            let headers = &call.parts.headers;
+            let session = header::session_of(headers, &permit, &mount, &self.office);
+            let session = session.inspect_err(|refusal| permit.ended(refusal.ended()))?;
             let credential = match credential {
                 Ok(credential) => credential,
                 Err(refusal) if credential::goes_without(&refusal, &permit) => {
                     lacking = Some(refusal);
                     Arc::clone(&mount.fixed)
                 }
+                // Somebody is asked to open an address, and may be waited for.
                 Err(refusal) => {
-                    permit.ended(refusal.ended());
-                    let answer =
-                        credential::as_result(&refusal, &permit, &mount, &self.office.issuer);
-                    return answer.ok_or(refusal);
+                    let shows_addresses = header::shows_addresses(headers, session.as_ref());
+                    let asking = person::ask(&self, &mount, &permit, shows_addresses, refusal);
+                    match Box::pin(asking).await {
+                        Ok(credential) => credential,
+                        Err(unready) => {
+                            let person::Unready { refusal, answer } = *unready;
+                            permit.ended(refusal.ended());
+                            return answer.ok_or(refusal);
+                        }
+                    }
                 }
             };
-            let request = self.request(&mount, &permit, call.parts, call.client, &credential);
+            let id = session.as_ref().map(|session| session.id.as_str());
+            let id = id.filter(|id| !id.is_empty());
+            let request = self.request(&mount, &permit, call.parts, id, call.client, &credential);
             let request = request.inspect_err(|refusal| permit.ended(refusal.ended()))?;
             let sent = forward::send(&self.limits, &mount, request).await;
             let (answer, lease) = sent.inspect_err(|refusal| permit.ended(refusal.ended()))?;
@@ -290,7 +304,10 @@ impl Proxy {
                 body.is_end_stream(),
                 &permit,
                 &mount,
-                permit.era() == Era::Legacy,
+                match permit.era() {
+                    Era::Legacy => header::SessionIn::Sent(session.as_ref()),
+                    Era::Modern => header::SessionIn::None,
+                },
                 &self.office,
             )?;
             let is_stream = header::is_event_stream(response.headers());
@@ -328,22 +345,16 @@ impl Proxy {
         mount: &Mount,
         permit: &Permit,
         parts: Parts,
+        session: Option<&str>,
         client: IpAddr,
         credential: &Headers,
     ) -> Result<Request<Full<Bytes>>, Refusal> {
-        let session = header::session_of(&parts.headers, permit, mount, &self.office)?;
         let mut request = Request::new(Full::new(permit.body()));
         *request.uri_mut() = self.target(mount, &parts, permit)?;
         *request.method_mut() = parts.method;
         let client = self.forwarded_for.value(client);
-        *request.headers_mut() = header::for_server(
-            parts.headers,
-            permit,
-            mount,
-            session.as_deref(),
-            client,
-            credential,
-        );
+        *request.headers_mut() =
+            header::for_server(parts.headers, permit, mount, session, client, credential);
         Ok(request)
     }
 

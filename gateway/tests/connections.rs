@@ -367,3 +367,67 @@ fn up_9_the_accounts_of_whoever_is_blocked_are_taken_back_at_their_services() {
     let disk = String::from_utf8_lossy(&gate.disk()).into_owned();
     assert!(disk.contains("isconnected"), "it is in the audit");
 }
+
+#[test]
+fn mod_8_ses_1_ses_7_only_whoever_shows_addresses_is_sent_to_one() {
+    let service = Service::start();
+    let gate = gate(&service);
+    let ada = app(&gate, &mut Browser::new("ada"));
+    let with = |tokens: &Tokens, headers: &[(&str, &str)], body: &str| {
+        let bearer = format!("Bearer {}", tokens.access);
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend_from_slice(headers);
+        gate.post_mcp("tickets", &all, body)
+    };
+    let initialize = |capabilities: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{capabilities}}}}}"#
+        )
+    };
+    let url = initialize(r#"{"elicitation":{"url":{}}}"#);
+    let forms = initialize(r#"{"elicitation":{"form":{}}}"#);
+    let of_server = ("mcp-param-want", "session");
+    let now = ("mcp-protocol-version", "2025-11-25");
+    let code = |session: &str, version: (&str, &str)| {
+        let answer = with(
+            &ada,
+            &[("mcp-session-id", session), version],
+            &tool_call("list"),
+        );
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let json = answer.json();
+        match json["result"]["isError"].as_bool() {
+            Some(_) => None,
+            None => json["error"]["code"].as_i64(),
+        }
+    };
+    let asked = Some(-32042);
+    let session = with(&ada, &[of_server], &url).one("mcp-session-id");
+    assert_eq!(code(&session, now), asked);
+    // The error is of that revision, whatever its client said before.
+    assert_eq!(code(&session, ("mcp-protocol-version", "2025-06-18")), None);
+    // A server that says its session with each answer takes nothing of that away.
+    let again = with(&ada, &[of_server, ("mcp-session-id", &session)], PING);
+    assert_eq!(code(&again.one("mcp-session-id"), now), asked);
+    let plain = with(&ada, &[of_server], &forms).one("mcp-session-id");
+    assert_eq!(code(&plain, now), None);
+    // A server without sessions hears of none.
+    assert!(!with(&ada, &[], &forms).has("mcp-session-id"));
+    let ours = with(&ada, &[], &url).one("mcp-session-id");
+    assert_eq!(code(&ours, now), asked);
+    gate.echo.take();
+    assert_eq!(with(&ada, &[("mcp-session-id", &ours)], PING).status, 200);
+    let seen = gate.echo.take().pop().expect("it came through");
+    assert!(!seen.headers.contains_key("mcp-session-id"), "{seen:?}");
+    let resumed = [("mcp-session-id", ours.as_str()), ("last-event-id", "5")];
+    assert_eq!(with(&ada, &resumed, PING).status, 400);
+    let bob = app(&gate, &mut Browser::new("bob"));
+    assert_eq!(with(&bob, &[("mcp-session-id", &ours)], PING).status, 404);
+    // Where nobody is asked anything there is no session of ours.
+    let honest = format!("Bearer {}", gate.honest_login().access);
+    let opened = gate.post_mcp("a", &[("authorization", &honest)], &url);
+    assert!(
+        opened.status == 200 && !opened.has("mcp-session-id"),
+        "{opened:?}"
+    );
+}

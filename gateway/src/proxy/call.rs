@@ -36,6 +36,7 @@ pub struct Permit {
     era: Era,
     body: Bytes,
     lists_tools: bool,
+    initializes: bool,
     audited: Option<Pending>,
 }
 
@@ -47,6 +48,7 @@ impl Permit {
             era: era::of_headers(&mirrored(&parts.headers)),
             body: Bytes::new(),
             lists_tools: false,
+            initializes: false,
             audited: None,
         }
     }
@@ -64,6 +66,11 @@ impl Permit {
     /// Whether it asks which tools there are.
     pub fn lists_tools(&self) -> bool {
         self.lists_tools
+    }
+
+    /// Whether it opens a session, up to 2025-11-25.
+    pub fn initializes(&self) -> bool {
+        self.initializes
     }
 
     /// How the request ended, for the audit.
@@ -116,12 +123,14 @@ pub async fn judge(
         }
     }
     let lists_tools = messages.iter().any(Message::lists_tools);
+    let initializes = messages.iter().any(Message::initializes);
     drop(message);
     Ok(Permit {
         caller,
         era,
         body,
         lists_tools,
+        initializes,
         audited,
     })
 }

@@ -2,21 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
-use serde_json::json;
-use vestibule_core::{bearer::BearerError, era::Era, mcp, uri::Issuer};
+use vestibule_core::{bearer::BearerError, mcp};
 
-use super::{
-    Proxy,
-    call::Permit,
-    guard,
-    refuse::{Refusal, json_answer},
-    relay::AnswerBody,
-    route::Mount,
-};
+use super::{Proxy, call::Permit, guard, refuse::Refusal, route::Mount};
 use crate::{
-    config::{Transport, UpstreamAuth},
-    vault::{CONNECTIONS, Headers, VaultError},
+    config::UpstreamAuth,
+    vault::{Headers, VaultError},
 };
 
 /// What needs no waiting: what is the same for everybody, and what was asked for before.
@@ -57,45 +48,6 @@ pub fn not_taken(proxy: &Proxy, mount: &Mount, permit: &Permit, sent: &Headers) 
         let wanted = &mount.upstream_auth;
         proxy.vault.not_taken(caller, &mount.label, wanted, sent);
     }
-}
-
-/// What a person can do something about is said where they see it whatever their app makes of
-/// errors: as the result of the tool that was called. `None` for any other request.
-pub fn as_result(
-    refusal: &Refusal,
-    permit: &Permit,
-    mount: &Mount,
-    issuer: &Issuer,
-) -> Option<Response<AnswerBody>> {
-    // There answers come on the stream, and nobody reads this one.
-    if mount.transport == Transport::LegacySse {
-        return None;
-    }
-    let say = match refusal {
-        Refusal::Credential(VaultError::NotConnected) => format!(
-            "This tool works with an account of yours that is not connected. Open \
-             {issuer}{CONNECTIONS} in a browser, connect it there, and try again."
-        ),
-        Refusal::Credential(VaultError::Interaction(_)) => format!(
-            "The company's sign-in wants you to confirm before this tool may act for you. Open \
-             {issuer}{CONNECTIONS} in a browser, confirm it there, and try again. If that does \
-             not help, sign in again from your app, or tell your administrator V-SRV-021: \
-             {issuer}/errors/V-SRV-021"
-        ),
-        _ => return None,
-    };
-    let body = permit.body();
-    let Ok(mcp::Body::One(message)) = mcp::read(&body) else {
-        return None;
-    };
-    let id = message.id.filter(|_| message.calls_tool())?;
-    let mut result = json!({ "content": [{ "type": "text", "text": say }], "isError": true });
-    if permit.era() == Era::Modern {
-        result["resultType"] = "complete".into();
-    }
-    // The id is a JSON value that was read already; it goes back as it came.
-    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
-    Some(json_answer(StatusCode::OK, body))
 }
 
 /// Whether a request goes on without what there is none of: an app must be able to connect and

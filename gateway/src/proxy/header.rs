@@ -7,7 +7,11 @@ use http::{
     header::{self, ALLOW, RETRY_AFTER},
     response,
 };
-use vestibule_core::{era::Era, session};
+use vestibule_core::{
+    elicitation,
+    era::Era,
+    session::{self, Session},
+};
 
 use super::{call::Permit, refuse::Refusal, relay::AnswerBody, route::Mount};
 use crate::{config::Transport, office::Office};
@@ -26,7 +30,7 @@ pub fn session_of(
     permit: &Permit,
     mount: &Mount,
     office: &Office,
-) -> Result<Option<String>, Refusal> {
+) -> Result<Option<Session>, Refusal> {
     // From 2026-07-28 on there are no sessions; the header means nothing (MOD-9). Before
     // 2025-03-26 they were in the address.
     if permit.era() == Era::Modern || mount.transport == Transport::LegacySse {
@@ -44,13 +48,31 @@ pub fn session_of(
         return Err(Refusal::Session);
     }
     let keys = office.keys.load();
-    session::unwrap(
-        sent.as_bytes(),
-        &mount.owner(permit.caller()),
-        &keys.browser,
-    )
-    .map(Some)
-    .ok_or(Refusal::Session)
+    let owner = mount.owner(permit.caller());
+    let session = session::unwrap(sent.as_bytes(), &owner, &keys.browser);
+    let session = session.ok_or(Refusal::Session)?;
+    // The server knows of none, so it has no stream to go on with either.
+    if session.id.is_empty() && headers.contains_key(LAST_EVENT) {
+        return Err(Refusal::ResumeWithoutSession);
+    }
+    Ok(Some(session))
+}
+
+/// Whether the client of a request up to 2025-11-25 shows people addresses, and this is the
+/// revision in which it can be asked to.
+pub fn shows_addresses(headers: &HeaderMap, session: Option<&Session>) -> bool {
+    let asks = |version: &HeaderValue| version == elicitation::WITH_ERROR;
+    session.is_some_and(|session| session.shows_addresses)
+        && headers.get(PROTOCOL_VERSION).is_some_and(asks)
+}
+
+/// Whether an answer's session means something, and that of its request.
+#[derive(Clone, Copy)]
+pub enum SessionIn<'s> {
+    /// From 2026-07-28 on there are none.
+    None,
+    /// The one that the request was sent in, if there was one before.
+    Sent(Option<&'s Session>),
 }
 
 /// The address that was written last, since it is mostly the same again.
@@ -236,7 +258,7 @@ pub fn for_client(
     empty: bool,
     permit: &Permit,
     mount: &Mount,
-    wrap_session: bool,
+    session: SessionIn<'_>,
     office: &Office,
 ) -> Result<Response<AnswerBody>, Refusal> {
     let status = answer.status;
@@ -284,9 +306,20 @@ pub fn for_client(
         );
         return Err(Refusal::ServerAnswer);
     }
-    let session = wrap_session
-        .then(|| answer.headers.remove(SESSION))
-        .flatten();
+    let given = match session {
+        SessionIn::None => None,
+        SessionIn::Sent(_) => answer.headers.remove(SESSION),
+    };
+    let opens = matches!(session, SessionIn::Sent(None)) && permit.initializes();
+    let shows_addresses = match session {
+        SessionIn::Sent(Some(session)) => session.shows_addresses,
+        _ => opens && elicitation::declared_at_initialize(&permit.body()),
+    };
+    // A server without sessions gets none; the client is remembered by one of ours.
+    let given = given.or_else(|| {
+        let ours = opens && shows_addresses && status.is_success() && mount.asks_people();
+        ours.then(|| HeaderValue::from_static(""))
+    });
     let content_type = match kind {
         Kind::Json | Kind::EventStream => answer.headers.remove(header::CONTENT_TYPE),
         Kind::None if empty => None,
@@ -331,10 +364,11 @@ pub fn for_client(
     } else {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if let Some(id) = session {
+    if let Some(id) = given {
         let keys = office.keys.load();
         let wrapped = session::wrap(
             id.as_bytes(),
+            shows_addresses,
             &mount.owner(permit.caller()),
             &keys.browser,
             office.world.random(),

@@ -70,6 +70,14 @@ impl Mount {
         }
     }
 
+    /// Whether a call may need that its person does something first.
+    pub fn asks_people(&self) -> bool {
+        matches!(
+            self.upstream_auth,
+            UpstreamAuth::Connection(_) | UpstreamAuth::Token(_)
+        )
+    }
+
     /// Whose a session here is that `caller` opens.
     pub fn owner(&self, caller: Option<&Caller>) -> Owner<'_> {
         match caller {

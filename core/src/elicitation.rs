@@ -1,0 +1,221 @@
+//! What a server asks of a person through their client: to open an address (URL mode
+//! elicitation, MCP 2025-11-25 and 2026-07-28, client/elicitation). Asked only of clients that
+//! say they can. All of this is read and written rarely, so bodies are parsed as a whole here.
+
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use crate::era::Era;
+
+/// JSON-RPC's code for it up to 2025-11-25 (URL Elicitation Required Error).
+pub const REQUIRED: i32 = -32042;
+
+/// The revision that has that code.
+pub const WITH_ERROR: &str = "2025-11-25";
+
+/// Our name for the question, among those that a server behind us may ask.
+const QUESTION: &str = "vestibule.account";
+
+/// What a client said of itself, and of a question of ours before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Whether it can show somebody an address.
+    pub can: bool,
+    /// What the person did about the question, if this is the answer to it.
+    pub answer: Option<Answer>,
+}
+
+/// What a person did about a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// They went to the address.
+    Accepted,
+    /// They did not want to, or took no notice.
+    Declined,
+}
+
+/// What a person is to open.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// The address.
+    pub url: &'q str,
+    /// Why, for them.
+    pub message: &'q str,
+}
+
+#[derive(Deserialize)]
+struct Initialize {
+    method: String,
+    params: InitializeParams,
+}
+
+#[derive(Deserialize)]
+struct InitializeParams {
+    #[serde(default)]
+    capabilities: Value,
+}
+
+/// Whether this is an `initialize` of a client that can (lifecycle of 2025-11-25).
+pub fn declared_at_initialize(body: &[u8]) -> bool {
+    serde_json::from_slice::<Initialize>(body)
+        .is_ok_and(|read| read.method == "initialize" && has_url(&read.params.capabilities))
+}
+
+/// What a request of 2026-07-28 says, which repeats what its client can.
+pub fn said(body: &[u8]) -> Said {
+    let Ok(message) = serde_json::from_slice::<Value>(body) else {
+        return Said::default();
+    };
+    let params = &message["params"];
+    let action = params["inputResponses"][QUESTION]["action"].as_str();
+    Said {
+        can: has_url(&params["_meta"]["io.modelcontextprotocol/clientCapabilities"]),
+        answer: action.map(|action| match action {
+            "accept" => Answer::Accepted,
+            _ => Answer::Declined,
+        }),
+    }
+}
+
+/// An empty declaration means forms alone.
+fn has_url(capabilities: &Value) -> bool {
+    capabilities["elicitation"]["url"].is_object()
+}
+
+impl Question<'_> {
+    /// The answer to a request in 2026-07-28 (`InputRequiredResult`): to the message `id`, a
+    /// JSON value. The state of another question, which is the server's, is given back.
+    pub fn input_required(&self, id: &str, body: &[u8]) -> String {
+        let params = json!({ "mode": "url", "url": self.url, "message": self.message });
+        let mut result = json!({
+            "resultType": "input_required",
+            "inputRequests": { QUESTION: { "method": "elicitation/create", "params": params } },
+        });
+        if let Some(state) = state_of(body) {
+            result["requestState"] = state.into();
+        }
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+    }
+
+    /// The error in 2025-11-25, with an id of the question's own.
+    pub fn error(&self, id: &str, elicitation: &str) -> String {
+        let data = json!({ "elicitations": [{
+            "mode": "url",
+            "elicitationId": elicitation,
+            "url": self.url,
+            "message": self.message,
+        }] });
+        let error = json!({ "code": REQUIRED, "message": self.message, "data": data });
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+    }
+
+    /// The result of a tool, for clients that cannot show an address: text in which it is.
+    pub fn result(&self, id: &str, era: Era) -> String {
+        let text = json!([{ "type": "text", "text": self.message }]);
+        let mut result = json!({ "content": text, "isError": true });
+        if era == Era::Modern {
+            result["resultType"] = "complete".into();
+        }
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+    }
+}
+
+fn state_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Message {
+        params: Params,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params {
+        request_state: Option<Box<RawValue>>,
+    }
+    let message: Message = serde_json::from_slice(body).ok()?;
+    serde_json::from_str(message.params.request_state?.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mod_8_only_a_client_that_says_so_is_sent_to_an_address() {
+        let of = |capabilities: Value| {
+            let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities });
+            let body =
+                json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+            declared_at_initialize(body.to_string().as_bytes())
+        };
+        assert!(of(json!({ "elicitation": { "url": {} } })));
+        assert!(of(
+            json!({ "elicitation": { "form": {}, "url": { "x": 1 } } })
+        ));
+        for other in [
+            json!({}),
+            json!({ "elicitation": {} }),
+            json!({ "elicitation": { "form": {} } }),
+            json!({ "elicitation": { "url": true } }),
+            json!({ "elicitation": ["url"] }),
+            json!([]),
+        ] {
+            assert!(!of(other.clone()), "{other}");
+        }
+        // Another method's words mean nothing.
+        let other =
+            br#"{"method":"tools/call","params":{"capabilities":{"elicitation":{"url":{}}}}}"#;
+        assert!(!declared_at_initialize(other));
+        assert!(!declared_at_initialize(b"nonsense"));
+    }
+
+    #[test]
+    fn mod_8_each_request_says_what_its_client_can_and_what_the_person_did() {
+        let of = |params: Value| said(json!({ "params": params }).to_string().as_bytes());
+        let meta = |elicitation: Value| {
+            let of_client = json!({ "elicitation": elicitation });
+            json!({ "_meta": { "io.modelcontextprotocol/clientCapabilities": of_client } })
+        };
+        assert_eq!(of(json!({})), Said::default());
+        assert!(of(meta(json!({ "url": {} }))).can);
+        assert!(!of(meta(json!({}))).can);
+        for (action, answer) in [
+            ("accept", Answer::Accepted),
+            ("decline", Answer::Declined),
+            ("cancel", Answer::Declined),
+            ("else", Answer::Declined),
+        ] {
+            let said = of(json!({ "inputResponses": { QUESTION: { "action": action } } }));
+            assert_eq!(said.answer, Some(answer), "{action}");
+        }
+        let others = of(json!({ "inputResponses": { "theirs": { "action": "accept" } } }));
+        assert_eq!(others.answer, None);
+    }
+
+    #[test]
+    fn mod_8_the_question_is_asked_as_each_revision_has_it() {
+        let question = Question {
+            url: "https://gw.example/connections",
+            message: "Open it",
+        };
+        let read = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
+        let modern = read(question.input_required("\"a\"", b"{}"));
+        assert_eq!(modern["id"], "a");
+        assert_eq!(modern["result"]["resultType"], "input_required");
+        let asked = &modern["result"]["inputRequests"][QUESTION];
+        assert_eq!(asked["method"], "elicitation/create");
+        assert_eq!(asked["params"]["mode"], "url");
+        assert_eq!(asked["params"]["url"], question.url);
+        assert_eq!(modern["result"].get("requestState"), None);
+        // A server's own question was under way.
+        let body = br#"{"params":{"requestState":"theirs \u0041"}}"#;
+        let modern = read(question.input_required("1", body));
+        assert_eq!(modern["result"]["requestState"], "theirs A");
+        let legacy = read(question.error("1", "e"));
+        assert_eq!(legacy["error"]["code"], -32042);
+        let asked = &legacy["error"]["data"]["elicitations"][0];
+        assert_eq!(asked["mode"], "url");
+        assert_eq!(asked["elicitationId"], "e");
+        let text = read(question.result("1", Era::Legacy));
+        assert_eq!(text["result"]["isError"], true);
+        assert_eq!(text["result"].get("resultType"), None);
+    }
+}
