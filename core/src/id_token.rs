@@ -57,9 +57,13 @@ impl Tenants<'_> {
     /// Whether `iss` is the issuer of the tenant `tid`, and that one is let in.
     pub(crate) fn admit(&self, iss: &str, tid: Option<&str>) -> bool {
         tid.is_some_and(|tid| {
-            self.allowed.iter().any(|allowed| allowed == tid)
-                && self.issuer.replace("{tenantid}", tid) == iss
+            self.allowed.iter().any(|allowed| allowed == tid) && self.is_issuer_of(tid, iss)
         })
+    }
+
+    /// Whether `iss` is the issuer of the tenant `tid`, whoever is let in.
+    fn is_issuer_of(&self, tid: &str, iss: &str) -> bool {
+        self.issuer.replace("{tenantid}", tid) == iss
     }
 }
 
@@ -164,7 +168,13 @@ pub fn judge(
         Some(tenants) => tenants.admit(issuer, text(claims, "tid")?),
     };
     if !ours {
-        return Err(E::Issuer);
+        let tid = text(claims, "tid")?;
+        let foreign =
+            |tenants: &Tenants<'_>| tid.is_some_and(|tid| tenants.is_issuer_of(tid, issuer));
+        return Err(match expected.tenants.as_ref().is_some_and(foreign) {
+            true => E::Organization,
+            false => E::Issuer,
+        });
     }
     audience(claims, expected.client_id)?;
     let expires = seconds(claims, "exp")?.ok_or(E::Claim)?;
@@ -455,21 +465,24 @@ mod tests {
             (good.issuer(), good.subject()),
             ("https://idp.example", "t1/o")
         );
-        for (iss, tid) in [
-            ("https://login.example/t3/v2.0", r#","tid":"t3""#),
-            ("https://login.example/t3/v2.0", r#","tid":"t1""#),
-            ("https://login.example/t1/v2.0", r#","tid":"t2""#),
+        use IdTokenError::{Issuer, Organization};
+        for (iss, tid, error) in [
+            // A true account of another tenant's, whose person may choose another one.
+            (
+                "https://login.example/t3/v2.0",
+                r#","tid":"t3""#,
+                Organization,
+            ),
+            ("https://login.example/t3/v2.0", r#","tid":"t1""#, Issuer),
+            ("https://login.example/t1/v2.0", r#","tid":"t2""#, Issuer),
             (
                 "https://login.example/{tenantid}/v2.0",
                 r#","tid":"{tenantid}""#,
+                Organization,
             ),
-            ("https://login.example/t1/v2.0", ""),
+            ("https://login.example/t1/v2.0", "", Issuer),
         ] {
-            assert_eq!(
-                judged(iss, tid).err(),
-                Some(IdTokenError::Issuer),
-                "{iss} {tid}"
-            );
+            assert_eq!(judged(iss, tid).err(), Some(error), "{iss} {tid}");
         }
     }
 

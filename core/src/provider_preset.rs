@@ -191,7 +191,7 @@ pub const PRESETS: [ProviderPreset; 12] = [
         is_for_everybody: false,
         register: &[
             "grant type Refresh Token on",
-            "for groups: a groups claim filter for the ID token of the application",
+            "for groups: a groups claim filter for the ID token of the application; with an authorization server of your own, a claim groups there",
         ],
     },
     ProviderPreset {
@@ -230,6 +230,18 @@ pub const PRESETS: [ProviderPreset; 12] = [
         ],
     },
 ];
+
+impl ProviderPreset {
+    /// Scopes that are asked for at `issuer`. Okta's own authorization server tells groups to
+    /// whoever asks for `groups`; one that a company adds knows no such scope.
+    pub fn scopes_at(&self, issuer: &str) -> &'static [&'static str] {
+        let has_path = Url::parse(issuer).is_ok_and(|url| url.path() != "/");
+        match self.kind {
+            "okta" if !has_path => WITH_GROUPS,
+            _ => self.scopes,
+        }
+    }
+}
 
 /// The one of this word.
 pub fn of_kind(kind: &str) -> Option<&'static ProviderPreset> {
@@ -275,6 +287,15 @@ mod tests {
 
     use super::*;
     use crate::identity::groups_in;
+
+    #[test]
+    fn d14_okta_s_own_server_tells_groups_to_whoever_asks_for_them() {
+        let okta = of_kind("okta").expect("known");
+        assert_eq!(okta.scopes_at("https://c.okta.com"), WITH_GROUPS);
+        assert_eq!(okta.scopes_at("https://c.okta.com/oauth2/default"), USUAL);
+        let other = of_kind("zitadel").expect("known");
+        assert_eq!(other.scopes_at("https://z.example"), other.scopes);
+    }
 
     #[test]
     fn d14_an_issuer_of_another_shape_is_seen_before_anybody_signs_in() {

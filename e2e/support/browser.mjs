@@ -10,10 +10,15 @@ const ARGUMENTS = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
-export async function startBrowser({ ignoreCertificates = false } = {}) {
+/** `rules`: where names lead, as Chromium writes it (`MAP name:port address:port`). */
+export async function startBrowser({ ignoreCertificates = false, rules } = {}) {
   const browser = await chromium.launch({
     executablePath: process.env.E2E_CHROMIUM || '/usr/bin/chromium',
-    args: [...ARGUMENTS, ...(ignoreCertificates ? ['--ignore-certificate-errors'] : [])],
+    args: [
+      ...ARGUMENTS,
+      ...(ignoreCertificates ? ['--ignore-certificate-errors'] : []),
+      ...(rules ? [`--host-resolver-rules=${rules}`] : []),
+    ],
   });
   return {
     /** A page in a browser profile of its own: cookies are not shared with other people's. */

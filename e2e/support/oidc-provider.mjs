@@ -47,7 +47,7 @@ function newKey() {
   return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(8).toString('hex'), use: 'sig', alg: 'RS256' };
 }
 
-const escape = (text) =>
+export const escape = (text) =>
   String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /**
@@ -486,7 +486,7 @@ function offerTokensForOthers(provider, faults) {
 }
 
 /** Storage that outlives the provider object, which is built anew whenever its configuration changes. */
-function memory() {
+export function memory() {
   const rows = new Map();
   return class {
     constructor(model) {
@@ -525,7 +525,7 @@ function memory() {
   };
 }
 
-async function collect(stream) {
+export async function collect(stream) {
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk);
   return Buffer.concat(chunks);

@@ -23,8 +23,8 @@ async function makeCertificate() {
   return makeCertificateIn();
 }
 
-/** Makes one in a folder of its own, or in `keep`, where its files stay. */
-export async function makeCertificateIn(keep) {
+/** Makes one in a folder of its own, or in `keep`, where its files stay; for these `names` besides. */
+export async function makeCertificateIn(keep, names = []) {
   const dir = keep ?? await mkdtemp(join(tmpdir(), 'vestibule-tls-'));
   const at = (name) => join(dir, name);
   try {
@@ -37,7 +37,8 @@ export async function makeCertificateIn(keep) {
       'req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
       '-subj', '/CN=localhost', '-keyout', at('leaf.key'), '-out', at('leaf.csr'),
     ]);
-    await writeFile(at('ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n');
+    const all = ['localhost', ...names].map((name) => `DNS:${name}`);
+    await writeFile(at('ext'), `subjectAltName=${all.join(',')},IP:127.0.0.1\nextendedKeyUsage=serverAuth\n`);
     await run('openssl', [
       'x509', '-req', '-in', at('leaf.csr'), '-CA', at('ca.pem'), '-CAkey', at('ca.key'),
       '-set_serial', '2', '-days', '2', '-extfile', at('ext'), '-out', at('leaf.pem'),
@@ -47,6 +48,31 @@ export async function makeCertificateIn(keep) {
   } finally {
     if (!keep) await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** Passes a request on to a port of this computer, with these headers in place of what was said of addresses. */
+export function passOn(request, response, port, forwarded) {
+  const { 'x-forwarded-for': _, ...headers } = request.headers;
+  const onward = forward({
+    host: '127.0.0.1',
+    port,
+    method: request.method,
+    path: request.url,
+    headers: { ...headers, ...forwarded, 'x-forwarded-proto': 'https', 'x-forwarded-host': request.headers.host },
+  });
+  onward.on('response', (answer) => {
+    response.writeHead(answer.statusCode, answer.rawHeaders);
+    // An event stream must get its headers through before its first event.
+    response.flushHeaders();
+    answer.pipe(response);
+    answer.on('error', () => response.destroy());
+  });
+  onward.on('error', () => {
+    if (response.headersSent) response.destroy();
+    else response.writeHead(502).end();
+  });
+  response.on('close', () => onward.destroy());
+  request.pipe(onward);
 }
 
 /** What proxies do to `X-Forwarded-For`. */
@@ -62,32 +88,8 @@ export async function startTls({ target }) {
   const { ca, cert, key } = await makeCertificate();
   const front = { style: 'replace' };
   const server = createServer({ cert, key }, (request, response) => {
-    const { 'x-forwarded-for': said, ...headers } = request.headers;
-    const onward = forward({
-      host: '127.0.0.1',
-      port: target,
-      method: request.method,
-      path: request.url,
-      headers: {
-        ...headers,
-        ...STYLES[front.style](said, request.socket.remoteAddress),
-        'x-forwarded-proto': 'https',
-        'x-forwarded-host': request.headers.host,
-      },
-    });
-    onward.on('response', (answer) => {
-      response.writeHead(answer.statusCode, answer.rawHeaders);
-      // An event stream must get its headers through before its first event.
-      response.flushHeaders();
-      answer.pipe(response);
-      answer.on('error', () => response.destroy());
-    });
-    onward.on('error', () => {
-      if (response.headersSent) response.destroy();
-      else response.writeHead(502).end();
-    });
-    response.on('close', () => onward.destroy());
-    request.pipe(onward);
+    const said = request.headers['x-forwarded-for'];
+    passOn(request, response, target, STYLES[front.style](said, request.socket.remoteAddress));
   });
   const port = await listen(server);
   return Object.assign(front, { url: `https://127.0.0.1:${port}`, port, ca, stop: () => shut(server) });

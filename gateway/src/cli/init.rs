@@ -453,7 +453,7 @@ Register this at {host}:
 ",
         host = vestibule_core::uri::host_for_people(&discovery.authorization_endpoint),
         id = arguments.client_id,
-        scopes = preset.scopes.join(" "),
+        scopes = preset.scopes_at(&discovery.issuer).join(" "),
     );
     if preset.kind != "github" {
         let _ = writeln!(

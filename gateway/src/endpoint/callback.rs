@@ -16,6 +16,7 @@ use vestibule_core::{
     client::Client,
     flow::Step,
     id::{GrantId, PersonId, TicketId},
+    id_token::IdTokenError,
     jwt::JwtError,
     params::Params,
     pkce::CodeVerifier,
@@ -317,6 +318,11 @@ async fn failed(office: &Office, login: &TakenLogin, error: &ProviderError) -> R
         | ProviderError::Claims(_) => AuthorizeError::ProviderFailed,
     };
     tracing::warn!(event = "login.failed", flow = %login.flow, %error);
+    // Somebody chose another account than the company's, and can choose again.
+    if let ProviderError::Claims(IdTokenError::Organization) = error {
+        let page = Refused::of(StatusCode::FORBIDDEN, "V-IDP-023");
+        return not_allowed(office, login, page, &error.to_string());
+    }
     office.flows.record(login.flow, step_of(error));
     tell_client(office, login, why)
 }

@@ -98,7 +98,7 @@ impl Reader<'_> {
             // What it has in place of OpenID Connect's, only its documentation says.
             None if kind == IdpKind::OAuth && preset.kind == "oidc" => Vec::new(),
             None => preset
-                .scopes
+                .scopes_at(issuer.as_deref().unwrap_or_default())
                 .iter()
                 .map(|scope| (*scope).to_owned())
                 .collect(),
