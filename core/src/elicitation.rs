@@ -2,8 +2,10 @@
 //! elicitation, MCP 2025-11-25 and 2026-07-28, client/elicitation). Asked only of clients that
 //! say they can. All of this is read and written rarely, so bodies are parsed as a whole here.
 
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{json, value::RawValue};
 
 use crate::era::Era;
 
@@ -52,34 +54,80 @@ struct Initialize {
 #[derive(Deserialize)]
 struct InitializeParams {
     #[serde(default)]
-    capabilities: Value,
+    capabilities: Capabilities,
 }
 
 /// Whether this is an `initialize` of a client that can (lifecycle of 2025-11-25).
 pub fn declared_at_initialize(body: &[u8]) -> bool {
     serde_json::from_slice::<Initialize>(body)
-        .is_ok_and(|read| read.method == "initialize" && has_url(&read.params.capabilities))
+        .is_ok_and(|read| read.method == "initialize" && read.params.capabilities.shows_addresses())
 }
 
 /// What a request of 2026-07-28 says, which repeats what its client can.
 pub fn said(body: &[u8]) -> Said {
-    let Ok(message) = serde_json::from_slice::<Value>(body) else {
+    let Ok(Request { params }) = serde_json::from_slice(body) else {
         return Said::default();
     };
-    let params = &message["params"];
-    let action = params["inputResponses"][QUESTION]["action"].as_str();
     Said {
-        can: has_url(&params["_meta"]["io.modelcontextprotocol/clientCapabilities"]),
-        answer: action.map(|action| match action {
-            "accept" => Answer::Accepted,
-            _ => Answer::Declined,
-        }),
+        can: params.meta.capabilities.shows_addresses(),
+        answer: params
+            .responses
+            .ours
+            .map(|ours| match ours.action.as_str() {
+                "accept" => Answer::Accepted,
+                _ => Answer::Declined,
+            }),
     }
 }
 
-/// An empty declaration means forms alone.
-fn has_url(capabilities: &Value) -> bool {
-    capabilities["elicitation"]["url"].is_object()
+/// Of a body that may be large nothing else is kept.
+#[derive(Deserialize)]
+struct Request {
+    params: Params,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    #[serde(rename = "_meta", default)]
+    meta: Meta,
+    #[serde(rename = "inputResponses", default)]
+    responses: Responses,
+}
+
+#[derive(Deserialize, Default)]
+struct Meta {
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities", default)]
+    capabilities: Capabilities,
+}
+
+#[derive(Deserialize, Default)]
+struct Responses {
+    #[serde(rename = "vestibule.account")]
+    ours: Option<Response>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    action: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Capabilities {
+    elicitation: Option<Modes>,
+}
+
+#[derive(Deserialize)]
+struct Modes {
+    url: Option<BTreeMap<String, IgnoredAny>>,
+}
+
+impl Capabilities {
+    /// An empty declaration means forms alone.
+    fn shows_addresses(&self) -> bool {
+        self.elicitation
+            .as_ref()
+            .is_some_and(|modes| modes.url.is_some())
+    }
 }
 
 impl Question<'_> {
@@ -136,6 +184,8 @@ fn state_of(body: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

@@ -80,9 +80,14 @@ pub struct Permission {
     pub application: &'static str,
 }
 
-/// The tag by which an application is found again when nothing else is known of it.
-pub fn tag(instance: &str) -> String {
-    format!("vestibule:{instance}")
+/// The tag by which an application is found again when nothing else is known of it: that of a
+/// gateway, or of a server of its.
+pub fn tag(instance: &str, server: Option<&str>) -> String {
+    match server {
+        None => format!("vestibule:{instance}"),
+        // No name of a server has a slash.
+        Some(server) => format!("vestibule-server:{instance}/{server}"),
+    }
 }
 
 /// What a credential of ours is called there: unique to the run that makes it, so that one

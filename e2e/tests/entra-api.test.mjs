@@ -62,7 +62,7 @@ test('P4: a server is an app with its address, scopes, tokens of version 2 and t
   assert.equal(app.api.preAuthorizedApplications[0].delegatedPermissionIds.length, 2);
   assert.deepEqual(app.web.redirectUris, [], 'nobody signs in to it');
   assert.deepEqual(app.passwordCredentials, [], 'nobody acts as it');
-  assert.deepEqual(app.tags, ['vestibule:mcp.example.com.weather']);
+  assert.deepEqual(app.tags, ['vestibule-server:mcp.example.com/weather']);
   assert.ok(graph.principals.has(app.appId));
   assert.equal(await folder.read('entra/weather/client_id'), app.appId);
   graph.requests.length = 0;
@@ -123,6 +123,46 @@ test('P4: a domain that is not the tenant’s is said, with what to write in its
   await folder.configure({ servers: server({ scope_prefix: `api://${TENANT}/weather/` }) });
   await ofServer('apply', '--yes');
   assert.deepEqual(graph.only().identifierUris, [`api://${TENANT}/weather`]);
+});
+
+test('P4 M4: what was made stays ours when the configuration says otherwise by now, or nothing', async () => {
+  await ofServer('apply', '--yes');
+  await folder.configure({ servers: server({ path: '/w/mcp', scopes: { forecast: '' } }) });
+  await ofServer('apply', '--yes');
+  const app = graph.only();
+  assert.deepEqual(app.identifierUris, [URI, 'https://mcp.example.com/w/mcp']);
+  assert.deepEqual(scopesOf(app), ['weather.read true', 'weather.write true', 'forecast true']);
+  await folder.configure({ servers: { other: { path: '/other/mcp', upstream: 'http://127.0.0.1:9/mcp' } } });
+  assert.match(await expecting(2, 'plan', '--server', 'weather'), /no app of its own/);
+  await ofServer('destroy', '--yes');
+  assert.equal(graph.apps.size, 0);
+});
+
+test('P4 M4: of an app that was somebody’s, what we let in is taken back, and the rest is pointed at', async () => {
+  const theirs = { appId: PARTNER, delegatedPermissionIds: [] };
+  const app = graph.make({ displayName: 'By hand', api: { oauth2PermissionScopes: [], preAuthorizedApplications: [theirs] } });
+  await ofServer('adopt', '--app-id', app.appId, '--yes');
+  assert.deepEqual(app.api.preAuthorizedApplications.map(({ appId }) => appId), [PARTNER, VS_CODE]);
+  assert.equal(app.displayName, 'By hand');
+  const output = await ofServer('destroy', '--yes');
+  assert.match(output, /Application ID URI https:\/\/mcp\.example\.com\/weather\/mcp and its scopes stay/);
+  assert.deepEqual(app.api.preAuthorizedApplications, [theirs]);
+  assert.deepEqual(app.tags, []);
+});
+
+test('P4: names and files of apps do not run into each other', async () => {
+  await folder.configure({ servers: server({ audience: { file: 'entra/client_id' } }) });
+  assert.match(await expecting(2, 'apply', '--yes', '--server', 'weather'), /V-CFG-057[^]*another app/);
+  await folder.configure({ servers: { ...server(), '..': server().weather } });
+  assert.match(await expecting(2, 'plan'), /V-CFG-059/);
+  await folder.configure({ servers: server({ idp: ['main'], audience: ['api://x', VS_CODE] }) });
+  assert.match(await expecting(6, 'plan', '--server', 'weather'), new RegExp(`audience is ${VS_CODE}`));
+  // Another gateway whose name reads like this one's server.
+  const other = graph.make({ tags: ['vestibule:mcp.example.com.weather'], uniqueName: 'vestibule-mcp.example.com.weather-1234' });
+  await folder.configure({ servers: server() });
+  await ofServer('apply', '--yes');
+  await ofServer('destroy', '--yes');
+  assert.equal(graph.only(), other);
 });
 
 test('P4 M1: destroy takes that app alone', async () => {

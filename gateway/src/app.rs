@@ -390,6 +390,8 @@ fn office(
         services: services(config, trust)?,
         trusted_proxies: config.trusted_proxies.clone(),
         arrivals: Arrivals::default(),
+        // Each holds its body, and only its client says that there is anything to wait for.
+        waiting: Held::new(2),
         held: Held::new(config.limits.streams),
         // Many people may sit behind one address of a vendor, so much is let through at once.
         beginnings: Limiter::new(

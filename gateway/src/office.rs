@@ -78,6 +78,8 @@ pub struct Office {
     pub trusted_proxies: Vec<IpNet>,
     /// How requests of an operator's arrive.
     pub arrivals: Arrivals,
+    /// Calls that wait for their person, who goes to a page of ours.
+    pub waiting: Arc<Held>,
     /// Requests that are open at MCP servers.
     pub held: Arc<Held>,
     /// How often strangers may begin something.

@@ -305,8 +305,10 @@ impl Proxy {
                 &permit,
                 &mount,
                 match permit.era() {
-                    Era::Legacy => header::SessionIn::Sent(session.as_ref()),
-                    Era::Modern => header::SessionIn::None,
+                    Era::Legacy if mount.transport == Transport::Streamable => {
+                        header::SessionIn::Sent(session.as_ref())
+                    }
+                    Era::Legacy | Era::Modern => header::SessionIn::None,
                 },
                 &self.office,
             )?;

@@ -227,12 +227,16 @@ impl Vault {
         let made = office.world.now();
         let person = caller.token().subject;
         let kept = match make(office, caller, wanted, server, self.refused.get(&key)).await {
-            Ok((headers, until)) => Kept {
-                person,
-                what: Ok(headers.into()),
-                made,
-                until,
-            },
+            Ok((headers, until)) => {
+                self.confirms
+                    .remove(&(Of::Person(person), Arc::clone(server)));
+                Kept {
+                    person,
+                    what: Ok(headers.into()),
+                    made,
+                    until,
+                }
+            }
             Err(error) => {
                 tracing::warn!(event = "server.credential_failed", server = &**server, %error);
                 if let VaultError::Interaction(confirm) = &error {

@@ -134,6 +134,20 @@ fn a4_p2_the_provider_s_token_opens_its_server_and_stays_here() {
         let form = direct.idp.with(|told| told.exchanges.last().cloned());
         assert_eq!(form.expect("asked")["subject_token"], token);
     }
+    // Our pages know nobody by such a token, so nobody is sent there.
+    direct
+        .idp
+        .with(|told| told.no_exchange = Some((400, "interaction_required")));
+    let bearer = format!("Bearer {}", e("x z"));
+    let answer = direct
+        .gate
+        .post_mcp("e", &[("authorization", &bearer)], &tool_call("list"));
+    let told = answer.json()["result"]["content"][0]["text"].to_string();
+    assert!(
+        told.contains("V-SRV-021") && !told.contains("/connections"),
+        "{told}"
+    );
+    direct.idp.with(|told| told.no_exchange = None);
 }
 
 #[test]

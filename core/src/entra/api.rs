@@ -73,6 +73,9 @@ impl WantedApi {
     /// it. It names scopes by their ids, which must be there before.
     pub(super) fn authorizations(&self, app: Option<&Application>) -> Option<(Value, Vec<String>)> {
         let ids = self.ids(app);
+        if ids.is_empty() {
+            return None;
+        }
         let there = app.map(|app| app.api.pre_authorized_applications.clone());
         let mut list = there.unwrap_or_default();
         let mut details = Vec::new();
@@ -139,22 +142,27 @@ impl WantedApi {
     /// The id of a scope, which we choose: always the same one, so that a run that was cut off
     /// makes it once (RFC 9562 §5.8).
     fn id(&self, name: &str) -> String {
-        let digest = Digest::of(format!("{}\n{name}", self.uri).as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest.bytes()[..16]);
-        bytes[6] = (bytes[6] & 0x0f) | 0x80;
-        bytes[8] = (bytes[8] & 0x3f) | 0x80;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let part = |from: usize, to: usize| &hex[from..to];
-        [
-            part(0, 8),
-            part(8, 12),
-            part(12, 16),
-            part(16, 20),
-            part(20, 32),
-        ]
-        .join("-")
+        id_of(&self.uri, name)
     }
+}
+
+/// The id of a scope of the API at `uri`, if we made it.
+pub(super) fn id_of(uri: &str, name: &str) -> String {
+    let digest = Digest::of(format!("{uri}\n{name}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.bytes()[..16]);
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let part = |from: usize, to: usize| &hex[from..to];
+    [
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32),
+    ]
+    .join("-")
 }
 
 #[cfg(test)]

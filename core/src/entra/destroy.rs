@@ -3,17 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     CREDENTIAL_PREFIX, Step,
-    api::WantedApi,
+    api::{WantedApi, id_of},
     application::Application,
     change::{Act, Mark, Plan},
     credential::there,
     journal::{Kind, Known},
     plan::Found,
-    tag,
 };
 
 /// How an application is found whose journal is lost: its unique name begins so if we made it.
@@ -22,8 +21,8 @@ pub const UNIQUE_NAME_PREFIX: &str = "vestibule-";
 /// What of an application is ours, besides what the journal says.
 #[derive(Debug, Clone, Copy)]
 pub struct Ours<'o> {
-    /// The name by which it is tagged.
-    pub instance: &'o str,
+    /// By which it is found again ([`tag`](super::tag)).
+    pub tag: &'o str,
     /// Our redirect URI, if people sign in to it.
     pub redirect: Option<&'o str>,
     /// The API that it is.
@@ -93,10 +92,34 @@ pub fn destroy(ours: Ours<'_>, known: &Known, found: &Found, even_if_shared: boo
             plan.detail(format!("- {uri}"));
         }
     }
-    let tag = tag(ours.instance);
+    let stay = &app.api.pre_authorized_applications;
+    let is_our_client = |entry: &&Value| {
+        let client = entry["appId"].as_str().unwrap_or_default();
+        known.clients.contains(client)
+    };
+    if stay.iter().any(|entry| is_our_client(&entry)) {
+        let stay: Vec<&Value> = stay.iter().filter(|entry| !is_our_client(entry)).collect();
+        let patch = json!({ "api": { "preAuthorizedApplications": stay } });
+        let what = "clients that nobody is asked about";
+        let act = Some(Act::UpdateApp { patch });
+        plan.push(Step::App, Mark::Change, what, act);
+        for client in &known.clients {
+            plan.detail(format!("- {client}"));
+        }
+    }
+    for uri in app
+        .identifier_uris
+        .iter()
+        .filter(|uri| known.uris.contains(*uri))
+    {
+        plan.notes.push(format!(
+            "the Application ID URI {uri} and its scopes stay: remove them in the portal once no client asks for them"
+        ));
+    }
+    let tag = ours.tag;
     let name = format!("app \"{}\"  {}", app.display_name, app.app_id);
-    if app.tags.contains(&tag) {
-        let tags: Vec<&String> = app.tags.iter().filter(|other| **other != tag).collect();
+    if app.tags.iter().any(|other| other == tag) {
+        let tags: Vec<&String> = app.tags.iter().filter(|other| *other != tag).collect();
         let patch = json!({ "tags": tags });
         plan.push(
             Step::App,
@@ -173,14 +196,16 @@ fn foreign(
         .flat_map(|kind| there(found, kind).into_iter().map(move |each| (kind, each)))
         .filter(|(_, (id, _))| !our_credentials.contains(id))
         .map(|(kind, (_, name))| format!("{} \"{name}\"", kind.name()));
-    let is_exposed = app
-        .identifier_uris
-        .iter()
-        .any(|uri| ours.api.is_none_or(|api| api.uri != *uri));
-    let has_scopes = match ours.api {
-        Some(api) => !api.others(app).is_empty(),
-        None => !app.api.oauth2_permission_scopes.is_empty(),
+    // What we made stays ours when the configuration has another path or other scopes by now.
+    let named = ours.api.map(|api| &api.uri);
+    let uris: BTreeSet<&String> = known.uris.iter().chain(named).collect();
+    let is_exposed = app.identifier_uris.iter().any(|uri| !uris.contains(uri));
+    let is_our_scope = |scope: &Value| {
+        let name = scope["value"].as_str().unwrap_or_default();
+        let wanted = ours.api.is_some_and(|api| api.scopes.contains_key(name));
+        wanted || uris.iter().any(|uri| scope["id"] == id_of(uri, name))
     };
+    let has_scopes = !app.api.oauth2_permission_scopes.iter().all(is_our_scope);
     let exposed = [
         (is_exposed, "an API that it exposes"),
         (has_scopes, "permissions that it defines"),
@@ -206,7 +231,7 @@ mod tests {
 
     const REDIRECT: &str = "https://mcp.example.com/oauth-callback";
     const OURS: Ours<'_> = Ours {
-        instance: "prod",
+        tag: "vestibule:prod",
         redirect: Some(REDIRECT),
         api: None,
     };

@@ -67,6 +67,14 @@ pub enum Did {
         /// Which.
         uri: String,
     },
+    /// An API is about to be named so, and clients are about to be let in there without anybody
+    /// being asked, that were not before.
+    Exposing {
+        /// Application ID URIs.
+        uris: Vec<String>,
+        /// Client ids.
+        clients: Vec<String>,
+    },
     /// The service principal is about to be made, which was not there.
     AddingPrincipal,
     /// A credential is about to be made.
@@ -170,6 +178,10 @@ pub struct Known {
     pub is_going: bool,
     /// Redirect URIs that we added.
     pub redirects: BTreeSet<String>,
+    /// Application ID URIs that we added.
+    pub uris: BTreeSet<String>,
+    /// Clients that nobody is asked about since we let them in.
+    pub clients: BTreeSet<String>,
     /// Whether we made the service principal.
     pub principal: bool,
     /// Credentials that we made, the oldest first.
@@ -289,6 +301,10 @@ impl Known {
             Did::RemovedRedirect { uri } => {
                 self.redirects.remove(uri);
             }
+            Did::Exposing { uris, clients } => {
+                self.uris.extend(uris.iter().cloned());
+                self.clients.extend(clients.iter().cloned());
+            }
             Did::AddingPrincipal => self.principal = true,
             // A certificate may come back, under the name that it has.
             Did::Adding { name, .. } if self.credentials.iter().any(|ours| &ours.name == name) => {}
@@ -357,6 +373,8 @@ impl Known {
         if !again {
             // Another application: what was ours in the one before is not in this one.
             self.redirects.clear();
+            self.uris.clear();
+            self.clients.clear();
             self.credentials.clear();
             self.principal = false;
             self.app = Some(KnownApp {

@@ -9,7 +9,6 @@ use super::{
     change::{Act, Mark, Plan},
     credential,
     journal::Known,
-    tag,
     wanted::{Accounts, Wanted},
 };
 
@@ -122,7 +121,7 @@ fn body(wanted: &Wanted) -> Value {
         "displayName": wanted.app_name,
         "signInAudience": wanted.accounts.name(),
         "isFallbackPublicClient": wanted.public_client,
-        "tags": [tag(&wanted.instance)],
+        "tags": [wanted.tag],
         "web": {
             "redirectUris": wanted.redirect.as_slice(),
             "implicitGrantSettings": {
@@ -154,9 +153,9 @@ fn differences(wanted: &Wanted, app: &Application, adopted: bool) -> (Value, Vec
         patch["displayName"] = wanted.app_name.clone().into();
         details.push(format!("name \"{}\"", wanted.app_name));
     }
-    let tag = tag(&wanted.instance);
-    if !app.tags.contains(&tag) {
-        let tags: Vec<&String> = app.tags.iter().chain([&tag]).collect();
+    let tag = &wanted.tag;
+    if !app.tags.contains(tag) {
+        let tags: Vec<&String> = app.tags.iter().chain([tag]).collect();
         patch["tags"] = json!(tags);
         details.push(format!("+ tag {tag}"));
     }
@@ -210,8 +209,11 @@ fn accounts(
 ) {
     let there = app.sign_in_audience.as_deref();
     let there = there.unwrap_or(Accounts::OneTenant.name());
-    let is_narrower = wanted == Accounts::OneTenant || there == Accounts::Everybody.name();
-    if there == wanted.name() || (adopted && is_narrower) {
+    let wanted = match adopted {
+        true => wanted.with(there),
+        false => wanted,
+    };
+    if there == wanted.name() {
         return;
     }
     patch["signInAudience"] = wanted.name().into();
@@ -299,7 +301,7 @@ pub(super) mod tests {
 
     pub(in crate::entra) fn wanted() -> Wanted {
         Wanted {
-            instance: "prod".to_owned(),
+            tag: "vestibule:prod".to_owned(),
             app_name: "Vestibule".to_owned(),
             accounts: Accounts::OneTenant,
             redirect: Some(REDIRECT.to_owned()),
@@ -522,6 +524,15 @@ pub(super) mod tests {
         assert_eq!(patch_of(&wanted(), &adopted(), &open), json!({}));
         let patch = patch_of(&several, &adopted(), &one);
         assert_eq!(patch, json!({ "signInAudience": "AzureADMultipleOrgs" }));
+        let personal = Wanted {
+            accounts: Accounts::Personal,
+            ..wanted()
+        };
+        let patch = patch_of(&personal, &adopted(), &open);
+        assert_eq!(
+            patch["signInAudience"],
+            "AzureADandPersonalMicrosoftAccount"
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::{secret::Digest, time::Timestamp};
 /// What is wanted.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// The name of this gateway, by which its application is tagged.
-    pub instance: String,
+    /// By which it is found again ([`tag`](super::tag)).
+    pub tag: String,
     /// The application's label.
     pub app_name: String,
     /// Whose accounts may sign in to it.
@@ -57,6 +57,24 @@ impl Accounts {
             Self::Organizations => "AzureADMultipleOrgs",
             Self::Everybody => "AzureADandPersonalMicrosoftAccount",
             Self::Personal => "PersonalMicrosoftAccount",
+        }
+    }
+
+    /// These, and those whom `there` lets in, as Graph calls it.
+    pub(super) fn with(self, there: &str) -> Self {
+        let all = [
+            Self::OneTenant,
+            Self::Organizations,
+            Self::Everybody,
+            Self::Personal,
+        ];
+        let there = all.into_iter().find(|accounts| accounts.name() == there);
+        match (self, there.unwrap_or(Self::OneTenant)) {
+            (one, other) if one == other => one,
+            (Self::Everybody | Self::Personal, _) | (_, Self::Everybody | Self::Personal) => {
+                Self::Everybody
+            }
+            _ => Self::Organizations,
         }
     }
 

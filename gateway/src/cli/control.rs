@@ -72,9 +72,16 @@ impl Control {
             .build()
             .map_err(|error| error.to_string())?;
         let path = socket::path_of(&config.store);
-        let runs = runtime.block_on(UnixStream::connect(&path)).is_ok();
-        let way = Way::Socket(path);
-        Ok(runs.then_some(Self { runtime, way }))
+        match runtime.block_on(UnixStream::connect(&path)) {
+            Ok(_) => {
+                let way = Way::Socket(path);
+                Ok(Some(Self { runtime, way }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(
+                "the gateway that runs here is another user's; run this as that user".to_owned(),
+            ),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Does something else meanwhile.

@@ -64,6 +64,18 @@ pub(super) fn run(command: &Command) -> Exit {
             say("an app of a server has no credential, so there is nothing to rotate");
             return Exit::Usage;
         }
+        (Some(name), Command::Destroy(_)) => {
+            match setup
+                .of_server(name)
+                .or_else(|| setup.of_former_server(name))
+            {
+                Some(setup) => setup,
+                None => {
+                    say(&no_app_of(&setup, name));
+                    return Exit::Usage;
+                }
+            }
+        }
         (Some(name), _) => match setup.of_server(name) {
             Some(setup) => setup,
             None => {
@@ -481,7 +493,7 @@ impl Session<'_> {
         }
         if way.ask == Ask::Once
             && !plan.is_done()
-            && let Err(trouble) = confirmed("Go on? [y/N] ", |line| matches!(line, "y" | "yes"))
+            && let Err(trouble) = self.agreed(work, way, found).await
         {
             return self.failed(&trouble, "nothing was changed");
         }
@@ -494,6 +506,25 @@ impl Session<'_> {
             Ask::Nothing | Ask::Once => self.carry_out(work, &plan, false, false).await,
         };
         self.ended(work, &plan, outcome)
+    }
+
+    /// Asks. What was shown is what is done: somebody may have changed it meanwhile, and lists
+    /// are written as a whole.
+    async fn agreed(
+        &self,
+        work: &mut Work<'_>,
+        way: &Way<'_>,
+        found: &Found,
+    ) -> Result<(), Trouble> {
+        confirmed("Go on? [y/N] ", |line| matches!(line, "y" | "yes"))?;
+        let again = match way.adopt {
+            Some(client_id) => work.adopt(client_id).await?,
+            None => work.look().await?,
+        };
+        match again == *found {
+            true => Ok(()),
+            false => Err(changed_meanwhile()),
+        }
     }
 
     fn start(
@@ -660,7 +691,9 @@ impl Session<'_> {
         };
         format!(
             "Tenant {}, signed in as {who}; {} is \"{}\"\n",
-            opened.tenant, whose, self.setup.instance
+            opened.tenant,
+            whose,
+            self.setup.label()
         )
     }
 
@@ -687,6 +720,12 @@ impl Session<'_> {
         say(&format!("{trouble}\n  state    {state}"));
         exit_of(trouble.class)
     }
+}
+
+fn changed_meanwhile() -> Trouble {
+    let what = "the app was changed while you were asked";
+    let fix = "run it again and look at what it lists now";
+    Trouble::new("V-ENT-013", Class::Refused, what, fix)
 }
 
 /// How a change is made.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use vestibule_core::entra::{api::WantedApi, wanted::Accounts};
+use vestibule_core::entra::{api::WantedApi, tag, wanted::Accounts};
 
 use crate::provider_credential::{Certificate, ManagedIdentity};
 
@@ -33,7 +33,7 @@ pub struct Entra {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct EntraSetup {
-    /// By which the application is tagged: `instance.name`, or the public host.
+    /// The name of this gateway: `instance.name`, or the public host.
     pub instance: String,
     /// The server whose tokens Entra issues, if it is that server's application.
     pub server: Option<String>,
@@ -75,13 +75,26 @@ pub struct DirectApp {
 impl EntraSetup {
     /// The same for the application of this server, if it has one of its own.
     pub fn of_server(&self, name: &str) -> Option<Self> {
-        let app = self.servers.get(name)?;
+        self.servers.get(name).map(|app| self.of_app(name, app))
+    }
+
+    /// The same for the application of a server that is not in the configuration any more, if
+    /// there is a journal of it: it can be destroyed still.
+    pub fn of_former_server(&self, name: &str) -> Option<Self> {
+        let folder = self.entra.state.join(name);
+        let app = DirectApp {
+            client_id: ClientIdAt::File(folder.join("client_id")),
+            api: WantedApi::default(),
+        };
+        (is_server_name(name) && folder.is_dir()).then(|| self.of_app(name, &app))
+    }
+
+    fn of_app(&self, name: &str, app: &DirectApp) -> Self {
         let mut entra = self.entra.clone();
         entra.app_name = format!("{} {name}", entra.app_name);
         entra.state = entra.state.join(name);
         entra.allow_public_client = false;
-        Some(Self {
-            instance: format!("{}.{name}", self.instance),
+        Self {
             server: Some(name.to_owned()),
             redirect: None,
             accounts: Accounts::OneTenant,
@@ -93,7 +106,20 @@ impl EntraSetup {
             entra,
             servers: BTreeMap::new(),
             ..self.clone()
-        })
+        }
+    }
+
+    /// By which the application is found again when nothing else is known of it.
+    pub fn tag(&self) -> String {
+        tag(&self.instance, self.server.as_deref())
+    }
+
+    /// What it is called for people.
+    pub fn label(&self) -> String {
+        match &self.server {
+            Some(name) => format!("{}/{name}", self.instance),
+            None => self.instance.clone(),
+        }
     }
 
     /// What a command needs so that it is about this application.
@@ -125,4 +151,14 @@ pub enum ProofAt {
     File(PathBuf),
     /// Tokens of the platform's managed identity.
     Managed(ManagedIdentity),
+}
+
+/// Whether this can be the name of a server: a part of paths and of folders.
+pub(super) fn is_server_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    name.bytes().all(plain)
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric())
 }

@@ -3,8 +3,9 @@
 
 mod proof;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use serde_json::Value;
 use tokio::time::Instant;
 use vestibule_core::entra::{
     Step,
@@ -14,7 +15,6 @@ use vestibule_core::entra::{
     destroy::UNIQUE_NAME_PREFIX,
     journal::{Did, Kind, KnownApp},
     plan::Found,
-    tag,
     wanted::Wanted,
 };
 
@@ -51,6 +51,8 @@ pub struct Work<'w> {
     pub talk: &'w (dyn Fn(&str) + Sync),
     /// The application, once it is known.
     app: Option<(String, String)>,
+    /// Application ID URIs, and clients that nobody is asked about, that were there.
+    exposed: BTreeSet<String>,
 }
 
 /// Whom to tell what became of each change, and how long it took.
@@ -85,6 +87,7 @@ impl<'w> Work<'w> {
             world,
             talk,
             app: None,
+            exposed: BTreeSet::new(),
         }
     }
 
@@ -124,7 +127,7 @@ impl<'w> Work<'w> {
             app = match client_id {
                 Some(client_id) => self.graph.application_of_client(client_id).await?,
                 None => {
-                    let mut all = self.graph.tagged(&tag(&self.setup.instance)).await?;
+                    let mut all = self.graph.tagged(&self.setup.tag()).await?;
                     match all.len() {
                         0 | 1 => all.pop(),
                         _ => return Err(self.several(&all).await),
@@ -134,9 +137,8 @@ impl<'w> Work<'w> {
         }
         // The journal speaks of its own app only, and without it the tag alone says whose it is.
         let other = |app: &Application| client_id.is_some_and(|id| id != app.app_id);
-        let untagged = |app: &Application| {
-            known.app.is_none() && !app.tags.contains(&tag(&self.setup.instance))
-        };
+        let untagged =
+            |app: &Application| known.app.is_none() && !app.tags.contains(&self.setup.tag());
         if let Some(app) = app.as_ref().filter(|app| other(app) || untagged(app)) {
             let what = match other(app) {
                 true => format!(
@@ -188,7 +190,7 @@ impl<'w> Work<'w> {
             .unique_name
             .as_deref()
             .is_some_and(|name| name.starts_with(UNIQUE_NAME_PREFIX))
-            && app.tags.contains(&tag(&self.setup.instance));
+            && app.tags.contains(&self.setup.tag());
         if ours {
             return self.created(app);
         }
@@ -228,6 +230,7 @@ impl<'w> Work<'w> {
             return Ok(Found::default());
         };
         self.app = Some((app.id.clone(), app.app_id.clone()));
+        self.exposed = exposed(&app);
         Ok(Found {
             principal: self.graph.has_principal(&app.app_id).await?,
             federated: self.graph.federated(&app.id).await?,
@@ -236,7 +239,7 @@ impl<'w> Work<'w> {
     }
 
     async fn by_tag(&self, unique_name: Option<&str>) -> Result<Option<Application>, Trouble> {
-        let mut all = self.graph.tagged(&tag(&self.setup.instance)).await?;
+        let mut all = self.graph.tagged(&self.setup.tag()).await?;
         let ours = all
             .iter()
             .position(|app| unique_name.is_some() && app.unique_name.as_deref() == unique_name);
@@ -269,7 +272,7 @@ impl<'w> Work<'w> {
         };
         let what = format!(
             "{count} the tag {} already, and this folder's journal knows none of them{list}",
-            tag(&self.setup.instance)
+            self.setup.tag()
         );
         let fix = format!(
             "choose one with  vestibule entra adopt --app-id ID{}  , or give this gateway another instance.name",
@@ -312,7 +315,7 @@ impl<'w> Work<'w> {
         steps: &[Step],
     ) -> Result<Wanted, Trouble> {
         Ok(Wanted {
-            instance: self.setup.instance.clone(),
+            tag: self.setup.tag(),
             app_name: self.setup.entra.app_name.clone(),
             accounts: self.setup.accounts,
             redirect: self.setup.redirect.clone(),
@@ -373,6 +376,7 @@ impl<'w> Work<'w> {
         match act {
             Act::CreateApp { .. } => {}
             Act::UpdateApp { patch } => {
+                self.exposing(patch)?;
                 self.graph.update(&object, patch).await?;
                 let what = patch.as_object().into_iter().flat_map(|patch| patch.keys());
                 let what = what.cloned().collect();
@@ -470,6 +474,23 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
+    /// Writes down what of an API is about to be there that was not.
+    fn exposing(&mut self, properties: &Value) -> Result<(), Trouble> {
+        let [uris, clients] = exposed_by(properties);
+        let new = |all: Vec<String>| -> Vec<String> {
+            all.into_iter()
+                .filter(|one| !self.exposed.contains(one))
+                .collect()
+        };
+        let (uris, clients) = (new(uris), new(clients));
+        if uris.is_empty() && clients.is_empty() {
+            return Ok(());
+        }
+        self.exposed.extend(uris.iter().chain(&clients).cloned());
+        self.journal
+            .write(Step::App, Did::Exposing { uris, clients })
+    }
+
     fn without(&self, step: Step) -> Trouble {
         let failed = match self.journal.known().failed {
             Some((step, at)) => format!(
@@ -487,7 +508,7 @@ impl<'w> Work<'w> {
         Trouble::new("V-ENT-009", Class::Usage, what, fix)
     }
 
-    async fn create(&mut self, body: &serde_json::Value) -> Result<(), Trouble> {
+    async fn create(&mut self, body: &Value) -> Result<(), Trouble> {
         let known = self.journal.known();
         let unique_name = match known.unique_name {
             // An app of that name that was deleted would be in the way of another.
@@ -495,7 +516,10 @@ impl<'w> Work<'w> {
             _ => {
                 let random = self.world.random::<4>();
                 let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-                let unique_name = format!("{UNIQUE_NAME_PREFIX}{}-{random}", self.setup.instance);
+                let unique_name = format!(
+                    "{UNIQUE_NAME_PREFIX}{}-{random}",
+                    self.setup.label().replace('/', ".")
+                );
                 let did = Did::Named {
                     unique_name: unique_name.clone(),
                 };
@@ -528,10 +552,10 @@ impl<'w> Work<'w> {
                 app: app.app_id.clone(),
             },
         )?;
-        match self.setup.redirect.clone() {
-            Some(uri) => self.journal.write(Step::App, Did::AddingRedirect { uri }),
-            None => Ok(()),
+        if let Some(uri) = self.setup.redirect.clone() {
+            self.journal.write(Step::App, Did::AddingRedirect { uri })?;
         }
+        self.exposing(&serde_json::json!({ "identifierUris": app.identifier_uris }))
     }
 
     /// Puts the client id where the gateway reads it, if it is not there. Says whether.
@@ -622,4 +646,25 @@ impl<'w> Work<'w> {
         }
         self.app = None;
     }
+}
+
+/// Application ID URIs, and clients that nobody is asked about, in properties of an application.
+fn exposed_by(properties: &Value) -> [Vec<String>; 2] {
+    let texts = |list: &Value, of: fn(&Value) -> &Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten();
+        list.filter_map(|one| of(one).as_str().map(str::to_owned))
+            .collect()
+    };
+    [
+        texts(&properties["identifierUris"], |uri| uri),
+        texts(&properties["api"]["preAuthorizedApplications"], |entry| {
+            &entry["appId"]
+        }),
+    ]
+}
+
+fn exposed(app: &Application) -> BTreeSet<String> {
+    let clients = app.api.pre_authorized_applications.iter();
+    let clients = clients.filter_map(|entry| entry["appId"].as_str().map(str::to_owned));
+    app.identifier_uris.iter().cloned().chain(clients).collect()
 }

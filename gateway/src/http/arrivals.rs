@@ -23,7 +23,7 @@ const LIFE: Duration = Duration::from_secs(60);
 
 /// Hops and characters that are kept of what a proxy says.
 const HOPS: usize = 16;
-const TEXT: usize = 200;
+const TEXT: usize = 80;
 
 /// See the module.
 #[derive(Default)]
@@ -76,16 +76,10 @@ impl Arrivals {
         let mut all = self.all(now);
         let expected = all.iter_mut().find(|one| probe == one.probe.as_str());
         let Some(expected) = expected else { return };
-        let text = |value: &http::HeaderValue| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            on_one_line(&value, TEXT)
-        };
-        let said = headers.get_all("x-forwarded-for").iter().map(text);
+        let said = headers.get_all("x-forwarded-for").iter();
         let mut hops: Vec<String> = said
-            .collect::<Vec<_>>()
-            .iter()
-            .flat_map(|list| list.split(','))
-            .map(|hop| hop.trim().to_owned())
+            .flat_map(|list| list.as_bytes().split(|byte| *byte == b','))
+            .map(|hop| on_one_line(String::from_utf8_lossy(hop).trim(), TEXT))
             .collect();
         let far = hops.len().saturating_sub(HOPS);
         hops.drain(..far);

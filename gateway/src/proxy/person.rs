@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Response, StatusCode};
+use tokio::time::Instant;
 use vestibule_core::{
     elicitation::{self, Answer, Question},
     era::Era,
@@ -25,9 +26,9 @@ use crate::{
     vault::{CONNECTIONS, Headers, VaultError},
 };
 
-/// How long somebody who went to the address is waited for: less than clients wait for an
-/// answer, which is a minute mostly.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// How long somebody who went to the address is waited for: of the minute that clients wait for
+/// an answer mostly, the tool needs its part.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often is looked whether they are done.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -62,7 +63,8 @@ pub async fn ask(
     if mount.transport == Transport::LegacySse {
         return unready(refusal, None);
     }
-    let (Some(message), Ok(mcp::Body::One(call))) = (words(&refusal, issuer), mcp::read(&body))
+    let (Some(message), Ok(mcp::Body::One(call))) =
+        (words(&refusal, mount, issuer), mcp::read(&body))
     else {
         return unready(refusal, None);
     };
@@ -76,16 +78,17 @@ pub async fn ask(
     };
     // The id is a JSON value that was read already; it goes back as it came.
     let text = match permit.era() {
+        era if !is_known(mount) => question.result(id, era),
         Era::Modern => {
             let said = elicitation::said(&body);
             match said.answer {
                 None if said.can => question.input_required(id, &body),
                 Some(Answer::Accepted) => match awaited(proxy, mount, permit).await {
-                    Ok(headers) => return Ok(headers),
-                    Err(later) if words(&later, issuer).is_some() => {
-                        question.result(id, Era::Modern)
-                    }
-                    Err(later) => return unready(later, None),
+                    Awaited::Done(Ok(headers)) => return Ok(headers),
+                    Awaited::Done(Err(later)) => return unready(later, None),
+                    // Whoever comes after us goes on from there.
+                    Awaited::Stopped if said.can => question.input_required(id, &body),
+                    Awaited::Stopped | Awaited::InVain => question.result(id, Era::Modern),
                 },
                 _ => question.result(id, Era::Modern),
             }
@@ -99,31 +102,61 @@ pub async fn ask(
     unready(refusal, Some(json_answer(StatusCode::OK, text)))
 }
 
+/// What came of waiting.
+enum Awaited {
+    /// Something else than the person.
+    Done(Result<Headers, Refusal>),
+    /// They were not done in time, or too many are waited for.
+    InVain,
+    /// This process ends.
+    Stopped,
+}
+
 /// What a server gets once the person is done, if that is soon.
-async fn awaited(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Result<Headers, Refusal> {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        tokio::time::sleep(PAUSE).await;
+async fn awaited(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Awaited {
+    let person = permit.caller().map(|caller| caller.token().subject);
+    let Some(_place) = person.and_then(|person| proxy.office.waiting.take(&person)) else {
+        return Awaited::InVain;
+    };
+    let until = Instant::now() + PATIENCE;
+    let mut stopped = proxy.stopped.clone();
+    while Instant::now() < until {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => return Awaited::Stopped,
+        }
         match credential::fetched(proxy, mount, permit).await {
-            Err(refusal)
-                if words(&refusal, &proxy.office.issuer).is_some()
-                    && tokio::time::Instant::now() < until => {}
-            done => return done,
+            // What is not known right now may be in a moment.
+            Err(Refusal::Credential(VaultError::Silent)) => {}
+            Err(refusal) if words(&refusal, mount, &proxy.office.issuer).is_some() => {}
+            done => return Awaited::Done(done),
         }
     }
+    Awaited::InVain
+}
+
+/// Whether whoever calls can sign in to our pages as the person whom the call is of. Those whose
+/// tokens the identity provider issues are nobody there.
+fn is_known(mount: &Mount) -> bool {
+    mount.direct.is_none()
 }
 
 /// What is said to a person who can do something about it.
-fn words(refusal: &Refusal, issuer: &Issuer) -> Option<String> {
+fn words(refusal: &Refusal, mount: &Mount, issuer: &Issuer) -> Option<String> {
     match refusal {
         Refusal::Credential(VaultError::NotConnected) => Some(format!(
             "This tool works with an account of yours that is not connected. Open \
              {issuer}{CONNECTIONS} in a browser, connect it there, and try again."
         )),
-        Refusal::Credential(VaultError::Interaction(_)) => Some(format!(
+        Refusal::Credential(VaultError::Interaction(_)) if is_known(mount) => Some(format!(
             "The company's sign-in wants you to confirm before this tool may act for you. Open \
              {issuer}{CONNECTIONS} in a browser, confirm it there, and try again. If that does \
              not help, sign in again from your app, or tell your administrator V-SRV-021: \
+             {issuer}/errors/V-SRV-021"
+        )),
+        Refusal::Credential(VaultError::Interaction(_)) => Some(format!(
+            "The company's sign-in wants you to confirm before this tool may act for you. Sign in \
+             again from your app. If that does not help, tell your administrator V-SRV-021: \
              {issuer}/errors/V-SRV-021"
         )),
         _ => None,

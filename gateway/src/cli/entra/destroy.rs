@@ -10,12 +10,12 @@ use vestibule_core::entra::{
 use super::{
     Session,
     arguments::Destroy,
-    confirmed, exit_of, print_json,
+    changed_meanwhile, confirmed, exit_of, print_json,
     told::{as_json, lines},
 };
 use crate::{
     cli::{Exit, print, say},
-    entra::{Class, Trouble, journal::Journal},
+    entra::{Trouble, journal::Journal},
 };
 
 impl Session<'_> {
@@ -37,9 +37,10 @@ impl Session<'_> {
             Ok(planned) => planned,
             Err(trouble) => return self.failed(&trouble, "nothing was removed"),
         };
-        let instance = &self.setup.instance;
+        let label = self.setup.label();
+        let tag = self.setup.tag();
         let ours = Ours {
-            instance,
+            tag: &tag,
             redirect: self.setup.redirect.as_deref(),
             api: self.setup.api.as_ref(),
         };
@@ -57,8 +58,8 @@ impl Session<'_> {
         }
         if !command.yes {
             let question =
-                format!("This cannot be taken back by us. Type the name \"{instance}\" to go on: ");
-            if let Err(trouble) = confirmed(&question, |line| line == instance) {
+                format!("This cannot be taken back by us. Type the name \"{label}\" to go on: ");
+            if let Err(trouble) = confirmed(&question, |line| line == label) {
                 return self.failed(&trouble, "nothing was removed");
             }
         }
@@ -68,10 +69,7 @@ impl Session<'_> {
         match again {
             Ok(again) if again == plan => {}
             Ok(_) => {
-                let what = "the app was changed while you were asked";
-                let fix = "run it again and look at what it lists now";
-                let trouble = Trouble::new("V-ENT-013", Class::Refused, what, fix);
-                return self.failed(&trouble, "nothing was removed");
+                return self.failed(&changed_meanwhile(), "nothing was removed");
             }
             Err(trouble) => return self.failed(&trouble, "nothing was removed"),
         }

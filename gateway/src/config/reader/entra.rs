@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 use vestibule_core::{
     entra::{api::WantedApi, token::is_tenant_id, wanted::Accounts},
+    resource::MAIN_PROVIDER,
     uri::Issuer,
 };
 
@@ -114,7 +115,7 @@ impl Reader<'_> {
         let members = self.flag(&mut idp, "groups_from_graph", false);
         let proof = self.proof_at(&mut idp);
         let public_url = public_url?;
-        let (servers, api) = self.direct_apps(&public_url, servers);
+        let (servers, api) = self.direct_apps(&public_url, client_id.as_ref()?, servers);
         Some(EntraSetup {
             instance: instance.unwrap_or_else(|| host(&public_url)),
             server: None,
@@ -155,6 +156,7 @@ impl Reader<'_> {
     fn direct_apps(
         &mut self,
         public_url: &Issuer,
+        gateway: &ClientIdAt,
         servers: Option<Table>,
     ) -> (BTreeMap<String, DirectApp>, Option<WantedApi>) {
         let mut apps = BTreeMap::new();
@@ -164,9 +166,10 @@ impl Reader<'_> {
             let Value::Table { mut table, .. } = value else {
                 continue;
             };
+            self.server_name(&name, &place);
             let is_text = |value: Option<&Value>, wanted: &str| matches!(value, Some(Value::Text { text, .. }) if text == wanted);
-            let idp = table.take("idp");
-            let is_ours = idp.is_none() || is_text(idp.as_ref(), "main");
+            let idp = table.take("idp").map(|value| self.one_or_more(&value));
+            let is_ours = idp.is_none_or(|names| names.iter().all(|name| name == MAIN_PROVIDER));
             if !is_ours || !is_text(table.take("mode").as_ref(), "direct") {
                 continue;
             }
@@ -181,8 +184,11 @@ impl Reader<'_> {
                 own = Some(api);
                 continue;
             }
+            // Of several Entra writes the id alone.
+            let is_id =
+                |value: &Value| matches!(value, Value::Text { text, .. } if is_tenant_id(text));
             let client_id = match audience {
-                Some(Value::List { items, .. }) => items.into_iter().next(),
+                Some(Value::List { items, .. }) => items.into_iter().find(is_id),
                 audience => audience,
             };
             let Some(client_id) = client_id else {
@@ -193,9 +199,19 @@ impl Reader<'_> {
                 ));
                 continue;
             };
-            if let Some(client_id) = self.client_id_at(client_id) {
-                apps.insert(name.text, DirectApp { client_id, api });
+            let at = client_id.clone();
+            let Some(client_id) = self.client_id_at(client_id) else {
+                continue;
+            };
+            let of_others = apps.values().map(|app: &DirectApp| &app.client_id);
+            if of_others.chain([gateway]).any(|other| *other == client_id) {
+                let what = "this is the client id of another app, which apply would write over";
+                self.wrong(&at, "V-CFG-057", what).fix(format!(
+                    "give it one of its own: servers.{0}.audience = {{ file = \"entra/{0}/client_id\" }}",
+                    name.text
+                ));
             }
+            apps.insert(name.text, DirectApp { client_id, api });
         }
         (apps, own)
     }

@@ -11,7 +11,8 @@ use vestibule_core::{
 use super::{
     super::{
         DirectSettings, Idp, IdpKind, ProviderToken, Server, Transport, UpstreamAuth,
-        table::{Table, Value},
+        entra::is_server_name,
+        table::{Name, Table, Value},
     },
     Reader,
 };
@@ -62,6 +63,7 @@ impl Reader<'_> {
             let Some(table) = self.as_table(&name, value) else {
                 continue;
             };
+            self.server_name(&name, &place);
             let Some(server) = self.server(issuer, &name.text, table, idps) else {
                 continue;
             };
@@ -210,6 +212,15 @@ impl Reader<'_> {
             transport,
             direct,
         })
+    }
+
+    /// It becomes a part of paths and folders.
+    pub(super) fn server_name(&mut self, name: &Name, place: &Value) {
+        if !is_server_name(&name.text) {
+            let what = format!("\"{}\" cannot be the name of a server", name.text);
+            self.wrong(place, "V-CFG-059", what)
+                .fix("choose another of letters, digits, '-', '_' and '.' that begins with none of these signs");
+        }
     }
 
     /// `servers.NAME.idp`: a name, or a list of them.
