@@ -50,8 +50,11 @@ export async function makeCertificateIn(keep, names = []) {
   }
 }
 
-/** Passes a request on to a port of this computer, with these headers in place of what was said of addresses. */
-export function passOn(request, response, port, forwarded) {
+/**
+ * Passes a request on to a port of this computer, with these headers in place of what was said of addresses; `change` gets the
+ * headers of the answer, names and values by turns.
+ */
+export function passOn(request, response, port, forwarded, change = (raw) => raw) {
   const { 'x-forwarded-for': _, ...headers } = request.headers;
   const onward = forward({
     host: '127.0.0.1',
@@ -61,7 +64,7 @@ export function passOn(request, response, port, forwarded) {
     headers: { ...headers, ...forwarded, 'x-forwarded-proto': 'https', 'x-forwarded-host': request.headers.host },
   });
   onward.on('response', (answer) => {
-    response.writeHead(answer.statusCode, answer.rawHeaders);
+    response.writeHead(answer.statusCode, change(answer.rawHeaders));
     // An event stream must get its headers through before its first event.
     response.flushHeaders();
     answer.pipe(response);
@@ -83,13 +86,13 @@ const STYLES = {
   none: () => ({}),
 };
 
-/** The reverse proxy that ends TLS before a gateway, and says so in the usual headers; `style` may be changed. */
+/** The reverse proxy that ends TLS before a gateway, and says so in the usual headers; `style` and `change` may be changed. */
 export async function startTls({ target }) {
   const { ca, cert, key } = await makeCertificate();
-  const front = { style: 'replace' };
+  const front = { style: 'replace', change: undefined };
   const server = createServer({ cert, key }, (request, response) => {
     const said = request.headers['x-forwarded-for'];
-    passOn(request, response, target, STYLES[front.style](said, request.socket.remoteAddress));
+    passOn(request, response, target, STYLES[front.style](said, request.socket.remoteAddress), front.change);
   });
   const port = await listen(server);
   return Object.assign(front, { url: `https://127.0.0.1:${port}`, port, ca, stop: () => shut(server) });

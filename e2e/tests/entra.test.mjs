@@ -146,6 +146,13 @@ test('D6: a second run resets no secret, a rotation keeps the one before until t
   assert.ok(graph.knows(app.appId, theirs.secretText), 'what we did not make stays');
 });
 
+test('Q′: doctor says when the secret ends that was made here', async () => {
+  await folder.configure({ entra: { secret_life: '20d' } });
+  await apply();
+  const { output } = await folder.run(['doctor', '--offline']);
+  assert.match(output, /note +client secret +it ends in (19|20) days\n +fix: vestibule entra rotate/);
+});
+
 test('D6: a new secret that is never taken does not replace the one in use', async () => {
   await apply();
   const first = await folder.read('entra/client_secret');

@@ -120,17 +120,26 @@ test('TLS-5 an MCP server is reached over TLS that verifies, and over none that 
   }
 });
 
-test('Q′: doctor sends a request through the proxy in front, and says what that makes of it', async () => {
+test('Q′: doctor looks at what clients find at the public address, and at what the proxy in front makes of it', async () => {
   const { gateway } = stack;
   const ca = join(gateway.dir, 'ca.pem');
   await writeFile(ca, gateway.ca);
-  const doctor = async () => {
+  const doctor = async (about) => {
     const child = new Child(binary(), ['doctor', '--json', '-c', gateway.file], { cwd: gateway.dir, env: { VESTIBULE_OUTBOUND__EXTRA_CA_FILE: ca } });
     await within(child.exited, 'doctor to end', 60_000);
-    const found = JSON.parse(child.stdout).filter(({ about }) => about === 'proxy in front');
+    const found = JSON.parse(child.stdout).filter((one) => one.about === about);
     assert.equal(found.length, 1, child.output);
     return `${found[0].state}: ${found[0].what}`;
   };
+  assert.match(await doctor('metadata'), /^ok: .*401 and document agree/);
+  // Made for this test, for two days.
+  assert.match(await doctor('certificate'), /^note: .* ends in 1 days/);
+  assert.match(await doctor('cookies'), /^ok: /);
+  gateway.front.change = (raw) => raw.map((value) => value.replace('; Path=/', '; Path=/gateway'));
+  assert.match(await doctor('cookies'), /^wrong: they are changed on the way/);
+  gateway.front.change = (raw) => raw.filter((value, at) => !/^set-cookie$/i.test(raw[at - (at % 2)]));
+  assert.match(await doctor('cookies'), /^wrong: the sign-in sets none/);
+  gateway.front.change = undefined;
   for (const [style, told] of [
     ['replace', /^ok: 127\.0\.0\.1 is believed/],
     ['append', /^ok: 127\.0\.0\.1 is believed/],
@@ -138,12 +147,12 @@ test('Q′: doctor sends a request through the proxy in front, and says what tha
     ['pass', /^wrong: 127\.0\.0\.1 passes on what anybody writes/],
   ]) {
     gateway.front.style = style;
-    assert.match(await doctor(), told);
+    assert.match(await doctor('proxy in front'), told);
   }
   gateway.front.style = 'replace';
   await gateway.rewrite((text) => text.replace('127.0.0.0/8', '10.0.0.0/8'));
   await gateway.restart();
-  assert.match(await doctor(), /^wrong: 127\.0\.0\.1 passes requests on and is not believed/);
+  assert.match(await doctor('proxy in front'), /^wrong: 127\.0\.0\.1 passes requests on and is not believed/);
   await gateway.rewrite((text) => text.replace('10.0.0.0/8', '127.0.0.0/8'));
   await gateway.restart();
 });

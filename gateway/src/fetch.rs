@@ -68,6 +68,8 @@ pub fn provider_client(trust: &Trust, time: Duration) -> Result<Client, String> 
         .pool_max_idle_per_host(0)
         .connect_timeout(Duration::from_secs(5))
         .timeout(time)
+        // An operator is told in time when a certificate ends.
+        .tls_info(true)
         .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| error.to_string())

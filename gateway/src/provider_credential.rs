@@ -240,27 +240,7 @@ impl Certificate {
     /// When it ends, if that can be read (RFC 5280 §4.1.2.5). The provider judges it; this is to
     /// tell an operator in time.
     pub fn ends(&self) -> Option<Timestamp> {
-        let blocks = simple_asn1::from_der(&self.der).ok()?;
-        let [ASN1Block::Sequence(_, certificate)] = blocks.as_slice() else {
-            return None;
-        };
-        let ASN1Block::Sequence(_, signed) = certificate.first()? else {
-            return None;
-        };
-        let time = |block: &ASN1Block| match block {
-            ASN1Block::UTCTime(_, time) | ASN1Block::GeneralizedTime(_, time) => {
-                u64::try_from(time.assume_utc().unix_timestamp()).ok()
-            }
-            _ => None,
-        };
-        let ends = signed.iter().find_map(|part| match part {
-            ASN1Block::Sequence(_, validity) => match validity.as_slice() {
-                [begins, ends] => time(begins).and(time(ends)),
-                _ => None,
-            },
-            _ => None,
-        });
-        ends.map(Timestamp::from_unix)
+        certificate_ends(&self.der)
     }
 
     /// The certificate, in DER.
@@ -339,6 +319,31 @@ pub async fn federated(file: &Path) -> Result<String, AssertionError> {
         true => Ok(text.to_owned()),
         false => Err(AssertionError::NotOne),
     }
+}
+
+/// When a certificate in DER ends, if that can be read (RFC 5280 §4.1.2.5).
+pub fn certificate_ends(der: &[u8]) -> Option<Timestamp> {
+    let blocks = simple_asn1::from_der(der).ok()?;
+    let [ASN1Block::Sequence(_, certificate)] = blocks.as_slice() else {
+        return None;
+    };
+    let ASN1Block::Sequence(_, signed) = certificate.first()? else {
+        return None;
+    };
+    let time = |block: &ASN1Block| match block {
+        ASN1Block::UTCTime(_, time) | ASN1Block::GeneralizedTime(_, time) => {
+            u64::try_from(time.assume_utc().unix_timestamp()).ok()
+        }
+        _ => None,
+    };
+    let ends = signed.iter().find_map(|part| match part {
+        ASN1Block::Sequence(_, validity) => match validity.as_slice() {
+            [begins, ends] => time(begins).and(time(ends)),
+            _ => None,
+        },
+        _ => None,
+    });
+    ends.map(Timestamp::from_unix)
 }
 
 #[cfg(test)]

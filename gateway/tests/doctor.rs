@@ -9,11 +9,21 @@ use support::{Gate, idp::Idp};
 
 /// Runs it; its exit code, and what was found as `state about`.
 fn doctor(gate: &Gate, idp: &Idp, more: &[&str]) -> (i32, Vec<String>, Value) {
+    doctor_with(gate, idp, more, &[])
+}
+
+fn doctor_with(
+    gate: &Gate,
+    idp: &Idp,
+    more: &[&str],
+    env: &[(&str, &str)],
+) -> (i32, Vec<String>, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
         .args(["doctor", "--json", "-c"])
         .arg(gate.folder.join("vestibule.toml"))
         .args(more)
         .env("VESTIBULE_IDP__ISSUER", &idp.issuer)
+        .envs(env.iter().copied())
         .output()
         .expect("runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -49,7 +59,10 @@ fn h3_c3_all_that_a_login_needs_is_looked_at_and_nothing_is_changed() {
         "ok root key",
         "ok store",
         "ok disk",
+        "ok listening",
         "ok public address",
+        "ok metadata",
+        "ok proxy in front",
         "ok provider",
         "ok client",
         "ok redirect address",
@@ -111,6 +124,27 @@ fn h3_each_fault_is_named_with_what_to_do() {
         "root key",
     );
     std::fs::rename(&away, &root).expect("moved back");
+    // A path that the gateway which runs knows nothing of.
+    let path = [("VESTIBULE_SERVERS__A__PATH", "/elsewhere/mcp")];
+    let (code, found, all) = doctor_with(&gate, &idp, &[], &path);
+    assert!(code == 5 && has(&found, "wrong metadata"), "{all:#}");
+    // A gateway of another store, whose addresses are taken.
+    let store = gate.folder.join("other.db");
+    let store = format!("sqlite:{}", store.display());
+    let store = [("VESTIBULE_STORE__URL", store.as_str())];
+    let (code, found, all) = doctor_with(&gate, &idp, &["--offline"], &store);
+    assert!(code == 5 && has(&found, "wrong listening"), "{all:#}");
+    let elsewhere = [
+        ("VESTIBULE_LISTEN", "127.0.0.1:0"),
+        ("VESTIBULE_ADMIN__LISTEN", "127.0.0.1:0"),
+    ];
+    let (_, found, all) = doctor_with(
+        &gate,
+        &idp,
+        &["--offline"],
+        &[&store[..], &elsewhere].concat(),
+    );
+    assert!(has(&found, "ok listening"), "{all:#}");
     let (code, found, _) = doctor(&gate, &idp, &["--offline"]);
     assert_eq!(code, 0);
     assert!(has(&found, "skipped provider and servers"));

@@ -3,6 +3,8 @@
 
 mod front;
 mod here;
+mod listening;
+mod public;
 mod there;
 
 use clap::{Args, ValueEnum};
@@ -114,6 +116,8 @@ pub(super) fn run(arguments: &Arguments) -> Exit {
         format!("{}, {} server{plural}", path.display(), servers),
     );
     here::look(&config, &mut findings);
+    here::registration(path, &mut findings);
+    listening::look(&config, &mut findings);
     if arguments.offline {
         findings.skipped("provider and servers", "--offline");
     } else {

@@ -110,6 +110,11 @@ impl Web {
         Ok(Self { client })
     }
 
+    /// The same with whatever else is believed and waited for.
+    pub fn over(client: Client) -> Self {
+        Self { client }
+    }
+
     /// Sends one request and reads the whole answer, whatever the status.
     ///
     /// # Errors

@@ -2,11 +2,13 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use super::Findings;
-use vestibule_core::time::Timestamp;
+use vestibule_core::{entra::journal::Kind, time::Timestamp};
 
+use super::{Findings, public::days};
 use crate::{
+    cli::environment,
     config::Config,
+    entra::journal::Journal,
     provider_credential::{ProviderCredential, SOON},
     store::sqlite,
     world::World,
@@ -68,12 +70,36 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
     store(config, findings);
 }
 
+/// When the secret ends that `vestibule entra` made; no other provider tells.
+pub(super) fn registration(path: &Path, findings: &mut Findings) {
+    let Ok(setup) = Config::load_entra(path, &environment()) else {
+        return;
+    };
+    let journal = Journal::look(&setup.entra.state, &World::real());
+    let ends = journal.ok().and_then(|journal| {
+        let known = journal.known();
+        known.current(Kind::Secret)?.ends
+    });
+    let Some(ends) = ends else { return };
+    const ABOUT: &str = "client secret";
+    const FIX: &str = "vestibule entra rotate";
+    let now = World::real().now();
+    let what = format!("it ends in {} days", days(ends, now));
+    if ends <= now {
+        findings.wrong(ABOUT, "it has ended: the provider takes it no more", FIX);
+    } else if ends.since(now) < SOON {
+        findings.weak(ABOUT, what, FIX);
+    } else {
+        findings.ok(ABOUT, what);
+    }
+}
+
 fn certificate(findings: &mut Findings, ends: Timestamp) {
     const ABOUT: &str = "client certificate";
     const FIX: &str = "register another at the provider beside it, then name it in idp.credential; \
                        with Microsoft Entra, vestibule entra rotate does both";
     let now = World::real().now();
-    let days = ends.since(now).as_secs() / 86_400;
+    let days = days(ends, now);
     if ends <= now {
         findings.wrong(ABOUT, "it has ended: the provider takes it no more", FIX);
     } else if ends.since(now) < SOON {

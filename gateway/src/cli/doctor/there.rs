@@ -3,11 +3,10 @@
 use std::{net::IpAddr, time::SystemTime};
 
 use reqwest::Client;
-use serde::Deserialize;
 use url::Url;
-use vestibule_core::{address, authorize::LoginWishes, pkce::CodeVerifier, text::on_one_line};
+use vestibule_core::{address, authorize::LoginWishes, pkce::CodeVerifier};
 
-use super::Findings;
+use super::{Findings, public};
 use crate::{
     client::discover::{MCP, initialize},
     config::{Config, Server, UpstreamAuth},
@@ -16,11 +15,6 @@ use crate::{
     trust::Trust,
     world::World,
 };
-
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-}
 
 pub(super) async fn look(config: &Config, findings: &mut Findings) {
     let world = World::real();
@@ -32,7 +26,7 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
             return;
         }
     };
-    public_address(config, &http, findings).await;
+    public::look(config, &http, findings).await;
     clock(config, &http, findings).await;
     for idp in config.providers() {
         let here = &config.public_url;
@@ -70,39 +64,6 @@ async fn asked(provider: &Provider, http: &Client, world: &World, findings: &mut
             );
             findings.wrong("provider", error.to_string(), fix);
         }
-    }
-}
-
-/// Whether it is this gateway that answers there, if any does.
-async fn public_address(config: &Config, http: &Client, findings: &mut Findings) {
-    const ABOUT: &str = "public address";
-    let at = format!(
-        "{}/.well-known/oauth-authorization-server",
-        config.public_url
-    );
-    match fetch::whole(http.get(&at)).await {
-        Ok((200, body)) => match serde_json::from_slice::<Metadata>(&body) {
-            Ok(metadata) if metadata.issuer == config.public_url.text() => {
-                findings.ok(ABOUT, format!("{}: a gateway of that name answers", config.public_url));
-            }
-            Ok(metadata) => findings.wrong(
-                ABOUT,
-                format!("what answers there calls itself {}", on_one_line(&metadata.issuer, 200)),
-                "public_url must be what clients write, and lead here",
-            ),
-            Err(_) => findings.wrong(
-                ABOUT,
-                "something else than a gateway answers there",
-                "let the proxy in front pass all paths of this host on, /.well-known/ too",
-            ),
-        },
-        Ok((status, _)) => findings.wrong(
-            ABOUT,
-            format!("{at} answers {status}"),
-            "let the proxy in front pass all paths of this host on, with its Host header as it came",
-        ),
-        // It may simply not run yet.
-        Err(error) => findings.skipped(ABOUT, format!("nobody answers at {}: {error}", config.public_url)),
     }
 }
 
