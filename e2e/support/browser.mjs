@@ -86,11 +86,11 @@ export async function decide(page, decision = 'allow') {
   await form.locator(`button[name="decision"][value="${decision}"]`).click();
 }
 
-/** Signs in at the provider, whose form is shown. */
-export async function signInAtProvider(page, person) {
-  await page.locator(LOGIN_FORM).waitFor();
+/** Signs in at the provider, whose form is shown; at another one than this run's if that is given. */
+export async function signInAtProvider(page, person, of = { LOGIN_FORM, fillLoginForm }) {
+  await page.locator(of.LOGIN_FORM).waitFor();
   await page.evaluate(mark);
-  await fillLoginForm(page, person);
+  await of.fillLoginForm(page, person);
 }
 
 async function signInAtDemo(page, person) {

@@ -113,27 +113,33 @@ templateDir = ${PORTAL}/templates
 languages = en
 `;
 
-  // Its demonstration mode has people of its own, whose place these take.
-  const accounts = Object.entries(people).map(([uid, { name, email }]) => [uid, { uid, cn: name, mail: email }]);
-  const groups = Map.groupBy(
-    Object.entries(people).flatMap(([uid, person]) => person.groups.map((group) => ({ uid, group }))),
-    ({ group }) => group,
-  );
-  const members = [...groups].map(([group, list]) => [group, list.map(({ uid }) => uid)]);
-  const app = `use Plack::Builder;
+  const gone = new Set();
+
+  /** Its demonstration mode has people of its own, whose place these take. */
+  function app() {
+    const there = Object.entries(people).filter(([uid]) => !gone.has(uid));
+    const accounts = there.map(([uid, { name, email }]) => [uid, { uid, cn: name, mail: email }]);
+    const groups = Map.groupBy(
+      there.flatMap(([uid, person]) => person.groups.map((group) => ({ uid, group }))),
+      ({ group }) => group,
+    );
+    const members = [...groups].map(([group, list]) => [group, list.map(({ uid }) => uid)]);
+    return `use Plack::Builder;
 use Lemonldap::NG::Portal::Main;
 use Lemonldap::NG::Portal::UserDB::Demo;
-%Lemonldap::NG::Portal::UserDB::Demo::demoAccounts = %{${perl(Object.fromEntries(accounts))}};
-%Lemonldap::NG::Portal::UserDB::Demo::demoGroups = %{${perl(Object.fromEntries(members))}};
+%Lemonldap::NG::Portal::UserDB::Demo::demoAccounts = %{+${perl(Object.fromEntries(accounts))}};
+%Lemonldap::NG::Portal::UserDB::Demo::demoGroups = %{+${perl(Object.fromEntries(members))}};
 builder {
   enable 'Static', path => qr{^/static/}, root => '${PORTAL}/htdocs';
   enable 'Static', path => qr{^/javascript/}, root => '/usr/share';
   Lemonldap::NG::Portal::Main->run({});
 };
 `;
+  }
 
   async function start() {
     await writeFile(at('conf/lmConf-1.json'), JSON.stringify(configuration()));
+    await writeFile(at('app.psgi'), app());
     child = new Child(
       'starman',
       // Connections that are kept would each hold a worker.
@@ -153,6 +159,11 @@ builder {
       () => `LemonLDAP::NG to be ready:\n${child.output}`,
       30_000,
     );
+  }
+
+  async function anew() {
+    await child.stop();
+    await start();
   }
 
   async function relay(incoming, response) {
@@ -191,7 +202,6 @@ builder {
   try {
     for (const name of ['conf', 'cache', 'sessions/lock', 'people/lock']) await mkdir(at(name), { recursive: true });
     await writeFile(at('lemonldap-ng.ini'), ini);
-    await writeFile(at('app.psgi'), app);
     await start();
   } catch (error) {
     await stop();
@@ -213,8 +223,16 @@ builder {
     /** Gateways choose their ports after the provider; it reads its configuration anew, and its sessions outlast that. */
     async allowRedirect(uri) {
       redirectUris.push(uri);
-      await child.stop();
-      await start();
+      await anew();
+    },
+    /** Disables somebody's account. */
+    async letGo(username) {
+      gone.add(username);
+      await anew();
+    },
+    async takeBack(username) {
+      gone.delete(username);
+      await anew();
     },
     stop,
   };

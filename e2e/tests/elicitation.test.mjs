@@ -12,7 +12,8 @@ import { startCallback } from '../support/callback.mjs';
 import { startGateway } from '../support/gateway.mjs';
 import { MODERN } from '../support/oauth.mjs';
 import { open } from '../support/pages.mjs';
-import { startProvider } from '../support/oidc-provider.mjs';
+import * as service from '../support/oidc-provider.mjs';
+import { startProvider } from '../support/provider.mjs';
 import { startReceived } from '../support/received.mjs';
 import { MemoryOAuth } from '../support/sdk.mjs';
 import { Pile } from '../support/stack.mjs';
@@ -26,7 +27,7 @@ let url;
 
 before(async () => {
   provider = await pile.add(startProvider());
-  const service = await pile.add(startProvider({ clientId: 'vestibule-at-tickets' }));
+  const tickets = await pile.add(service.startProvider({ clientId: 'vestibule-at-tickets' }));
   callback = await pile.add(startCallback());
   browser = await pile.add(startBrowser());
   const received = await pile.add(startReceived({ path: '/mcp' }));
@@ -38,13 +39,13 @@ before(async () => {
         title: 'Tickets',
         upstream_auth: 'connection',
         connection: {
-          issuer: service.issuer, client_id: service.clientId, client_secret: { env: 'TICKETS' }, scopes: ['openid', 'profile', 'offline_access'],
+          issuer: tickets.issuer, client_id: tickets.clientId, client_secret: { env: 'TICKETS' }, scopes: ['openid', 'profile', 'offline_access'],
         },
       },
     },
-    env: { TICKETS: service.clientSecret },
+    env: { TICKETS: tickets.clientSecret },
   }));
-  await service.allowRedirect(`${gateway.url}/oauth-callback/connect/tickets`);
+  await tickets.allowRedirect(`${gateway.url}/oauth-callback/connect/tickets`);
   url = new URL(gateway.server('/tickets/mcp'));
 });
 after(() => pile.stop());
@@ -66,7 +67,7 @@ async function connectAccount(page, address) {
   assert.equal(address, `${gateway.url}/connections`);
   await open(page, address);
   await page.getByRole('button', { name: /Connect/ }).click();
-  await signInAtProvider(page, 'bob');
+  await signInAtProvider(page, 'bob', service);
   await page.getByText('Connected to').waitFor();
 }
 

@@ -5,9 +5,10 @@ import { allowAndSignIn, signInAtProvider, startBrowser } from '../support/brows
 import { startCallback } from '../support/callback.mjs';
 import { startGateway, weatherServer } from '../support/gateway.mjs';
 import { BareClient, connect, weatherIn } from '../support/oauth.mjs';
-import { startProvider } from '../support/oidc-provider.mjs';
+import * as other from '../support/oidc-provider.mjs';
 import { judge, open } from '../support/pages.mjs';
 import { PEOPLE } from '../support/people.mjs';
+import { startProvider } from '../support/provider.mjs';
 import { Pile } from '../support/stack.mjs';
 import { OSLO, startWeather } from '../support/weather.mjs';
 
@@ -21,7 +22,7 @@ let browser;
 
 before(async () => {
   main = await pile.add(startProvider());
-  partner = await pile.add(startProvider({ clientId: 'vestibule-there' }));
+  partner = await pile.add(other.startProvider({ clientId: 'vestibule-there' }));
   callback = await pile.add(startCallback());
   browser = await pile.add(startBrowser({ ignoreCertificates: OVER_TLS }));
   const weather = await pile.add(startWeather());
@@ -74,7 +75,7 @@ test('the person chooses where they sign in, and comes back to the app', async (
   main.forget();
   partner.forget();
   await page.getByRole('button', { name: 'Allow' }).click();
-  await signInAtProvider(page, 'bob');
+  await signInAtProvider(page, 'bob', other);
   assert.deepEqual(await weatherBy(client, request), OSLO);
   assert.equal(main.to('authorization').length, 0, 'the other provider heard nothing');
   assert.ok(partner.to('token').length > 0);
@@ -104,7 +105,7 @@ test('our own pages let people choose, too', async () => {
   await open(page, `${gateway.url}/apps`);
   await judge(page, 'sign-in-providers');
   await page.getByRole('link', { name: /Fabrikam/ }).click();
-  await signInAtProvider(page, 'ada');
+  await signInAtProvider(page, 'ada', other);
   await page.waitForURL(`${gateway.url}/apps`);
   await page.getByText(PEOPLE.ada.preferred_username).first().waitFor();
   await page.context().close();
