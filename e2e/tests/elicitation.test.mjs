@@ -10,13 +10,14 @@ import { UrlElicitationRequiredError } from '@modelcontextprotocol/sdk/types.js'
 import { allowAndSignIn, signInAtProvider, startBrowser } from '../support/browser.mjs';
 import { startCallback } from '../support/callback.mjs';
 import { startGateway } from '../support/gateway.mjs';
-import { MODERN } from '../support/oauth.mjs';
+import { MODERN, post } from '../support/oauth.mjs';
 import { open } from '../support/pages.mjs';
 import * as service from '../support/oidc-provider.mjs';
 import { startProvider } from '../support/provider.mjs';
 import { startReceived } from '../support/received.mjs';
 import { MemoryOAuth } from '../support/sdk.mjs';
 import { Pile } from '../support/stack.mjs';
+import { until } from '../support/wait.mjs';
 
 const pile = new Pile();
 let provider;
@@ -141,5 +142,22 @@ test('P5 MOD-8 2026-07-28, TypeScript client 2.4.0: asked within the call, waite
   await plain.connect(new TransportNow(url, { authProvider: oauth }));
   assert.match(told(await plain.callTool(CALL)), /connect it there/);
   await plain.close();
+  await page.context().close();
+});
+
+test('P5 PX-10 a call that waits for its person is asked again by a gateway that ends', async () => {
+  const { oauth, page } = await signedIn();
+  const waited = () => gateway.log.match(/server\.credential_failed/g)?.length ?? 0;
+  const before = waited();
+  const going = post(url, 'tools/call', {
+    ...CALL,
+    inputResponses: { 'vestibule.account': { action: 'accept' } },
+    _meta: { 'io.modelcontextprotocol/clientCapabilities': { elicitation: { url: {} } } },
+  }, { token: oauth.saved.access_token, version: MODERN });
+  await until(() => waited() > before, 'the call to be held');
+  await gateway.restart();
+  const { json } = await going;
+  assert.equal(json.result.resultType, 'input_required');
+  assert.equal(json.result.inputRequests['vestibule.account'].params.url, `${gateway.url}/connections`);
   await page.context().close();
 });

@@ -133,16 +133,23 @@ test('Q′: doctor looks at what clients find at the public address, and at what
   };
   assert.match(await doctor('metadata'), /^ok: .*401 and document agree/);
   // Made for this test, for two days.
-  assert.match(await doctor('certificate'), /^note: .* ends in 1 days/);
+  assert.match(await doctor('certificate'), /^ok: .* ends in 1 days/);
   assert.match(await doctor('cookies'), /^ok: /);
   gateway.front.change = (raw) => raw.map((value) => value.replace('; Path=/', '; Path=/gateway'));
   assert.match(await doctor('cookies'), /^wrong: they are changed on the way/);
   gateway.front.change = (raw) => raw.filter((value, at) => !/^set-cookie$/i.test(raw[at - (at % 2)]));
   assert.match(await doctor('cookies'), /^wrong: the sign-in sets none/);
+  gateway.front.change = (raw) => raw.map((value, at) => (/^www-authenticate$/i.test(value) && at % 2 === 0 ? 'x-challenge' : value));
+  assert.match(await doctor('metadata'), /^wrong: .* its 401 does not say where to log in/);
   gateway.front.change = undefined;
+  // Without the authority that signed it.
+  const child = new Child(binary(), ['doctor', '-c', gateway.file], { cwd: gateway.dir });
+  assert.equal((await within(child.exited, 'doctor to end', 60_000)).code, 5, child.output);
+  assert.match(child.output, /WRONG +certificate +somebody answers at 127\.0\.0\.1, and not with a certificate that is good for it/);
   for (const [style, told] of [
     ['replace', /^ok: 127\.0\.0\.1 is believed/],
-    ['append', /^ok: 127\.0\.0\.1 is believed/],
+    // Here the proxy's network is this computer's own.
+    ['append', /^note: 127\.0\.0\.1 is in trusted_proxies/],
     ['none', /^wrong: 127\.0\.0\.1 does not say whose/],
     ['pass', /^wrong: 127\.0\.0\.1 passes on what anybody writes/],
   ]) {

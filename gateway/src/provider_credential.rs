@@ -240,7 +240,7 @@ impl Certificate {
     /// When it ends, if that can be read (RFC 5280 §4.1.2.5). The provider judges it; this is to
     /// tell an operator in time.
     pub fn ends(&self) -> Option<Timestamp> {
-        certificate_ends(&self.der)
+        certificate_validity(&self.der).map(|(_, ends)| ends)
     }
 
     /// The certificate, in DER.
@@ -321,8 +321,9 @@ pub async fn federated(file: &Path) -> Result<String, AssertionError> {
     }
 }
 
-/// When a certificate in DER ends, if that can be read (RFC 5280 §4.1.2.5).
-pub fn certificate_ends(der: &[u8]) -> Option<Timestamp> {
+/// From when and until when a certificate in DER is good, if that can be read
+/// (RFC 5280 §4.1.2.5).
+pub fn certificate_validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
     let blocks = simple_asn1::from_der(der).ok()?;
     let [ASN1Block::Sequence(_, certificate)] = blocks.as_slice() else {
         return None;
@@ -332,18 +333,19 @@ pub fn certificate_ends(der: &[u8]) -> Option<Timestamp> {
     };
     let time = |block: &ASN1Block| match block {
         ASN1Block::UTCTime(_, time) | ASN1Block::GeneralizedTime(_, time) => {
-            u64::try_from(time.assume_utc().unix_timestamp()).ok()
+            u64::try_from(time.assume_utc().unix_timestamp())
+                .ok()
+                .map(Timestamp::from_unix)
         }
         _ => None,
     };
-    let ends = signed.iter().find_map(|part| match part {
+    signed.iter().find_map(|part| match part {
         ASN1Block::Sequence(_, validity) => match validity.as_slice() {
-            [begins, ends] => time(begins).and(time(ends)),
+            [begins, ends] => time(begins).zip(time(ends)),
             _ => None,
         },
         _ => None,
-    });
-    ends.map(Timestamp::from_unix)
+    })
 }
 
 #[cfg(test)]

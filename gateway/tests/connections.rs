@@ -431,3 +431,60 @@ fn mod_8_ses_1_ses_7_only_whoever_shows_addresses_is_sent_to_one() {
         "{opened:?}"
     );
 }
+
+/// A call of 2026-07-28 by whose client the person went to the address that they were asked to.
+fn call_of_somebody_there(gate: &Gate, tokens: &Tokens) -> Answer {
+    let bearer = format!("Bearer {}", tokens.access);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "list"),
+    ];
+    let body = serde_json::json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {
+        "name": "list",
+        "arguments": {},
+        "inputResponses": { "vestibule.account": { "action": "accept" } },
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": { "name": "x", "version": "1" },
+            "io.modelcontextprotocol/clientCapabilities": { "elicitation": { "url": {} } },
+        },
+    } });
+    gate.post_mcp("tickets", &headers, &body.to_string())
+}
+
+#[test]
+fn px_10_mod_8_two_calls_of_a_person_wait_for_them_and_go_on() {
+    let service = Service::start();
+    let gate = gate(&service);
+    let mut browser = Browser::new("ada");
+    let tokens = app(&gate, &mut browser);
+    sign_in(&gate, &browser);
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let done = done.clone();
+            let (gate, tokens) = (&gate, &tokens);
+            scope.spawn(move || done.send(call_of_somebody_there(gate, tokens)));
+        }
+        let soon = std::time::Duration::from_secs(20);
+        // One more than are waited for hears at once what there is to do.
+        let refused = ended.recv_timeout(soon).expect("at once").json();
+        assert_eq!(refused["result"]["isError"], true, "{refused}");
+        assert!(gate.echo.take().is_empty());
+        let url = connect(&gate, &browser);
+        browser.open(&service.allow(&url, "code-1"));
+        for _ in 0..2 {
+            let answer = ended.recv_timeout(soon).expect("once the person is done");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(!answer.text().contains("isError"), "{}", answer.text());
+        }
+    });
+    let seen = gate.echo.take();
+    assert_eq!(seen.len(), 2, "each went to the server once");
+    assert!(
+        seen.iter()
+            .all(|one| bearer(&one.headers).starts_with("Bearer canary-account"))
+    );
+}

@@ -92,30 +92,7 @@ pub fn destroy(ours: Ours<'_>, known: &Known, found: &Found, even_if_shared: boo
             plan.detail(format!("- {uri}"));
         }
     }
-    let stay = &app.api.pre_authorized_applications;
-    let is_our_client = |entry: &&Value| {
-        let client = entry["appId"].as_str().unwrap_or_default();
-        known.clients.contains(client)
-    };
-    if stay.iter().any(|entry| is_our_client(&entry)) {
-        let stay: Vec<&Value> = stay.iter().filter(|entry| !is_our_client(entry)).collect();
-        let patch = json!({ "api": { "preAuthorizedApplications": stay } });
-        let what = "clients that nobody is asked about";
-        let act = Some(Act::UpdateApp { patch });
-        plan.push(Step::App, Mark::Change, what, act);
-        for client in &known.clients {
-            plan.detail(format!("- {client}"));
-        }
-    }
-    for uri in app
-        .identifier_uris
-        .iter()
-        .filter(|uri| known.uris.contains(*uri))
-    {
-        plan.notes.push(format!(
-            "the Application ID URI {uri} and its scopes stay: remove them in the portal once no client asks for them"
-        ));
-    }
+    give_back(&mut plan, known, app);
     let tag = ours.tag;
     let name = format!("app \"{}\"  {}", app.display_name, app.app_id);
     if app.tags.iter().any(|other| other == tag) {
@@ -145,6 +122,77 @@ pub fn destroy(ours: Ours<'_>, known: &Known, found: &Found, even_if_shared: boo
         Some(Act::LetGo),
     );
     plan
+}
+
+/// Takes back whom we let in without anybody being asked; what others let in stays.
+fn give_back(plan: &mut Plan, known: &Known, app: &Application) {
+    let uris = our_uris(known, app);
+    let ours: BTreeSet<&str> = app
+        .api
+        .oauth2_permission_scopes
+        .iter()
+        .filter(|scope| is_made_for(scope, &uris))
+        .filter_map(|scope| scope["id"].as_str())
+        .collect();
+    let mut stay = Vec::new();
+    let mut gone = Vec::new();
+    for entry in &app.api.pre_authorized_applications {
+        let client = entry["appId"].as_str().unwrap_or_default();
+        let ids = entry["delegatedPermissionIds"].as_array();
+        let ids: Vec<&str> = ids
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let is_theirs = |id: &&&str| {
+            !ours.contains(**id) && !known.permissions.contains(&format!("{client} {id}"))
+        };
+        let left: Vec<&&str> = ids.iter().filter(is_theirs).collect();
+        if left.len() < ids.len() {
+            gone.push(client);
+        }
+        if left.len() == ids.len() || !left.is_empty() {
+            stay.push(json!({ "appId": client, "delegatedPermissionIds": left }));
+        }
+    }
+    if !gone.is_empty() {
+        let patch = json!({ "api": { "preAuthorizedApplications": stay } });
+        let what = "clients that nobody is asked about";
+        let act = Some(Act::UpdateApp { patch });
+        plan.push(Step::App, Mark::Change, what, act);
+        for client in gone {
+            plan.detail(format!("- {client}"));
+        }
+    }
+    for uri in app.identifier_uris.iter().filter(|uri| uris.contains(*uri)) {
+        plan.notes.push(format!(
+            "the Application ID URI {uri} and its scopes stay: remove them in the portal once no client asks for them"
+        ));
+    }
+}
+
+/// Application ID URIs of ours: those of the journal, and those of which a scope is.
+fn our_uris(known: &Known, app: &Application) -> BTreeSet<String> {
+    let has_ours = |uri: &&String| {
+        let scopes = &app.api.oauth2_permission_scopes;
+        known.uris.contains(*uri) || scopes.iter().any(|scope| is_made_of(scope, uri))
+    };
+    app.identifier_uris
+        .iter()
+        .filter(has_ours)
+        .cloned()
+        .collect()
+}
+
+fn is_made_for(scope: &Value, uris: &BTreeSet<String>) -> bool {
+    uris.iter().any(|uri| is_made_of(scope, uri))
+}
+
+/// Whether we made this scope, for an API of this URI: we choose its id.
+fn is_made_of(scope: &Value, uri: &str) -> bool {
+    scope["value"]
+        .as_str()
+        .is_some_and(|name| scope["id"] == id_of(uri, name))
 }
 
 fn is_ours(redirect: Option<&str>, known: &Known, uri: &str) -> bool {
@@ -197,13 +245,13 @@ fn foreign(
         .filter(|(_, (id, _))| !our_credentials.contains(id))
         .map(|(kind, (_, name))| format!("{} \"{name}\"", kind.name()));
     // What we made stays ours when the configuration has another path or other scopes by now.
-    let named = ours.api.map(|api| &api.uri);
-    let uris: BTreeSet<&String> = known.uris.iter().chain(named).collect();
+    let mut uris = our_uris(known, app);
+    uris.extend(ours.api.map(|api| api.uri.clone()));
     let is_exposed = app.identifier_uris.iter().any(|uri| !uris.contains(uri));
     let is_our_scope = |scope: &Value| {
         let name = scope["value"].as_str().unwrap_or_default();
         let wanted = ours.api.is_some_and(|api| api.scopes.contains_key(name));
-        wanted || uris.iter().any(|uri| scope["id"] == id_of(uri, name))
+        wanted || is_made_for(scope, &uris)
     };
     let has_scopes = !app.api.oauth2_permission_scopes.iter().all(is_our_scope);
     let exposed = [

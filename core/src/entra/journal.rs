@@ -72,8 +72,8 @@ pub enum Did {
     Exposing {
         /// Application ID URIs.
         uris: Vec<String>,
-        /// Client ids.
-        clients: Vec<String>,
+        /// What nobody is asked about any more: a client's id, a space, and a scope's.
+        permissions: Vec<String>,
     },
     /// The service principal is about to be made, which was not there.
     AddingPrincipal,
@@ -180,8 +180,8 @@ pub struct Known {
     pub redirects: BTreeSet<String>,
     /// Application ID URIs that we added.
     pub uris: BTreeSet<String>,
-    /// Clients that nobody is asked about since we let them in.
-    pub clients: BTreeSet<String>,
+    /// What nobody is asked about since we let clients in, as [`Did::Exposing`] has it.
+    pub permissions: BTreeSet<String>,
     /// Whether we made the service principal.
     pub principal: bool,
     /// Credentials that we made, the oldest first.
@@ -301,9 +301,9 @@ impl Known {
             Did::RemovedRedirect { uri } => {
                 self.redirects.remove(uri);
             }
-            Did::Exposing { uris, clients } => {
+            Did::Exposing { uris, permissions } => {
                 self.uris.extend(uris.iter().cloned());
-                self.clients.extend(clients.iter().cloned());
+                self.permissions.extend(permissions.iter().cloned());
             }
             Did::AddingPrincipal => self.principal = true,
             // A certificate may come back, under the name that it has.
@@ -374,7 +374,7 @@ impl Known {
             // Another application: what was ours in the one before is not in this one.
             self.redirects.clear();
             self.uris.clear();
-            self.clients.clear();
+            self.permissions.clear();
             self.credentials.clear();
             self.principal = false;
             self.app = Some(KnownApp {

@@ -3,6 +3,7 @@
 mod arguments;
 mod destroy;
 mod told;
+mod whoami;
 
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -25,7 +26,7 @@ use vestibule_core::{
 
 pub(super) use self::arguments::Command;
 use self::arguments::{Adopt, Apply, Auth, Common, Rotate};
-use self::told::{as_json, consent_link, last_run, lines, not_run};
+use self::told::{as_json, consent_link, last_run, lines, no_app_of, not_run};
 use super::{Exit, environment, print, say};
 use crate::{
     config::{Config, EntraSetup},
@@ -37,7 +38,6 @@ use crate::{
         work::{Outcome, Work},
     },
     fetch,
-    page::time::moment,
     provider_credential::{Certificate, ManagedIdentity},
     trust::Trust,
     world::World,
@@ -119,19 +119,6 @@ pub(super) fn run(command: &Command) -> Exit {
             Command::Destroy(destroy) => session.destroy(destroy).await,
         }
     })
-}
-
-fn no_app_of(setup: &EntraSetup, name: &str) -> String {
-    let names: Vec<&str> = setup.servers.keys().map(String::as_str).collect();
-    match names.is_empty() {
-        true => format!(
-            "server \"{name}\" has no app of its own: that is for servers with mode = \"direct\" and without on-behalf-of"
-        ),
-        false => format!(
-            "server \"{name}\" has no app of its own; these have: {}",
-            names.join(", ")
-        ),
-    }
 }
 
 /// What all commands have.
@@ -261,71 +248,6 @@ impl Session<'_> {
             self.world.clone(),
             &talk,
         )
-    }
-
-    async fn whoami(&self) -> Exit {
-        let told = async {
-            let opened = self.open().await?;
-            let organization = self.graph(&opened).organization().await?;
-            Ok::<_, Trouble>((opened, organization))
-        };
-        let (opened, organization) = match told.await {
-            Ok(told) => told,
-            Err(trouble) => return self.failed(&trouble, "nothing was changed"),
-        };
-        let facts = opened.signed_in.facts.clone().unwrap_or_default();
-        let may = facts.may_change_apps();
-        let name = organization.map(|organization| organization.display_name);
-        if self.common.json {
-            print_json(&json!({
-                "tenant": opened.tenant,
-                "tenant_name": name,
-                "who": facts.who(),
-                "by": opened.means,
-                "permissions": facts.permissions(),
-                "may_change_apps": may,
-                "expires": facts.expires().map(moment),
-            }));
-            return Exit::Ok;
-        }
-        let name = name.unwrap_or_else(|| "its name may not be read".to_owned());
-        let mut out = format!(
-            "tenant       {}  ({})\n",
-            opened.tenant,
-            on_one_line(&name, 80)
-        );
-        let readable = opened.signed_in.facts.is_some();
-        if readable {
-            let who = on_one_line(&facts.who(), 80);
-            out.push_str(&format!("signed in    {who}, by {}\n", opened.means));
-            out.push_str(&format!(
-                "permissions  {}\n",
-                on_one_line(&facts.permissions().join(" "), 400)
-            ));
-            if let Some(ends) = facts.expires() {
-                out.push_str(&format!("token ends   {}\n", moment(ends)));
-            }
-            out.push_str(&match may {
-                true => {
-                    "ok   it may change app registrations, as far as the token says\n".to_owned()
-                }
-                false => format!(
-                    "FAIL it lacks {} (a program: {})\n",
-                    PERMISSION.delegated, PERMISSION.application
-                ),
-            });
-        } else {
-            out.push_str(&format!(
-                "signed in    by {}; the token says nothing more\n",
-                opened.means
-            ));
-        }
-        print(&out);
-        if readable && !may {
-            Exit::Failed
-        } else {
-            Exit::Ok
-        }
     }
 
     async fn plan(&self) -> Exit {
@@ -493,7 +415,7 @@ impl Session<'_> {
         }
         if way.ask == Ask::Once
             && !plan.is_done()
-            && let Err(trouble) = self.agreed(work, way, found).await
+            && let Err(trouble) = self.agreed("Go on? [y/N] ", work, way, found).await
         {
             return self.failed(&trouble, "nothing was changed");
         }
@@ -502,7 +424,7 @@ impl Session<'_> {
             return self.failed(&trouble, "nothing was changed");
         }
         let outcome = match way.ask {
-            Ask::Each => self.one_by_one(work, &plan).await,
+            Ask::Each => self.one_by_one(work, way, &plan, found).await,
             Ask::Nothing | Ask::Once => self.carry_out(work, &plan, false, false).await,
         };
         self.ended(work, &plan, outcome)
@@ -512,11 +434,12 @@ impl Session<'_> {
     /// are written as a whole.
     async fn agreed(
         &self,
+        question: &str,
         work: &mut Work<'_>,
         way: &Way<'_>,
         found: &Found,
     ) -> Result<(), Trouble> {
-        confirmed("Go on? [y/N] ", |line| matches!(line, "y" | "yes"))?;
+        confirmed(question, is_yes)?;
         let again = match way.adopt {
             Some(client_id) => work.adopt(client_id).await?,
             None => work.look().await?,
@@ -547,14 +470,25 @@ impl Session<'_> {
         }
     }
 
-    async fn one_by_one(&self, work: &mut Work<'_>, plan: &Plan) -> Outcome {
+    async fn one_by_one(
+        &self,
+        work: &mut Work<'_>,
+        way: &Way<'_>,
+        plan: &Plan,
+        found: &Found,
+    ) -> Outcome {
         let mut outcome = Outcome {
             done: 0,
             stopped: None,
         };
         for step in plan.steps() {
             let question = format!("Do step \"{}\"? [y/N] ", step.name());
-            let trouble = match confirmed(&question, |line| matches!(line, "y" | "yes")) {
+            // Of the first step lists are written as a whole.
+            let agreed = match step {
+                Step::App => self.agreed(&question, work, way, found).await,
+                _ => confirmed(&question, is_yes),
+            };
+            let trouble = match agreed {
                 Ok(()) => {
                     let mut part = plan.clone();
                     part.only(&[step]);
@@ -720,6 +654,10 @@ impl Session<'_> {
         say(&format!("{trouble}\n  state    {state}"));
         exit_of(trouble.class)
     }
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line, "y" | "yes")
 }
 
 fn changed_meanwhile() -> Trouble {

@@ -51,7 +51,7 @@ pub struct Work<'w> {
     pub talk: &'w (dyn Fn(&str) + Sync),
     /// The application, once it is known.
     app: Option<(String, String)>,
-    /// Application ID URIs, and clients that nobody is asked about, that were there.
+    /// Application ID URIs, and what nobody is asked about, that were there.
     exposed: BTreeSet<String>,
 }
 
@@ -476,19 +476,20 @@ impl<'w> Work<'w> {
 
     /// Writes down what of an API is about to be there that was not.
     fn exposing(&mut self, properties: &Value) -> Result<(), Trouble> {
-        let [uris, clients] = exposed_by(properties);
+        let [uris, permissions] = exposed_by(properties);
         let new = |all: Vec<String>| -> Vec<String> {
             all.into_iter()
                 .filter(|one| !self.exposed.contains(one))
                 .collect()
         };
-        let (uris, clients) = (new(uris), new(clients));
-        if uris.is_empty() && clients.is_empty() {
+        let (uris, permissions) = (new(uris), new(permissions));
+        if uris.is_empty() && permissions.is_empty() {
             return Ok(());
         }
-        self.exposed.extend(uris.iter().chain(&clients).cloned());
+        self.exposed
+            .extend(uris.iter().chain(&permissions).cloned());
         self.journal
-            .write(Step::App, Did::Exposing { uris, clients })
+            .write(Step::App, Did::Exposing { uris, permissions })
     }
 
     fn without(&self, step: Step) -> Trouble {
@@ -648,23 +649,29 @@ impl<'w> Work<'w> {
     }
 }
 
-/// Application ID URIs, and clients that nobody is asked about, in properties of an application.
+/// Application ID URIs, and what nobody is asked about, in properties of an application.
 fn exposed_by(properties: &Value) -> [Vec<String>; 2] {
-    let texts = |list: &Value, of: fn(&Value) -> &Value| -> Vec<String> {
-        let list = list.as_array().into_iter().flatten();
-        list.filter_map(|one| of(one).as_str().map(str::to_owned))
-            .collect()
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let texts = |all: Vec<Value>| -> Vec<String> {
+        let text = |one: Value| one.as_str().map(str::to_owned);
+        all.into_iter().filter_map(text).collect()
     };
+    let entries = list(&properties["api"]["preAuthorizedApplications"]);
+    let permissions = entries.iter().flat_map(|entry| {
+        let client = entry["appId"].as_str().unwrap_or_default().to_owned();
+        let ids = texts(list(&entry["delegatedPermissionIds"]));
+        ids.into_iter().map(move |id| format!("{client} {id}"))
+    });
     [
-        texts(&properties["identifierUris"], |uri| uri),
-        texts(&properties["api"]["preAuthorizedApplications"], |entry| {
-            &entry["appId"]
-        }),
+        texts(list(&properties["identifierUris"])),
+        permissions.collect(),
     ]
 }
 
 fn exposed(app: &Application) -> BTreeSet<String> {
-    let clients = app.api.pre_authorized_applications.iter();
-    let clients = clients.filter_map(|entry| entry["appId"].as_str().map(str::to_owned));
-    app.identifier_uris.iter().cloned().chain(clients).collect()
+    let properties = serde_json::json!({
+        "identifierUris": app.identifier_uris,
+        "api": { "preAuthorizedApplications": app.api.pre_authorized_applications },
+    });
+    exposed_by(&properties).into_iter().flatten().collect()
 }

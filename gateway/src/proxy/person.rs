@@ -120,6 +120,7 @@ async fn awaited(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Awaited {
     };
     let until = Instant::now() + PATIENCE;
     let mut stopped = proxy.stopped.clone();
+    let mut silent = false;
     while Instant::now() < until {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
@@ -127,12 +128,17 @@ async fn awaited(proxy: &Proxy, mount: &Mount, permit: &Permit) -> Awaited {
         }
         match credential::fetched(proxy, mount, permit).await {
             // What is not known right now may be in a moment.
-            Err(Refusal::Credential(VaultError::Silent)) => {}
-            Err(refusal) if words(&refusal, mount, &proxy.office.issuer).is_some() => {}
+            Err(Refusal::Credential(VaultError::Silent)) => silent = true,
+            Err(refusal) if words(&refusal, mount, &proxy.office.issuer).is_some() => {
+                silent = false;
+            }
             done => return Awaited::Done(done),
         }
     }
-    Awaited::InVain
+    match silent {
+        true => Awaited::Done(Err(Refusal::Credential(VaultError::Silent))),
+        false => Awaited::InVain,
+    }
 }
 
 /// Whether whoever calls can sign in to our pages as the person whom the call is of. Those whose

@@ -2,8 +2,6 @@
 //! believed. A request goes to the public address, and the gateway that runs tells over its
 //! socket how it came.
 
-use std::net::UdpSocket;
-
 use http::HeaderValue;
 use ipnet::IpNet;
 use serde_json::json;
@@ -49,7 +47,7 @@ pub(super) fn look(config: &Config, findings: &mut Findings) {
     for _ in 0..TRIES {
         match tried(config, &control) {
             Ok(Some(arrival)) => {
-                judge(&arrival, config.tls, findings, is_this_machine);
+                judge(&arrival, config.tls, findings);
                 return;
             }
             Ok(None) => {}
@@ -79,11 +77,6 @@ fn tried(config: &Config, control: &Control) -> Result<Option<Arrival>, String> 
     Ok(serde_json::from_value(arrival).ok())
 }
 
-/// Whether an address is one of this computer's: only there can somebody listen.
-fn is_this_machine(address: &str) -> bool {
-    address_of(address).is_some_and(|address| UdpSocket::bind((address, 0)).is_ok())
-}
-
 async fn send(config: &Config, probe: &str) -> Result<(), String> {
     let http = there::client(config)?;
     // An address of its own each time: nothing in between has an answer to it.
@@ -102,7 +95,7 @@ async fn send(config: &Config, probe: &str) -> Result<(), String> {
         .map_err(|error| format!("nobody answers at {}: {error}", config.public_url))
 }
 
-fn judge(arrival: &Arrival, tls: Tls, findings: &mut Findings, is_here: impl Fn(&str) -> bool) {
+fn judge(arrival: &Arrival, tls: Tls, findings: &mut Findings) {
     let peer = arrival.peer;
     let hop = arrival.forwarded_for.last().map(String::as_str);
     if !arrival.is_trusted {
@@ -141,17 +134,17 @@ fn judge(arrival: &Arrival, tls: Tls, findings: &mut Findings, is_here: impl Fn(
         );
         return;
     }
-    // What is behind the claim was added by proxies: of those that are believed one says what it
-    // was told, unless it is this computer itself that is among them.
-    let after = arrival.forwarded_for.iter().rev();
-    let after: Vec<&String> = after.take_while(|hop| *hop != CLAIMED).collect();
-    if arrival.client.to_string() == CLAIMED && !after.iter().any(|hop| is_here(hop)) {
-        let through = after.last().map_or(hop, |hop| hop.as_str());
-        findings.wrong(
-            ABOUT,
-            format!("{through} passes on what anybody writes into X-Forwarded-For: limits are evaded so, and the audit lies"),
-            SAY_WHOSE,
+    // Behind the claim are proxies that are believed alone, and the outermost of them either
+    // passed it on or is this computer, as they see it. From here nobody can tell.
+    if arrival.client.to_string() == CLAIMED {
+        let after = arrival.forwarded_for.iter().rev();
+        let outermost = after.take_while(|hop| *hop != CLAIMED).last();
+        let what = format!(
+            "{} is in trusted_proxies, and so what it said of addresses was believed",
+            outermost.map_or(hop, |hop| hop.as_str())
         );
+        let fix = "if that is this computer, run doctor on one that is no proxy; if it is a proxy, let it add addresses in place of passing them on";
+        findings.add(State::Note, ABOUT, what).fix = Some(fix.to_owned());
         return;
     }
     findings.ok(
@@ -186,7 +179,7 @@ mod tests {
                 client: client_address(peer, &headers, &trusted),
                 forwarded_for: said.iter().map(|hop| (*hop).to_owned()).collect(),
             };
-            judge(&arrival, tls, &mut findings, |hop| hop == "10.0.0.1");
+            judge(&arrival, tls, &mut findings);
             let found = findings.all.pop().expect("one");
             (found.state, found.what + &found.fix.unwrap_or_default())
         };
@@ -203,16 +196,19 @@ mod tests {
         assert_eq!(replaced.0, State::Ok, "{replaced:?}");
         // From the proxy's own network, as on one computer.
         let near = judged(true, &["192.0.2.77", "10.0.0.1"], front);
-        assert_eq!(near.0, State::Ok, "{near:?}");
+        assert_eq!(near.0, State::Note, "{near:?}");
         let straight = judged(false, &["192.0.2.77"], Tls::PlainLoopback);
         assert_eq!(straight.0, State::Ok, "{straight:?}");
         wrong(judged(false, &[], front), "[\"10.0.0.1/32\"]");
         wrong(judged(true, &[], front), "does not say");
         wrong(judged(true, &["192.0.2.77"], front), "anybody");
         wrong(judged(true, &["unknown"], front), "no address");
-        // The outer one of two passes on what it was told, and the inner one says whose that was.
+        // Or the outer one of two passes on what it was told.
         let two = judged(true, &["192.0.2.77", "10.0.0.2"], front);
-        wrong(two, "10.0.0.2 passes on");
+        assert!(
+            two.0 == State::Note && two.1.contains("10.0.0.2 is in"),
+            "{two:?}"
+        );
         let both = ["192.0.2.77", "198.51.100.7", "10.0.0.2"];
         assert_eq!(judged(true, &both, front).0, State::Ok);
     }

@@ -2,12 +2,15 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use vestibule_core::{entra::journal::Kind, time::Timestamp};
+use vestibule_core::{
+    entra::{credential::digest_of, journal::Kind},
+    time::Timestamp,
+};
 
 use super::{Findings, public::days};
 use crate::{
     cli::environment,
-    config::Config,
+    config::{Config, ProofAt},
     entra::journal::Journal,
     provider_credential::{ProviderCredential, SOON},
     store::sqlite,
@@ -75,10 +78,18 @@ pub(super) fn registration(path: &Path, findings: &mut Findings) {
     let Ok(setup) = Config::load_entra(path, &environment()) else {
         return;
     };
+    let Some(ProofAt::SecretFile(file)) = &setup.proof else {
+        return;
+    };
+    let held = std::fs::read_to_string(file).ok();
+    let held = held.and_then(|text| digest_of(&text));
     let journal = Journal::look(&setup.entra.state, &World::real());
     let ends = journal.ok().and_then(|journal| {
         let known = journal.known();
-        known.current(Kind::Secret)?.ends
+        let ours = known.current(Kind::Secret);
+        // Another may have been put there by hand.
+        ours.filter(|ours| held.is_some() && ours.digest == held)?
+            .ends
     });
     let Some(ends) = ends else { return };
     const ABOUT: &str = "client secret";

@@ -12,9 +12,16 @@ use crate::{admin::socket, config::Config};
 const ABOUT: &str = "listening";
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {
-    if UnixStream::connect(socket::path_of(&config.store)).is_ok() {
-        findings.ok(ABOUT, "a gateway runs here");
-        return;
+    match UnixStream::connect(socket::path_of(&config.store)) {
+        Ok(_) => {
+            findings.ok(ABOUT, "a gateway runs here");
+            return;
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            findings.ok(ABOUT, "a gateway runs here, as another user");
+            return;
+        }
+        Err(_) => {}
     }
     for (key, address) in [
         ("listen", config.listen),

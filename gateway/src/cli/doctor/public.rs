@@ -3,15 +3,18 @@
 
 use reqwest::{Client, Response, tls::TlsInfo};
 use serde::Deserialize;
+use tokio::net::TcpStream;
 use url::Url;
-use vestibule_core::{text::on_one_line, time::Timestamp};
+use vestibule_core::{
+    discovery::ResourceMetadata, resource::MAIN_PROVIDER, text::on_one_line, time::Timestamp,
+};
 
 use super::Findings;
 use crate::{
     client::{discover, web::Web},
     config::{Config, Server, Tls},
     fetch,
-    provider_credential::{SOON, certificate_ends},
+    provider_credential::{SOON, certificate_validity},
     world::World,
 };
 
@@ -39,7 +42,7 @@ pub(super) async fn look(config: &Config, http: &Client, findings: &mut Findings
         return;
     }
     for server in config.servers.iter().filter(|server| !server.public) {
-        metadata(server, http, findings).await;
+        metadata(config, server, http, findings).await;
     }
     if config.tls == Tls::BehindProxy {
         cookies(config, http, findings).await;
@@ -61,6 +64,19 @@ async fn unanswered(config: &Config, at: &str, error: &str, findings: &mut Findi
             ABOUT,
             format!("{host} is no name that this computer can look up"),
             "enter it into the DNS, or see whether this computer asks another one than clients do",
+        );
+        return;
+    }
+    if let Some((host, port)) = place
+        && !config.public_url.is_plain_http()
+        && TcpStream::connect((host.trim_matches(['[', ']']), port))
+            .await
+            .is_ok()
+    {
+        findings.wrong(
+            "certificate",
+            format!("somebody answers at {host}, and not with a certificate that is good for it"),
+            format!("let the proxy in front show one for that name that has not ended; this tells more: openssl s_client -connect {host}:{port} -servername {host}"),
         );
         return;
     }
@@ -112,14 +128,15 @@ async fn is_ours(config: &Config, answer: Response, at: &str, findings: &mut Fin
 fn certificate(answer: &Response, findings: &mut Findings) {
     const ABOUT: &str = "certificate";
     let shown = answer.extensions().get::<TlsInfo>();
-    let ends = shown.and_then(|shown| certificate_ends(shown.peer_certificate()?));
-    let Some(ends) = ends else { return };
+    let valid = shown.and_then(|shown| certificate_validity(shown.peer_certificate()?));
+    let Some((begins, ends)) = valid else { return };
     let now = World::real().now();
     let what = format!(
         "that of the public address ends in {} days",
         days(ends, now)
     );
-    match ends.since(now) < SOON {
+    // Some live for days, and are renewed by themselves.
+    match ends.since(now) < SOON.min(ends.since(begins) / 6) {
         true => findings.weak(ABOUT, what, "let the proxy in front renew it"),
         false => findings.ok(ABOUT, what),
     }
@@ -131,7 +148,7 @@ pub(super) fn days(ends: Timestamp, now: Timestamp) -> u64 {
 
 /// Whether a client without a token is told where to get one, and hears the same everywhere
 /// (RFC 9728 §3.3, §5.1).
-async fn metadata(server: &Server, http: &Client, findings: &mut Findings) {
+async fn metadata(config: &Config, server: &Server, http: &Client, findings: &mut Findings) {
     const ABOUT: &str = "metadata";
     let resource = &server.resource;
     let fix = format!("vestibule probe {} shows each answer", resource.uri);
@@ -152,13 +169,27 @@ async fn metadata(server: &Server, http: &Client, findings: &mut Findings) {
         findings.wrong(ABOUT, what, fix);
         return;
     }
-    let Some(document) = found.resource_metadata() else {
+    let challenge = found.first.challenge("bearer");
+    let pointed = challenge.and_then(|one| Some(one.param("resource_metadata")?.to_owned()));
+    let Some(pointed) = pointed else {
+        let what = format!("{}: its 401 does not say where to log in", resource.uri);
+        let fix = "let the proxy in front pass WWW-Authenticate on as it is";
+        findings.wrong(ABOUT, what, fix);
+        return;
+    };
+    let document = found.resource.iter().find(|asked| asked.url == pointed);
+    let document = document.and_then(|asked| asked.document::<ResourceMetadata>());
+    let Some(document) = document else {
         let what = format!("{}: what its 401 points to is not there", resource.uri);
         findings.wrong(ABOUT, what, fix);
         return;
     };
-    if document.resource != resource.uri {
-        let what = format!("{} is called otherwise in its metadata", resource.uri);
+    let issuer = match &resource.direct {
+        Some(direct) => direct.authorization_server.as_str(),
+        None => config.public_url.text(),
+    };
+    if document.resource != resource.uri || document.authorization_servers != [issuer] {
+        let what = format!("{}: its metadata is another server's", resource.uri);
         findings.wrong(ABOUT, what, fix);
         return;
     }
@@ -169,9 +200,16 @@ async fn metadata(server: &Server, http: &Client, findings: &mut Findings) {
 /// path or domain makes browsers drop it (RFC 6265bis §4.1.3.2).
 async fn cookies(config: &Config, http: &Client, findings: &mut Findings) {
     const ABOUT: &str = "cookies";
-    let at = format!("{}/login?to=connections", config.public_url);
-    let Ok(answer) = fetch::begin(http.get(&at)).await else {
-        findings.skipped(ABOUT, "the sign-in does not answer");
+    let at = format!(
+        "{}/login?to=connections&provider={MAIN_PROVIDER}",
+        config.public_url
+    );
+    let answer = fetch::begin(http.get(&at)).await;
+    let Some(answer) = answer
+        .ok()
+        .filter(|answer| answer.status().is_redirection())
+    else {
+        findings.skipped(ABOUT, "the sign-in does not begin");
         return;
     };
     let set = answer.headers().get_all(http::header::SET_COOKIE);

@@ -110,3 +110,17 @@ pub(super) fn as_json(plan: &Plan) -> Value {
         .collect();
     json!({ "changes": changes, "notes": plan.notes, "done": plan.is_done() })
 }
+
+/// Why there is nothing to do for this server.
+pub(super) fn no_app_of(setup: &EntraSetup, name: &str) -> String {
+    let names: Vec<&str> = setup.servers.keys().map(String::as_str).collect();
+    match names.is_empty() {
+        true => format!(
+            "server \"{name}\" has no app of its own: that is for servers with mode = \"direct\" and without on-behalf-of"
+        ),
+        false => format!(
+            "server \"{name}\" has no app of its own; these have: {}",
+            names.join(", ")
+        ),
+    }
+}

@@ -1,6 +1,9 @@
 //! `[entra]`, and the reading of `vestibule entra`, which is before there is a client id.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Component, PathBuf},
+};
 
 use url::Url;
 use vestibule_core::{
@@ -204,7 +207,10 @@ impl Reader<'_> {
                 continue;
             };
             let of_others = apps.values().map(|app: &DirectApp| &app.client_id);
-            if of_others.chain([gateway]).any(|other| *other == client_id) {
+            if of_others
+                .chain([gateway])
+                .any(|other| is_one_file(other, &client_id))
+            {
                 let what = "this is the client id of another app, which apply would write over";
                 self.wrong(&at, "V-CFG-057", what).fix(format!(
                     "give it one of its own: servers.{0}.audience = {{ file = \"entra/{0}/client_id\" }}",
@@ -299,6 +305,20 @@ impl Reader<'_> {
         };
         let file = self.filled(&file)?;
         Some(ProofAt::SecretFile(self.folder.join(file)))
+    }
+}
+
+/// Whether both are written into the same file.
+fn is_one_file(one: &ClientIdAt, other: &ClientIdAt) -> bool {
+    match (one, other) {
+        (ClientIdAt::File(one), ClientIdAt::File(other)) => {
+            let parts = |path: &PathBuf| -> PathBuf {
+                let parts = path.components();
+                parts.filter(|part| *part != Component::CurDir).collect()
+            };
+            parts(one) == parts(other)
+        }
+        _ => false,
     }
 }
 
