@@ -308,19 +308,22 @@ mod tests {
         }
     }
 
-    fn journal(did: Did) -> Known {
-        let entry = |did| Entry {
+    fn entry_of(did: Did) -> Entry {
+        Entry {
             time: Timestamp::from_unix(1),
             run: "r".to_owned(),
             step: Step::App,
             did,
-        };
+        }
+    }
+
+    fn journal(did: Did) -> Known {
         Known::of(&[
-            entry(did),
-            entry(Did::AddingRedirect {
+            entry_of(did),
+            entry_of(Did::AddingRedirect {
                 uri: REDIRECT.to_owned(),
             }),
-            entry(Did::Adding {
+            entry_of(Did::Adding {
                 kind: Kind::Secret,
                 name: "vestibule r".to_owned(),
             }),
@@ -416,6 +419,13 @@ mod tests {
             acts(&plan).contains(&Act::DeleteApp)
         };
         assert!(deleted(&there));
+        // Of a path and a scope that it had before.
+        let before = "https://mcp.example.com/before/mcp";
+        let app = there.app.as_mut().expect("an app");
+        app.identifier_uris.push(before.to_owned());
+        let made = json!({ "value": "gone", "id": id_of(before, "gone") });
+        app.api.oauth2_permission_scopes.push(made);
+        assert!(deleted(&there));
         let mut theirs = there.clone();
         let app = theirs.app.as_mut().expect("an app");
         app.api
@@ -425,6 +435,48 @@ mod tests {
         let app = there.app.as_mut().expect("an app");
         app.identifier_uris.push("api://theirs".to_owned());
         assert!(!deleted(&there));
+    }
+
+    #[test]
+    fn p_4_of_whom_nobody_is_asked_about_what_we_gave_is_taken_back_alone() {
+        let uri = "https://mcp.example.com/weather/mcp";
+        let ours = id_of(uri, "weather.read");
+        let mut there = found(&[], &[]);
+        let app = there.app.as_mut().expect("an app");
+        app.identifier_uris = vec![uri.to_owned()];
+        app.api.oauth2_permission_scopes = vec![
+            json!({ "value": "weather.read", "id": ours }),
+            json!({ "value": "theirs", "id": "t" }),
+        ];
+        let entry =
+            |client: &str, ids: &[&str]| json!({ "appId": client, "delegatedPermissionIds": ids });
+        app.api.pre_authorized_applications = vec![
+            entry("both", &[&ours, "t"]),
+            entry("ours", &[&ours]),
+            entry("theirs", &["t"]),
+            entry("let in by us for theirs", &["t"]),
+            entry("empty", &[]),
+        ];
+        let adopted = Did::Adopted {
+            object: "object".to_owned(),
+            app: "client".to_owned(),
+        };
+        let exposing = Did::Exposing {
+            uris: Vec::new(),
+            permissions: vec!["let in by us for theirs t".to_owned()],
+        };
+        let known = Known::of(&[entry_of(adopted), entry_of(exposing)]);
+        let plan = destroy(OURS, &known, &there, false);
+        let left = acts(&plan).into_iter().find_map(|act| match act {
+            Act::UpdateApp { patch } => patch["api"].get("preAuthorizedApplications").cloned(),
+            _ => None,
+        });
+        let stay = json!([
+            entry("both", &["t"]),
+            entry("theirs", &["t"]),
+            entry("empty", &[])
+        ]);
+        assert_eq!(left, Some(stay));
     }
 
     #[test]
