@@ -1,11 +1,11 @@
 //! What a server asks of a person through their client: to open an address (URL mode
 //! elicitation, MCP 2025-11-25 and 2026-07-28, client/elicitation). Asked only of clients that
-//! say they can. All of this is read and written rarely, so bodies are parsed as a whole here.
+//! say they can.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::era::Era;
 
@@ -19,12 +19,15 @@ pub const WITH_ERROR: &str = "2025-11-25";
 const QUESTION: &str = "vestibule.account";
 
 /// What a client said of itself, and of a question of ours before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Said {
     /// Whether it can show somebody an address.
     pub can: bool,
     /// What the person did about the question, if this is the answer to it.
     pub answer: Option<Answer>,
+    /// What a server behind us gave it to bring back, for a question of its own
+    /// (`requestState`).
+    pub state: Option<String>,
 }
 
 /// What a person did about a question.
@@ -70,6 +73,7 @@ pub fn said(body: &[u8]) -> Said {
     };
     Said {
         can: params.meta.capabilities.shows_addresses(),
+        state: params.state,
         answer: params
             .responses
             .ours
@@ -92,6 +96,8 @@ struct Params {
     meta: Meta,
     #[serde(rename = "inputResponses", default)]
     responses: Responses,
+    #[serde(rename = "requestState")]
+    state: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -132,14 +138,14 @@ impl Capabilities {
 
 impl Question<'_> {
     /// The answer to a request in 2026-07-28 (`InputRequiredResult`): to the message `id`, a
-    /// JSON value. The state of another question, which is the server's, is given back.
-    pub fn input_required(&self, id: &str, body: &[u8]) -> String {
+    /// JSON value. What a server gave the client to bring back is given to it again.
+    pub fn input_required(&self, id: &str, state: Option<&str>) -> String {
         let params = json!({ "mode": "url", "url": self.url, "message": self.message });
         let mut result = json!({
             "resultType": "input_required",
             "inputRequests": { QUESTION: { "method": "elicitation/create", "params": params } },
         });
-        if let Some(state) = state_of(body) {
+        if let Some(state) = state {
             result["requestState"] = state.into();
         }
         format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
@@ -166,20 +172,6 @@ impl Question<'_> {
         }
         format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
     }
-}
-
-fn state_of(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Message {
-        params: Params,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Params {
-        request_state: Option<Box<RawValue>>,
-    }
-    let message: Message = serde_json::from_slice(body).ok()?;
-    serde_json::from_str(message.params.request_state?.get()).ok()
 }
 
 #[cfg(test)]
@@ -247,7 +239,7 @@ mod tests {
             message: "Open it",
         };
         let read = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
-        let modern = read(question.input_required("\"a\"", b"{}"));
+        let modern = read(question.input_required("\"a\"", None));
         assert_eq!(modern["id"], "a");
         assert_eq!(modern["result"]["resultType"], "input_required");
         let asked = &modern["result"]["inputRequests"][QUESTION];
@@ -256,8 +248,8 @@ mod tests {
         assert_eq!(asked["params"]["url"], question.url);
         assert_eq!(modern["result"].get("requestState"), None);
         // A server's own question was under way.
-        let body = br#"{"params":{"requestState":"theirs \u0041"}}"#;
-        let modern = read(question.input_required("1", body));
+        let theirs = said(br#"{"params":{"requestState":"theirs \u0041"}}"#).state;
+        let modern = read(question.input_required("1", theirs.as_deref()));
         assert_eq!(modern["result"]["requestState"], "theirs A");
         let legacy = read(question.error("1", "e"));
         assert_eq!(legacy["error"]["code"], -32042);

@@ -12,6 +12,12 @@ use crate::{
 /// server only where it names those.
 pub const MAIN_PROVIDER: &str = "main";
 
+/// Whether a server can be called this: its name becomes a part of paths and folders.
+pub fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    name.bytes().all(plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
 /// One MCP server as clients see it.
 #[derive(Debug, Clone)]
 pub struct Resource {
@@ -247,6 +253,23 @@ fn is_origin_of(named: &str, resource: &Resource) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::policy::{Access, ToolRule, ToolRules};
+
+    #[test]
+    fn a_name_is_a_part_of_a_path_and_leads_nowhere_else() {
+        for (name, good) in [
+            ("weather", true),
+            ("eu.weather-2_x", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("-x", false),
+            ("a/b", false),
+            ("/etc", false),
+            ("wetter für alle", false),
+        ] {
+            assert_eq!(is_name(name), good, "{name}");
+        }
+    }
 
     pub(crate) fn catalogue(names: &[&str]) -> Catalogue {
         let issuer = Issuer::parse("https://gw.example").expect("an origin");

@@ -20,7 +20,17 @@ export async function startTenant() {
   const pile = new Pile();
   const graph = await pile.add(startGraph());
   const provider = await pile.add(startProvider({ directory: graph }));
-  return { graph, provider, stop: () => pile.stop() };
+  return {
+    graph,
+    provider,
+    /** A directory in which nobody has registered anything, and which does as it should. */
+    empty() {
+      for (const all of [graph.apps, graph.deleted, graph.principals]) all.clear();
+      for (const all of [graph.faults, graph.requests]) all.splice(0);
+      Object.assign(graph, { meet: () => {}, meetProgram: () => {}, programFault: undefined, lag: 0, secretLag: 0, domains: ['example.com'] });
+    },
+    stop: () => pile.stop(),
+  };
 }
 
 /** A folder with a configuration, from which commands are run. */

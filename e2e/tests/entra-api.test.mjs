@@ -28,11 +28,7 @@ before(async () => {
 });
 after(() => tenant?.stop());
 beforeEach(async () => {
-  graph.apps.clear();
-  graph.deleted.clear();
-  graph.principals.clear();
-  graph.requests.length = 0;
-  Object.assign(graph, { meet: () => {}, domains: ['example.com'] });
+  tenant.empty();
   folder = await startFolder(tenant, { servers: server() });
 });
 afterEach(() => folder?.stop());

@@ -13,13 +13,7 @@ before(async () => {
 });
 after(() => tenant?.stop());
 beforeEach(async () => {
-  graph.apps.clear();
-  graph.deleted.clear();
-  graph.principals.clear();
-  graph.faults.length = 0;
-  graph.requests.length = 0;
-  graph.meet = () => {};
-  Object.assign(graph, { lag: 0, secretLag: 0, meetProgram: () => {}, programFault: undefined });
+  tenant.empty();
   folder = await startFolder(tenant);
 });
 afterEach(() => folder?.stop());

@@ -29,8 +29,7 @@ after(() => pile.stop());
 /** A reader whose cloud is here, and who is signed in to the Azure CLI. */
 async function startAzureReader() {
   const { graph, provider } = tenant;
-  graph.apps.clear();
-  graph.principals.clear();
+  tenant.empty();
   const reader = await pile.add(startReader({ weather, path: [AZ] }));
   const signedIn = reader.path('az.json');
   await writeFile(signedIn, JSON.stringify({ mode: 'signed-in', token: graph.token(), tenant: TENANT }));

@@ -4,6 +4,7 @@
 mod file;
 pub mod graph;
 pub mod journal;
+mod proof;
 pub mod sign_in;
 pub mod work;
 

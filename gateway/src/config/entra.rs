@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use vestibule_core::entra::{api::WantedApi, tag, wanted::Accounts};
+use vestibule_core::{
+    entra::{api::WantedApi, tag, wanted::Accounts},
+    resource,
+};
 
 use crate::provider_credential::{Certificate, ManagedIdentity};
 
@@ -86,7 +89,7 @@ impl EntraSetup {
             client_id: ClientIdAt::File(folder.join("client_id")),
             api: WantedApi::default(),
         };
-        (is_server_name(name) && folder.is_dir()).then(|| self.of_app(name, &app))
+        (resource::is_name(name) && folder.is_dir()).then(|| self.of_app(name, &app))
     }
 
     fn of_app(&self, name: &str, app: &DirectApp) -> Self {
@@ -151,14 +154,4 @@ pub enum ProofAt {
     File(PathBuf),
     /// Tokens of the platform's managed identity.
     Managed(ManagedIdentity),
-}
-
-/// Whether this can be the name of a server: a part of paths and of folders.
-pub(super) fn is_server_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    name.bytes().all(plain)
-        && name
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphanumeric())
 }

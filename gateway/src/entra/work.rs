@@ -1,8 +1,6 @@
 //! One run: look at what is there, and do what a plan says, one act after the other. The
 //! journal is written before each act whose answer may be lost, and after each act.
 
-mod proof;
-
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
@@ -18,11 +16,11 @@ use vestibule_core::entra::{
     wanted::Wanted,
 };
 
-use self::proof::{STAGED, read_secret, with_suffix};
 use super::{
     Class, Trouble, file,
     graph::{Graph, Upserted},
     journal::Journal,
+    proof::{STAGED, read_secret, with_suffix},
     sign_in::Place,
 };
 use crate::{

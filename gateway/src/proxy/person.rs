@@ -82,12 +82,14 @@ pub async fn ask(
         Era::Modern => {
             let said = elicitation::said(&body);
             match said.answer {
-                None if said.can => question.input_required(id, &body),
+                None if said.can => question.input_required(id, said.state.as_deref()),
                 Some(Answer::Accepted) => match awaited(proxy, mount, permit).await {
                     Awaited::Done(Ok(headers)) => return Ok(headers),
                     Awaited::Done(Err(later)) => return unready(later, None),
                     // Whoever comes after us goes on from there.
-                    Awaited::Stopped if said.can => question.input_required(id, &body),
+                    Awaited::Stopped if said.can => {
+                        question.input_required(id, said.state.as_deref())
+                    }
                     Awaited::Stopped | Awaited::InVain => question.result(id, Era::Modern),
                 },
                 _ => question.result(id, Era::Modern),

@@ -92,31 +92,26 @@ pub(super) fn registration(path: &Path, findings: &mut Findings) {
             .ends
     });
     let Some(ends) = ends else { return };
-    const ABOUT: &str = "client secret";
-    const FIX: &str = "vestibule entra rotate";
-    let now = World::real().now();
-    let what = format!("it ends in {} days", days(ends, now));
-    if ends <= now {
-        findings.wrong(ABOUT, "it has ended: the provider takes it no more", FIX);
-    } else if ends.since(now) < SOON {
-        findings.weak(ABOUT, what, FIX);
-    } else {
-        findings.ok(ABOUT, what);
-    }
+    ending(findings, "client secret", ends, "vestibule entra rotate");
 }
 
 fn certificate(findings: &mut Findings, ends: Timestamp) {
-    const ABOUT: &str = "client certificate";
     const FIX: &str = "register another at the provider beside it, then name it in idp.credential; \
                        with Microsoft Entra, vestibule entra rotate does both";
+    ending(findings, "client certificate", ends, FIX);
+}
+
+/// How long what proves us to the provider is good for.
+fn ending(findings: &mut Findings, about: &'static str, ends: Timestamp, fix: &str) {
     let now = World::real().now();
-    let days = days(ends, now);
+    let what = format!("it ends in {} days", days(ends, now));
     if ends <= now {
-        findings.wrong(ABOUT, "it has ended: the provider takes it no more", FIX);
+        let what = "it has ended: the provider takes it no more";
+        findings.wrong(about, what, fix);
     } else if ends.since(now) < SOON {
-        findings.weak(ABOUT, format!("it ends in {days} days"), FIX);
+        findings.weak(about, what, fix);
     } else {
-        findings.ok(ABOUT, format!("it ends in {days} days"));
+        findings.ok(about, what);
     }
 }
 

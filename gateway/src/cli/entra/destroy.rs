@@ -10,7 +10,8 @@ use vestibule_core::entra::{
 use super::{
     Session,
     arguments::Destroy,
-    changed_meanwhile, confirmed, exit_of, print_json,
+    change::{changed_meanwhile, confirmed},
+    exit_of, print_json,
     told::{as_json, lines},
 };
 use crate::{

@@ -3,7 +3,7 @@
 use url::Url;
 use vestibule_core::{
     entra::token::is_tenant_id,
-    resource::{Direct, Dpop, MAIN_PROVIDER, Resource},
+    resource::{self, Direct, Dpop, MAIN_PROVIDER, Resource},
     scope::{self, ScopeSet},
     uri::Issuer,
 };
@@ -11,7 +11,6 @@ use vestibule_core::{
 use super::{
     super::{
         DirectSettings, Idp, IdpKind, ProviderToken, Server, Transport, UpstreamAuth,
-        entra::is_server_name,
         table::{Name, Table, Value},
     },
     Reader,
@@ -216,7 +215,7 @@ impl Reader<'_> {
 
     /// It becomes a part of paths and folders.
     pub(super) fn server_name(&mut self, name: &Name, place: &Value) {
-        if !is_server_name(&name.text) {
+        if !resource::is_name(&name.text) {
             let what = format!("\"{}\" cannot be the name of a server", name.text);
             self.wrong(place, "V-CFG-059", what)
                 .fix("choose another of letters, digits, '-', '_' and '.' that begins with none of these signs");

@@ -12,11 +12,9 @@ use vestibule_core::{
 };
 
 use super::{
-    super::{
-        Class, Trouble, file,
-        sign_in::{self, Taken},
-    },
-    Work,
+    Class, Trouble, file,
+    sign_in::{self, Taken},
+    work::Work,
 };
 use crate::{
     config::ProofAt,
