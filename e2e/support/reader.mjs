@@ -69,15 +69,15 @@ export async function startReader({ weather, env = {}, path = [] }) {
 }
 
 /** What a client gets that was told nothing but the address of the weather server: an answer, or what refused its login. */
-export async function weatherThrough(publicUrl, { browser, callback, person = 'ada' }) {
+export async function weatherThrough(publicUrl, { browser, callback, person = 'ada', page: own }) {
   const server = `${publicUrl}/weather/mcp`;
   const client = new BareClient(server, { redirectUri: callback.url });
   await client.discover();
   await client.register();
   const request = client.authorization();
-  const page = await browser.person();
+  const page = own ?? await browser.person();
   await allowAndSignIn(page, request.url, { person, redirectUri: callback.url });
-  await page.context().close();
+  if (!own) await page.context().close();
   const answer = await callback.next();
   if (!answer.code) return answer;
   const { json: tokens } = await client.redeem(answer.code, request.verifier);

@@ -9,6 +9,7 @@ import { startGitHub } from '../support/github.mjs';
 import { KINDS, startKind } from '../support/kinds.mjs';
 import { startNames } from '../support/names.mjs';
 import { startOpener } from '../support/opener.mjs';
+import { judge } from '../support/pages.mjs';
 import { commandsOf, pageOf, startReader, weatherThrough } from '../support/reader.mjs';
 import { Pile } from '../support/stack.mjs';
 import { OSLO, startWeather } from '../support/weather.mjs';
@@ -70,9 +71,12 @@ for (const kind of [...Object.keys(KINDS), 'github']) {
 
       const gateway = await reader.serve(serve);
       assert.deepEqual(await weatherThrough(reader.publicUrl, { browser, callback }), OSLO);
-      const other = weatherThrough(reader.publicUrl, { browser, callback, person: 'bob' });
+      const person = await browser.person();
+      const other = weatherThrough(reader.publicUrl, { browser, callback, person: 'bob', page: person });
       // Google tells no groups, and whose account it is.
       await assert.rejects(other, kind === 'google' ? /V-IDP-023/ : /V-POL-001/);
+      if (kind === 'google') await judge(person, 'other-organization');
+      await person.context().close();
       assert.equal((await gateway.stop()).code, 0);
     } finally {
       await own.stop();
